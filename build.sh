@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# Builds bin/kactus, or checks the tree: see usage below.
+set -euo pipefail
+
+usage() {
+	cat <<'EOF'
+Usage: ./build.sh [-t | -l | -V | -h]
+
+  (none)  build bin/kactus: static, stripped, the same bytes for the same commit
+  -t      run all tests (needs root, iproute2, iptables; the first run compiles a kube-apiserver, for minutes)
+  -l      run the linters: gofmt, staticcheck, go mod tidy and verify
+  -V      run go vet
+  -h      print this
+
+GOARCH=arm64 ./build.sh builds for another architecture.
+EOF
+}
+
+cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")"
+
+# stamp prints a fact of the commit, or "unknown" in a tree without .git. A work tree that differs from its commit says so.
+stamp() {
+	local fact
+	fact=$(git --git-dir=.git "$@" 2>/dev/null) || fact=unknown
+	echo "$fact"
+}
+
+build() {
+	local version commit date
+	version=$(stamp describe --tags --always --dirty --match 'v*')
+	commit=$(stamp rev-parse HEAD)
+	date=$(TZ=UTC stamp log -1 --format=%cd --date=format-local:%Y-%m-%dT%H:%M:%SZ)
+	CGO_ENABLED=0 GOOS=linux GOFLAGS=-mod=vendor go build -trimpath -buildvcs=false \
+		-ldflags "-s -w -X main.version=$version -X main.commit=$commit -X main.date=$date" \
+		-o bin/kactus ./kactus
+}
+
+run_tests() {
+	# Outside of the tests, because it takes minutes the first time, and says how far it is.
+	go run ./test/cluster/cmd/cluster build >/dev/null
+	go test -timeout 30m ./...
+}
+
+lint() {
+	local unformatted
+	unformatted=$(find . -name '*.go' -not -path '*/vendor/*' -print0 | xargs -0 gofmt -l)
+	if [ -n "$unformatted" ]; then
+		printf 'not formatted as gofmt does:\n%s\n' "$unformatted" >&2
+		return 1
+	fi
+	go mod tidy -diff
+	go mod verify
+	go build -C test/lint -o ../../bin/lint/ tool
+	bin/lint/staticcheck ./...
+}
+
+case "${1-}" in
+	'') build ;;
+	-t) run_tests ;;
+	-l) lint ;;
+	-V) go vet ./... ;;
+	-h | --help) usage ;;
+	*)
+		usage >&2
+		exit 2
+		;;
+esac

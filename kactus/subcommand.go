@@ -1,0 +1,119 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netconf"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
+)
+
+// subcommand is one of those that kactus has when it is run by hand.
+type subcommand struct {
+	name, args, help string
+	run              func(p program, args []string) int
+}
+
+func subcommands() []subcommand {
+	return []subcommand{
+		{"version", "", "print the version, the commit and the date of the commit", program.printVersion},
+		{"device-name", "NETWORK...", "print the name that a network's device has in a Pod", program.printDeviceNames},
+		{"validate", "[FILE]", "say all that is wrong with a netconf (of stdin, without FILE)", program.validate},
+		{"help", "", "print this", program.help},
+	}
+}
+
+func (p program) runSubcommand() int {
+	if len(p.args) == 0 {
+		return p.help(nil)
+	}
+	name := p.args[0]
+	switch name {
+	case "-h", "--help":
+		name = "help"
+	case "--version":
+		name = "version"
+	}
+	for _, s := range subcommands() {
+		if s.name == name {
+			return s.run(p, p.args[1:])
+		}
+	}
+	return p.usage("%q is not a subcommand of kactus", p.args[0])
+}
+
+// usage says what was wrong with the call.
+func (p program) usage(format string, args ...any) int {
+	fmt.Fprintf(p.stderr, "kactus: "+format+"\n\n%s", append(args, usageText())...)
+	return 2
+}
+
+func (p program) help([]string) int {
+	fmt.Fprintf(p.stdout, "%s\nThe container runtime runs it, with CNI_COMMAND set and a netconf on stdin.\n\n%s", about(), usageText())
+	return 0
+}
+
+func usageText() string {
+	var b strings.Builder
+	b.WriteString("Usage by hand:\n")
+	for _, s := range subcommands() {
+		fmt.Fprintf(&b, "  kactus %-24s %s\n", strings.TrimSpace(s.name+" "+s.args), s.help)
+	}
+	return b.String()
+}
+
+func (p program) printVersion(args []string) int {
+	if len(args) > 0 {
+		return p.usage("version takes no argument")
+	}
+	fmt.Fprintf(p.stdout, "kactus %s (commit %s of %s)\n", version, commit, date)
+	return 0
+}
+
+func (p program) printDeviceNames(names []string) int {
+	if len(names) == 0 {
+		return p.usage("device-name needs the name of a network")
+	}
+	for _, name := range names {
+		fmt.Fprintln(p.stdout, network.DeviceName(name), name)
+	}
+	return 0
+}
+
+func (p program) validate(args []string) int {
+	if len(args) > 1 {
+		return p.usage("validate takes one file")
+	}
+	in, name := p.stdin, "stdin"
+	if len(args) == 1 {
+		file, err := os.Open(args[0])
+		if err != nil {
+			fmt.Fprintf(p.stderr, "kactus: read the netconf: %v\n", err)
+			return 1
+		}
+		defer file.Close()
+		in, name = file, args[0]
+	}
+	data, err := io.ReadAll(io.LimitReader(in, netconf.MaxSize+1))
+	if err != nil {
+		fmt.Fprintf(p.stderr, "kactus: read the netconf: %v\n", err)
+		return 1
+	}
+	_, err = netconf.Parse(data)
+	if err == nil {
+		fmt.Fprintf(p.stdout, "%s: valid\n", name)
+		return 0
+	}
+	problems := []string{err.Error()}
+	var invalid *netconf.Error
+	if errors.As(err, &invalid) {
+		problems = invalid.Problems
+	}
+	for _, problem := range problems {
+		fmt.Fprintf(p.stdout, "%s: %s\n", name, problem)
+	}
+	return 1
+}

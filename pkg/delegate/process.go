@@ -1,0 +1,140 @@
+package delegate
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/containernetworking/cni/pkg/invoke"
+	"github.com/containernetworking/cni/pkg/types"
+	"github.com/containernetworking/cni/pkg/version"
+)
+
+const (
+	// maxStdout is the longest result that is read, in bytes.
+	maxStdout = 1 << 20
+	// maxStderr is how much of a plugin's stderr an error quotes, in bytes.
+	maxStderr = 4 << 10
+	// grace is how long a plugin has from SIGTERM to SIGKILL, and how long a process that it left behind can keep its
+	// stdout open.
+	grace = 2 * time.Second
+)
+
+// process runs a plugin as a process; it implements invoke.Exec. Unlike the CNI library's it puts
+// the plugin in a process group of its own, ends that whole group, bounds what it reads, keeps stderr apart from the message, and passes a
+// descriptor on.
+type process struct {
+	version.PluginDecoder
+	timeout time.Duration
+	inherit *os.File
+}
+
+func (r Runner) process() invoke.Exec { return &process{timeout: r.Timeout, inherit: r.Inherit} }
+
+// FindInPath implements invoke.Exec.
+func (p *process) FindInPath(plugin string, paths []string) (string, error) {
+	return invoke.FindInPath(plugin, paths)
+}
+
+// ExecPlugin implements invoke.Exec. When ctx or the timeout ends, the plugin gets SIGTERM, then SIGKILL.
+// The error is an *exit where the plugin ran.
+func (p *process) ExecPlugin(ctx context.Context, path string, stdin []byte, environ []string) ([]byte, error) {
+	if p.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, p.timeout, fmt.Errorf("it did not end within %s", p.timeout))
+		defer cancel()
+	}
+	const tries, pause = 20, 100 * time.Millisecond
+	for try := 1; ; try++ {
+		stdout, err := p.run(ctx, path, stdin, environ)
+		// Somebody is about to install the plugin.
+		if !errors.Is(err, syscall.ETXTBSY) || try == tries {
+			return stdout, err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
+}
+
+func (p *process) run(ctx context.Context, path string, stdin []byte, environ []string) ([]byte, error) {
+	stdout, stderr := capped{max: maxStdout}, capped{max: maxStderr}
+	cmd := exec.CommandContext(ctx, path)
+	cmd.Env = environ
+	cmd.Stdin = bytes.NewReader(stdin)
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if p.inherit != nil {
+		cmd.ExtraFiles = []*os.File{p.inherit}
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
+	cmd.WaitDelay = grace
+	err := cmd.Run()
+	if ctx.Err() != nil && cmd.Process != nil {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what SIGTERM did not end, and what the plugin started
+		err = fmt.Errorf("it was ended: %w", context.Cause(ctx))
+	}
+	switch {
+	case errors.Is(err, exec.ErrWaitDelay): // it ended well; a process that it left behind has its stdout
+	case err != nil:
+		return nil, newExit(err, stdout, stderr)
+	}
+	if stdout.over {
+		return nil, newExit(fmt.Errorf("it printed more than %d bytes", maxStdout), capped{}, stderr)
+	}
+	return stdout.data, nil
+}
+
+// exit is how a plugin failed.
+type exit struct {
+	cause error
+	// said is the plugin's own CNI error; its Code is zero where it printed none.
+	said   types.Error
+	stderr string
+}
+
+func newExit(cause error, stdout, stderr capped) *exit {
+	e := &exit{cause: cause, stderr: stderr.String()}
+	if err := json.Unmarshal(stdout.data, &e.said); err != nil || e.said.Msg == "" && e.said.Code == 0 {
+		e.said = types.Error{}
+		if len(stdout.data) > 0 {
+			const quoted = 256
+			e.cause = fmt.Errorf("%w, and printed what is not a CNI error: %q", cause, stdout.data[:min(quoted, len(stdout.data))])
+		}
+	}
+	return e
+}
+
+func (e *exit) Error() string {
+	if e.said.Msg != "" {
+		return e.said.Msg
+	}
+	return e.cause.Error()
+}
+
+func (e *exit) Unwrap() error { return e.cause }
+
+// capped keeps the first max bytes written to it and swallows the rest, so that the writer does not block.
+type capped struct {
+	max  int
+	data []byte
+	over bool
+}
+
+func (c *capped) Write(p []byte) (int, error) {
+	room := c.max - len(c.data)
+	c.data = append(c.data, p[:min(room, len(p))]...)
+	c.over = c.over || len(p) > room
+	return len(p), nil
+}
+
+func (c *capped) String() string { return strings.TrimSpace(string(c.data)) }

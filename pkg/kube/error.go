@@ -1,0 +1,76 @@
+package kube
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+)
+
+// Error is why the apiserver did not tell.
+type Error struct {
+	// Doing is what was being done.
+	Doing string
+	// Path is the URL's path; empty where no request was made.
+	Path string
+	// Status is the HTTP status; zero where there was no answer.
+	Status int
+	// Tries is how many requests were made.
+	Tries int
+	// Cause is why it did not work.
+	Cause error
+
+	retry bool
+}
+
+// Error is one sentence: what was being done, the status, and the cause.
+func (e *Error) Error() string {
+	s := e.Doing + ": "
+	if e.Status != 0 && e.Status != http.StatusOK {
+		s += fmt.Sprintf("%d %s: ", e.Status, http.StatusText(e.Status))
+	}
+	s += e.Cause.Error()
+	if e.Tries > 1 {
+		s += fmt.Sprintf(" (tried %d times)", e.Tries)
+	}
+	return s
+}
+
+// Unwrap is the cause.
+func (e *Error) Unwrap() error { return e.Cause }
+
+// Missing says whether the apiserver answered that there is no such object.
+func (e *Error) Missing() bool { return e.Status == http.StatusNotFound }
+
+// Temporary says whether the same question may be answered later: the apiserver was not to be reached or overloaded, or the object
+// is not there yet.
+func (e *Error) Temporary() bool { return e.retry || e.Missing() }
+
+// retryable says whether a request that got no answer is worth another. All of that is, but for TLS: a wrong certificate stays wrong.
+func retryable(err error) bool {
+	var (
+		verification *tls.CertificateVerificationError
+		record       tls.RecordHeaderError
+		alert        tls.AlertError
+		authority    x509.UnknownAuthorityError
+		hostname     x509.HostnameError
+		invalid      x509.CertificateInvalidError
+	)
+	for _, target := range []any{&verification, &record, &alert, &authority, &hostname, &invalid} {
+		if errors.As(err, target) {
+			return false
+		}
+	}
+	return !errors.Is(err, http.ErrSchemeMismatch)
+}
+
+// redact keeps of a kubeconfig's error what cannot quote its content: the decoder's messages may hold a token.
+func redact(err error) error {
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		return pathErr.Err
+	}
+	return errors.New("it is not a kubeconfig (its content is not quoted here: kubectl config view --kubeconfig=FILE says what is wrong)")
+}

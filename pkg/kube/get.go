@@ -1,0 +1,121 @@
+package kube
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// maxAnswer is the longest answer that is read, in bytes: an object of the apiserver has at most 1.5 MiB in etcd,
+// and a Network's configuration at most 1 MiB before its quotes are escaped.
+const maxAnswer = 4 << 20
+
+// longestPause is how long to wait at most between two tries, where the apiserver does not say.
+const longestPause = 2 * time.Second
+
+// get reads one object, and tries again while that can help and ctx lasts. The error is an *Error.
+func (c *Client) get(ctx context.Context, path *url.URL, accept string) ([]byte, error) {
+	for try := 1; ; try++ {
+		body, wait, failed := c.try(ctx, path, accept)
+		if failed == nil {
+			return body, nil
+		}
+		failed.Tries = try
+		if !failed.retry {
+			return nil, failed
+		}
+		if wait == 0 {
+			wait = c.backoff(try)
+		}
+		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
+			return nil, failed // the next try would come too late
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return nil, failed
+		}
+	}
+}
+
+// backoff doubles from try to try, and is random between half of that and the whole: the Pods of a node that was cut
+// off must not all come back at once.
+func (c *Client) backoff(try int) time.Duration {
+	pause := min(c.pause<<min(try-1, 10), longestPause)
+	return pause/2 + rand.N(pause/2+1)
+}
+
+// try asks once. The time is how long the apiserver wants to be left alone; zero where it does not say.
+func (c *Client) try(ctx context.Context, target *url.URL, accept string) ([]byte, time.Duration, *Error) {
+	failed := &Error{Doing: "GET " + target.Path, Path: target.Path}
+	tryCtx, cancel := context.WithTimeout(ctx, c.perTry)
+	defer cancel()
+	req, err := http.NewRequestWithContext(tryCtx, http.MethodGet, target.String(), nil)
+	if err != nil {
+		failed.Cause = err
+		return nil, 0, failed
+	}
+	req.Header.Set("Accept", accept)
+	resp, err := c.http.Do(req)
+	if err != nil {
+		c.http.CloseIdleConnections() // one that died in silence must not be used again
+		failed.Cause, failed.retry = unwrapURL(err), retryable(err)
+		return nil, 0, failed
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	failed.Status = resp.StatusCode
+	switch {
+	case resp.StatusCode != http.StatusOK:
+		failed.Cause = statusCause(body)
+		failed.retry = resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode >= http.StatusInternalServerError
+		return nil, retryAfter(resp.Header), failed
+	case err != nil:
+		c.http.CloseIdleConnections()
+		failed.Cause, failed.retry = fmt.Errorf("the answer broke off: %w", err), true
+		return nil, 0, failed
+	case len(body) > maxAnswer:
+		failed.Cause = fmt.Errorf("the answer has more than %d bytes", maxAnswer)
+		return nil, 0, failed
+	}
+	return body, 0, nil
+}
+
+// statusCause is why the apiserver refused, in its words, or the beginning of what it said where that is not a Status.
+func statusCause(body []byte) error {
+	var status metav1.Status
+	if err := json.Unmarshal(body, &status); err == nil && status.Kind == "Status" && status.Message != "" {
+		return errors.New(status.Message)
+	}
+	const quoted = 128
+	return fmt.Errorf("the answer begins with %q", body[:min(quoted, len(body))])
+}
+
+// retryAfter reads the header of that name, a number of seconds or a date (RFC 9110, section 10.2.3).
+func retryAfter(h http.Header) time.Duration {
+	value := h.Get("Retry-After")
+	if seconds, err := strconv.Atoi(value); err == nil && seconds > 0 {
+		return time.Duration(min(seconds, 3600)) * time.Second
+	}
+	if date, err := http.ParseTime(value); err == nil {
+		return max(time.Until(date), 0)
+	}
+	return 0
+}
+
+func unwrapURL(err error) error {
+	var urlErr *url.Error
+	if errors.As(err, &urlErr) {
+		return urlErr.Err // the method and the URL are said already
+	}
+	return err
+}

@@ -1,0 +1,176 @@
+// Package ledger is kactus's durable record, on the node's disk, of the attachments that exist or may exist: one file a
+// container, and a lock that serialises the verbs on one container.
+package ledger
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrBusy is why a container's lock was not to be had: another verb on it runs, or a delegate that it left behind.
+var ErrBusy = errors.New("another verb on this container still runs")
+
+// maxSize is the largest file that is read, in bytes: 64 networks with configurations of the greatest size.
+const maxSize = 80 << 20
+
+// Ledger is the folder of the records.
+type Ledger struct{ dir string }
+
+// Open uses the folder dir, and makes it (mode 0700) where it is not there. A folder of another user is an error; one that
+// others may enter is closed to them.
+func Open(dir string) (Ledger, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return Ledger{}, fmt.Errorf("make the ledger's folder: %w", err)
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(dir, &st); err != nil {
+		return Ledger{}, fmt.Errorf("look at the ledger's folder %s: %w", dir, err)
+	}
+	if int(st.Uid) != os.Geteuid() {
+		return Ledger{}, fmt.Errorf("the ledger's folder %s belongs to the user %d, not to %d", dir, st.Uid, os.Geteuid())
+	}
+	if st.Mode&0o077 != 0 {
+		if err := os.Chmod(dir, 0o700); err != nil {
+			return Ledger{}, fmt.Errorf("close the ledger's folder to others: %w", err)
+		}
+	}
+	return Ledger{dir: dir}, nil
+}
+
+// Book is one container's record, locked. Its methods may be called from several goroutines, but for Close.
+type Book struct {
+	dir, id string
+	lock    *os.File
+	pen     pen
+	aside   error
+}
+
+// Lock waits until no other verb runs on the container, and reads its record. It fails with ErrBusy when ctx ends before.
+func (l Ledger) Lock(ctx context.Context, containerID string) (*Book, error) {
+	b := &Book{dir: l.dir, id: containerID}
+	lock, err := lockFile(ctx, b.path(".lock"))
+	if err != nil {
+		return nil, fmt.Errorf("lock the container %s in the ledger: %w", containerID, err)
+	}
+	b.lock = lock
+	if err := b.read(); err != nil {
+		b.Close()
+		return nil, err
+	}
+	return b, nil
+}
+
+// LockFile is what a child process must inherit to keep the lock when kactus dies before it.
+func (b *Book) LockFile() *os.File { return b.lock }
+
+// SetAside is why the container's file could not be read, and where it is now; nil where nothing was wrong. The record is
+// empty then.
+func (b *Book) SetAside() error { return b.aside }
+
+// Close releases the lock.
+func (b *Book) Close() {
+	_ = os.Remove(b.path(".tmp")) // of a verb that was killed as it wrote
+	unlockFile(b.lock, b.path(".lock"))
+}
+
+func (b *Book) path(suffix string) string { return filepath.Join(b.dir, b.id+suffix) }
+
+func (b *Book) read() error {
+	data, err := readFile(b.path(".json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	var record Record
+	if err == nil {
+		record, err = decode(data, b.id)
+	}
+	if err == nil {
+		b.pen.record = record
+		return nil
+	}
+	aside := b.path(".json." + time.Now().UTC().Format("20060102T150405.000000000") + ".corrupt")
+	if rerr := os.Rename(b.path(".json"), aside); rerr != nil {
+		return fmt.Errorf("set the unreadable record of the container %s aside: %w (unreadable because: %v)", b.id, rerr, err)
+	}
+	b.aside = fmt.Errorf("the record of the container %s does not read and is now %s: %w", b.id, aside, err)
+	return nil
+}
+
+// readFile reads a regular file of this user, and follows no symbolic link.
+func readFile(path string) ([]byte, error) {
+	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(file.Fd()), &st); err != nil {
+		return nil, err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return nil, errors.New("it is not a regular file")
+	}
+	if int(st.Uid) != os.Geteuid() {
+		return nil, fmt.Errorf("it belongs to the user %d", st.Uid)
+	}
+	if st.Size > maxSize {
+		return nil, fmt.Errorf("it has %d bytes, of at most %d", st.Size, maxSize)
+	}
+	return io.ReadAll(io.LimitReader(file, maxSize))
+}
+
+// write replaces the record's file: a reader, and whoever comes after a crash or a loss of power, finds the old one
+// or the new one, whole.
+func (b *Book) write(r Record) error {
+	data, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	tmp := b.path(".tmp")
+	if err := writeFile(tmp, data); err != nil {
+		_ = os.Remove(tmp)
+		return err
+	}
+	if err := os.Rename(tmp, b.path(".json")); err != nil {
+		_ = os.Remove(tmp)
+		return err
+	}
+	return nil
+}
+
+func writeFile(path string, data []byte) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return err
+	}
+	if _, err := file.Write(data); err != nil {
+		file.Close()
+		return err
+	}
+	if err := file.Sync(); err != nil {
+		file.Close()
+		return err
+	}
+	return file.Close()
+}
+
+func (b *Book) syncDir() error {
+	dir, err := os.Open(b.dir)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Sync()
+}

@@ -1,0 +1,134 @@
+package ledger
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/podargs"
+)
+
+// pen is the record in memory, which is what the file holds.
+type pen struct {
+	mu     sync.Mutex
+	record Record
+}
+
+// Record is the container's; its Attachments are empty where the ledger knows nothing of it.
+func (b *Book) Record() Record {
+	b.pen.mu.Lock()
+	defer b.pen.mu.Unlock()
+	r := b.pen.record
+	r.Attachments = slices.Clone(r.Attachments)
+	r.Orphans = slices.Clone(r.Orphans)
+	return r
+}
+
+// Plan adds entries to the record, durably: when it returns, a loss of power does not make the node forget them. Nothing of
+// what they say may be made before.
+func (b *Book) Plan(netns Netns, pod podargs.Pod, entries []Entry) error {
+	before := b.Record()
+	err := b.change(func(r *Record) {
+		r.Format, r.ContainerID, r.Netns, r.Pod = Format, b.id, netns, pod
+		r.Attachments = append(r.Attachments, entries...)
+	})
+	if err == nil {
+		err = b.syncDir()
+	}
+	if err != nil {
+		_ = b.change(func(r *Record) { *r = before })
+		return fmt.Errorf("write the plan for the container %s to the ledger: %w", b.id, err)
+	}
+	return nil
+}
+
+// Attached records the results of attachments that were made, by their devices.
+func (b *Book) Attached(results map[string]json.RawMessage) error {
+	err := b.change(func(r *Record) {
+		for i, e := range r.Attachments {
+			if result, ok := results[e.Device]; ok {
+				r.Attachments[i].State, r.Attachments[i].Result = Attached, result
+			}
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("write the results for the container %s to the ledger: %w", b.id, err)
+	}
+	return nil
+}
+
+// Undone removes an attachment that is no more.
+func (b *Book) Undone(device string) error {
+	err := b.change(func(r *Record) {
+		r.Attachments = slices.DeleteFunc(r.Attachments, func(e Entry) bool { return e.Device == device })
+	})
+	if err != nil {
+		return fmt.Errorf("remove %s of the container %s from the ledger: %w", device, b.id, err)
+	}
+	return nil
+}
+
+// Failed records that an attachment could not be undone at the time now.
+func (b *Book) Failed(device string, now time.Time, cause error) error {
+	err := b.change(func(r *Record) {
+		for i, e := range r.Attachments {
+			if e.Device == device {
+				r.Attachments[i] = e.failed(now, cause)
+			}
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("write the failure of %s of the container %s to the ledger: %w", device, b.id, err)
+	}
+	return nil
+}
+
+// Park moves an attachment to the orphans.
+func (b *Book) Park(device string, now time.Time, cause error) error {
+	err := b.change(func(r *Record) {
+		for _, e := range r.Attachments {
+			if e.Device == device {
+				r.Orphans = append(r.Orphans, e.failed(now, cause))
+			}
+		}
+		r.Attachments = slices.DeleteFunc(r.Attachments, func(e Entry) bool { return e.Device == device })
+	})
+	if err != nil {
+		return fmt.Errorf("move %s of the container %s to the ledger's orphans: %w", device, b.id, err)
+	}
+	return nil
+}
+
+func (e Entry) failed(now time.Time, cause error) Entry {
+	e.Failures++
+	if e.FailingSince == nil {
+		e.FailingSince = &now
+	}
+	const longest = 4 << 10
+	e.LastFailure = cause.Error()
+	e.LastFailure = e.LastFailure[:min(len(e.LastFailure), longest)]
+	return e
+}
+
+// change edits the record, and writes it. Where the writing fails, the record in memory is still what edit made it: the next
+// change may get it to the disk, and the last one, which removes the file, can succeed on a disk that is full. A record of
+// nothing is no file.
+func (b *Book) change(edit func(*Record)) error {
+	b.pen.mu.Lock()
+	defer b.pen.mu.Unlock()
+	r := &b.pen.record
+	r.Attachments, r.Orphans = slices.Clone(r.Attachments), slices.Clone(r.Orphans)
+	edit(r)
+	if len(r.Attachments)+len(r.Orphans) > 0 {
+		return b.write(*r)
+	}
+	if err := os.Remove(b.path(".json")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}

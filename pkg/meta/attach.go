@@ -1,0 +1,138 @@
+package meta
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+
+	"github.com/containernetworking/cni/pkg/types"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/ledger"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/plan"
+)
+
+// attach makes the attachments, the first before the others, and gives the first one's result in the version that the runtime
+// speaks. The plan is on the disk before anything is made; when anything fails, all that was started is undone.
+func (v *Verbs) attach(ctx context.Context, book Book, req Request, netns ledger.Netns, attachments []plan.Attachment) (types.Result, error) {
+	w := &work{verbs: v, book: book, req: req, delegates: v.Delegates(book.LockFile()), results: map[string]json.RawMessage{}}
+	for _, a := range attachments {
+		if err := w.delegates.Find(a.Config); err != nil {
+			return nil, coded(CodeDelegate, fmt.Errorf("ADD of the network %s for %s: %w", a.Network, a.Device, err))
+		}
+		w.entries = append(w.entries, ledger.Entry{
+			Attachment: a,
+			State:      ledger.Planned,
+			Args:       req.Args.Pod.CNIArgs(a.MAC),
+			Created:    v.Now().UTC(),
+		})
+	}
+	if err := book.Plan(netns, req.Args.Pod, w.entries); err != nil {
+		return nil, ledgerError(err)
+	}
+	result, err := w.run(ctx)
+	if err != nil {
+		return nil, w.rollBack(ctx, err)
+	}
+	return result, nil
+}
+
+// work is one ADD under way.
+type work struct {
+	verbs     *Verbs
+	book      Book
+	req       Request
+	delegates Delegates
+	entries   []ledger.Entry
+
+	mu      sync.Mutex
+	started []ledger.Entry
+	results map[string]json.RawMessage
+}
+
+func (w *work) run(ctx context.Context) (types.Result, error) {
+	first, err := w.add(ctx, w.entries[0])
+	if err != nil {
+		return nil, err
+	}
+	// A failure does not end the others: a plugin that is killed can leave what its DEL does not know of.
+	var group errgroup.Group
+	group.SetLimit(parallelDelegates)
+	for _, e := range w.entries[1:] {
+		group.Go(func() error {
+			_, err := w.add(ctx, e)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	result, err := first.GetAsVersion(w.req.Conf.CNIVersion)
+	if err != nil {
+		return nil, coded(types.ErrIncompatibleCNIVersion, fmt.Errorf("convert the result of the network %s: %w", w.entries[0].Network, err))
+	}
+	if err := w.book.Attached(w.results); err != nil {
+		return nil, ledgerError(err)
+	}
+	return result, nil
+}
+
+// add makes one attachment.
+func (w *work) add(ctx context.Context, e ledger.Entry) (types.Result, error) {
+	if ctx.Err() != nil {
+		return nil, coded(types.ErrTryAgainLater, fmt.Errorf("ADD of the network %s for %s: not begun: %w", e.Network, e.Device, context.Cause(ctx)))
+	}
+	w.mu.Lock()
+	w.started = append(w.started, e)
+	w.mu.Unlock()
+	begin := w.verbs.Now()
+	result, err := w.delegates.Add(ctx, call(w.req.ContainerID, w.req.Netns, e))
+	w.verbs.Log.Debug("delegate ran", "verb", "ADD", "network", e.Network, "device", e.Device, "took", w.verbs.Now().Sub(begin), "failed", err != nil)
+	if err != nil {
+		return nil, fmt.Errorf("network %s: %w", e.Network, err)
+	}
+	if result, err = w.verbs.fulfil(w.req.Netns, e, result); err != nil {
+		return nil, coded(CodeUnfulfilled, fmt.Errorf("network %s: %w", e.Network, err))
+	}
+	data, err := json.Marshal(result)
+	if err != nil {
+		return nil, fmt.Errorf("network %s: its result: %w", e.Network, err)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.results[e.Device] = data
+	return result, nil
+}
+
+// rollBack undoes what was started, forgets what was not, and returns cause with what could not be undone. It goes on when ctx has ended: kactus was
+// told to end, but not to leave things behind.
+func (w *work) rollBack(ctx context.Context, cause error) error {
+	w.verbs.Log.Error("rolling back", "cause", cause)
+	ctx = context.WithoutCancel(ctx)
+	for _, e := range w.entries {
+		if !contains(w.started, e.Device) {
+			if err := w.book.Undone(e.Device); err != nil {
+				w.verbs.Log.Warn("the ledger was not written", "cause", err)
+			}
+		}
+	}
+	undone := w.verbs.undo(ctx, w.book, w.delegates, undoing{
+		containerID:   w.req.ContainerID,
+		netns:         w.req.Netns,
+		entries:       w.started,
+		defaultDevice: w.entries[0].Device,
+		auxiliaryTime: undoTime / 2,
+		time:          undoTime,
+	})
+	return withLeft(cause, undone)
+}
+
+func contains(entries []ledger.Entry, device string) bool {
+	for _, e := range entries {
+		if e.Device == device {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,110 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+)
+
+// StartAPIServer starts kube-apiserver again after StopAPIServer, on the same port and
+// with the same data, and returns once it serves. It does nothing if it runs.
+func (cp *ControlPlane) StartAPIServer(ctx context.Context) error {
+	cp.mu.Lock()
+	defer cp.mu.Unlock()
+	if cp.etcd == nil || !cp.etcd.running() {
+		return errors.New("starting kube-apiserver: etcd does not run")
+	}
+	if cp.apiserver != nil && cp.apiserver.running() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	if cp.apiserverPort != 0 {
+		return cp.startAPIServerOn(ctx, cp.apiserverPort)
+	}
+	return onFreePort(func(port int) error { return cp.startAPIServerOn(ctx, port) })
+}
+
+func (cp *ControlPlane) startAPIServerOn(ctx context.Context, port int) error {
+	apiserver, err := cp.launch(APIServer, cp.apiserverArgs(port))
+	if err != nil {
+		return err
+	}
+	if err := apiserver.await(ctx, func(ctx context.Context) error { return cp.apiserverReady(ctx, port) }); err != nil {
+		return failedStart(apiserver, err, port)
+	}
+	cp.apiserver, cp.apiserverPort = apiserver, port
+	return nil
+}
+
+// StopAPIServer ends kube-apiserver: from then on connections to its port are refused.
+// It does nothing if kube-apiserver does not run.
+func (cp *ControlPlane) StopAPIServer() error {
+	cp.mu.Lock()
+	defer cp.mu.Unlock()
+	defer cp.client.CloseIdleConnections()
+	return cp.apiserver.stop()
+}
+
+// URL returns the apiserver's base URL. It stays the same when the apiserver stops and
+// starts again.
+func (cp *ControlPlane) URL() string {
+	cp.mu.Lock()
+	defer cp.mu.Unlock()
+	return apiserverURL(cp.apiserverPort)
+}
+
+func apiserverURL(port int) string { return "https://127.0.0.1:" + strconv.Itoa(port) }
+
+func (cp *ControlPlane) apiserverArgs(port int) []string {
+	args := []string{
+		"--bind-address=127.0.0.1",
+		"--advertise-address=127.0.0.1",
+		"--secure-port=" + strconv.Itoa(port),
+		"--tls-cert-file=" + cp.path(fileServingCert),
+		"--tls-private-key-file=" + cp.path(fileServingKey),
+		"--etcd-servers=" + etcdURL(cp.etcdPort),
+		"--etcd-cafile=" + cp.path(fileCA),
+		"--etcd-certfile=" + cp.path(fileClientCert),
+		"--etcd-keyfile=" + cp.path(fileClientKey),
+		"--kubelet-client-certificate=" + cp.path(fileClientCert),
+		"--kubelet-client-key=" + cp.path(fileClientKey),
+		"--token-auth-file=" + cp.path(fileTokens),
+		"--authorization-mode=Node,RBAC",
+		"--service-account-issuer=https://kubernetes.default.svc",
+		"--service-account-signing-key-file=" + cp.path(fileSigningKey),
+		"--service-account-key-file=" + cp.path(fileVerifyKey),
+		"--service-cluster-ip-range=10.96.0.0/16",
+		// An endpoint on loopback is refused, and there is nobody to use it.
+		"--endpoint-reconciler-type=none",
+		"--audit-policy-file=" + cp.path(fileAuditPolicy),
+		"--audit-log-path=" + cp.path(fileAuditLog),
+		"--audit-log-mode=blocking",
+		"--audit-log-maxsize=0", // one file, never rotated: marks are offsets in it
+		"--profiling=false",
+		// Else the apiserver waits for open watches to end, which they do not.
+		"--shutdown-watch-termination-grace-period=1s",
+	}
+	if !cp.options.ServiceAccountAdmission {
+		args = append(args, "--disable-admission-plugins=ServiceAccount")
+	}
+	return append(args, cp.options.APIServerArgs...)
+}
+
+// apiserverReady asks for the namespace as well: the apiserver makes it on its own, but
+// does not wait for it to say that it is ready, and the first test to create a Pod there
+// would find it missing now and then.
+func (cp *ControlPlane) apiserverReady(ctx context.Context, port int) error {
+	for _, path := range []string{"/readyz", "/api/v1/namespaces/default"} {
+		status, answer, err := do(ctx, cp.client, http.MethodGet, apiserverURL(port)+path, bearer(cp.adminToken), nil)
+		if err != nil {
+			return err
+		}
+		if status != http.StatusOK {
+			return fmt.Errorf("%s answers %d: %s", path, status, answer)
+		}
+	}
+	return nil
+}

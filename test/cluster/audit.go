@@ -1,0 +1,169 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+)
+
+// answerWait is how long AuditRequests waits for the audit log to tell how a request
+// ended. The log says so a moment after the client has its answer.
+const answerWait = 2 * time.Second
+
+// An AuditMark is a moment in the life of the apiserver, as its audit log tells it.
+type AuditMark int64 // an offset in the log
+
+// A Request is one that the apiserver has received.
+type Request struct {
+	User      string // empty if the apiserver could not tell
+	UserAgent string
+	Verb      string // Kubernetes' own: get, list, watch, create, ...
+	URI       string
+	Status    int // of the answer; 0 if there was none yet
+}
+
+// Resource reports whether the request is for objects of a resource, such as "pods" or
+// "networks.kaloom.com", in any namespace or none.
+func (r Request) Resource(resource string) bool {
+	path, _, _ := strings.Cut(r.URI, "?")
+	words := strings.Split(strings.Trim(path, "/"), "/")
+	name, group, grouped := strings.Cut(resource, ".")
+	switch {
+	case grouped && len(words) > 3 && words[0] == "apis" && words[1] == group:
+		words = words[3:]
+	case !grouped && len(words) > 2 && words[0] == "api":
+		words = words[2:]
+	default:
+		return false
+	}
+	if words[0] == "namespaces" && len(words) > 2 {
+		words = words[2:]
+	}
+	return words[0] == name
+}
+
+// AuditMark returns the present moment, to give to AuditRequests later. Every request
+// whose answer a client has read is before it.
+func (cp *ControlPlane) AuditMark() (AuditMark, error) {
+	info, err := os.Stat(cp.path(fileAuditLog))
+	if err != nil {
+		return 0, fmt.Errorf("reading the size of the audit log: %w", err)
+	}
+	return AuditMark(info.Size()), nil
+}
+
+// AuditRequests returns the requests that the apiserver received after since, in the
+// order in which they came: all of them, the test's own included, but for those that the
+// apiserver sends to itself. The zero mark is the apiserver's first start. A request that
+// is not answered yet is waited for, briefly.
+func (cp *ControlPlane) AuditRequests(ctx context.Context, since AuditMark) ([]Request, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWait)
+	defer cancel()
+	poll := time.NewTicker(pollInterval)
+	defer poll.Stop()
+	for {
+		requests, complete, err := cp.readAudit(since)
+		if err != nil {
+			return nil, fmt.Errorf("reading the audit log: %w", err)
+		}
+		if complete {
+			return requests, nil
+		}
+		select {
+		case <-ctx.Done():
+			return requests, nil
+		case <-poll.C:
+		}
+	}
+}
+
+func (cp *ControlPlane) readAudit(since AuditMark) (requests []Request, complete bool, err error) {
+	file, err := os.Open(cp.path(fileAuditLog))
+	if err != nil {
+		return nil, false, err
+	}
+	defer file.Close()
+	if _, err := file.Seek(int64(since), io.SeekStart); err != nil {
+		return nil, false, err
+	}
+	log, err := io.ReadAll(file)
+	if err != nil {
+		return nil, false, err
+	}
+	return parseAudit(log)
+}
+
+// auditEvent is what is read of an event of audit.k8s.io/v1.
+type auditEvent struct {
+	AuditID    string `json:"auditID"`
+	Stage      string `json:"stage"`
+	Verb       string `json:"verb"`
+	RequestURI string `json:"requestURI"`
+	UserAgent  string `json:"userAgent"`
+	User       struct {
+		Username string `json:"username"`
+	} `json:"user"`
+	ResponseStatus *struct {
+		Code int `json:"code"`
+	} `json:"responseStatus"`
+}
+
+// parseAudit makes one request of the events of each. The first event comes before the
+// apiserver answers, which is why the log is asked to hold it: a client never knows of
+// the answer to a request that is not in the log.
+func parseAudit(log []byte) (requests []Request, complete bool, err error) {
+	complete = true
+	index := map[string]int{} // by audit ID
+	for line := range bytes.Lines(log) {
+		if !bytes.HasSuffix(line, []byte{'\n'}) {
+			return requests, false, nil // it is being written
+		}
+		var event auditEvent
+		if err := json.Unmarshal(line, &event); err != nil {
+			return nil, false, fmt.Errorf("parsing an event: %w", err)
+		}
+		i, known := index[event.AuditID]
+		if !known {
+			if !event.first() {
+				continue // the end of a request from before the mark
+			}
+			i = len(requests)
+			index[event.AuditID] = i
+			requests = append(requests, Request{User: event.User.Username, UserAgent: event.UserAgent, Verb: event.Verb, URI: event.RequestURI})
+		}
+		if event.ResponseStatus != nil {
+			requests[i].Status = event.ResponseStatus.Code
+		}
+	}
+	for _, request := range requests {
+		complete = complete && request.Status != 0
+	}
+	return requests, complete, nil
+}
+
+// first reports whether no other event of the same request comes earlier. A request whose
+// credentials are refused has one event only.
+func (e *auditEvent) first() bool {
+	return e.Stage == "RequestReceived" || e.ResponseStatus != nil && e.ResponseStatus.Code == http.StatusUnauthorized
+}
+
+// writeAuditPolicy has every request logged, without bodies, but those of the apiserver to
+// itself, which have nothing to do with what a test does and come at any time.
+func writeAuditPolicy(path string) error {
+	const policy = `{
+  "apiVersion": "audit.k8s.io/v1",
+  "kind": "Policy",
+  "rules": [
+    {"level": "None", "users": ["system:apiserver"]},
+    {"level": "Metadata"}
+  ]
+}
+`
+	return os.WriteFile(path, []byte(policy), 0o600)
+}

@@ -1,0 +1,39 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/cluster"
+)
+
+func build(ctx context.Context, stdout, stderr io.Writer) error {
+	binaries, err := cluster.Build(ctx, stderr, cluster.Parts()...)
+	if err != nil {
+		return err
+	}
+	for _, part := range cluster.Parts() {
+		fmt.Fprintf(stdout, "%s=%s\n", part, binaries[part])
+	}
+	return nil
+}
+
+// up prints the kubeconfig's path as KUBECONFIG=PATH, for a script to take.
+func up(ctx context.Context, dir string, stdout, stderr io.Writer) error {
+	cp, err := cluster.Up(ctx, cluster.Options{Dir: dir, Builder: cluster.Builder{Progress: stderr}})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(stderr, "the apiserver serves at %s; stop it with: cluster down --dir %s\n", cp.URL(), dir)
+	fmt.Fprintf(stdout, "KUBECONFIG=%s/kubeconfig\n", cp.Dir())
+	return nil
+}
+
+func down(dir string, stderr io.Writer) error {
+	if err := cluster.Down(dir); err != nil {
+		return err
+	}
+	fmt.Fprintf(stderr, "%s has no control plane any more\n", dir)
+	return nil
+}

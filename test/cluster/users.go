@@ -1,0 +1,32 @@
+package cluster
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/csv"
+	"fmt"
+	"os"
+	"strings"
+)
+
+// adminUser is the name by which the administrator appears in the audit log.
+const adminUser = "admin"
+
+// writeTokens writes the apiserver's token file and returns the administrator's token.
+func writeTokens(path string, users []User) (adminToken string, err error) {
+	adminToken = rand.Text()
+	known := append([]User{{Name: adminUser, Token: adminToken, Groups: []string{"system:masters"}}}, users...)
+	var file bytes.Buffer
+	lines := csv.NewWriter(&file)
+	for _, user := range known {
+		if user.Name == "" || user.Token == "" {
+			return "", fmt.Errorf("user %q: a name and a token are needed", user.Name)
+		}
+		// Token, name, UID, groups.
+		if err := lines.Write([]string{user.Token, user.Name, user.Name, strings.Join(user.Groups, ",")}); err != nil {
+			return "", err
+		}
+	}
+	lines.Flush()
+	return adminToken, os.WriteFile(path, file.Bytes(), 0o600)
+}

@@ -1,0 +1,44 @@
+// Package plugins builds the CNI plugins that tests and demonstrations use as delegates: those of go.mod's tool lines.
+package plugins
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"testing"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/cluster"
+)
+
+// Build builds the plugins into dir, which must be there. Go keeps them in its build cache, so that every build
+// but the first is a copy.
+func Build(dir string) error {
+	root, err := cluster.FindRoot(".")
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command("go", "build", "-o", dir+"/", "tool")
+	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build the CNI plugins: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// Main is a package's TestMain: it builds the plugins into a folder of their own, tells the tests which by *dir, runs them, removes the folder and exits.
+func Main(m *testing.M, dir *string) {
+	tmp, err := os.MkdirTemp("", "kactus-plugins-")
+	if err == nil {
+		err = Build(tmp)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		_ = os.RemoveAll(tmp)
+		os.Exit(1)
+	}
+	*dir = tmp
+	code := m.Run()
+	_ = os.RemoveAll(tmp)
+	os.Exit(code)
+}
