@@ -35,10 +35,18 @@ build() {
 		-o bin/kactus ./kactus
 }
 
+# tool runs a program of test/tools, which is built from source the first time.
+tool() {
+	local name=$1
+	shift
+	go build -C test/tools -o ../../bin/tools/ tool
+	"bin/tools/$name" "$@"
+}
+
 run_tests() {
-	# Outside of the tests, because it takes minutes the first time, and says how far it is.
+	# Before the tests, because it takes minutes the first time, and says how far it is.
 	go run ./test/cluster/cmd/cluster build >/dev/null
-	go test -timeout 30m ./...
+	tool gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg -- -timeout 30m ./...
 }
 
 lint() {
@@ -50,8 +58,7 @@ lint() {
 	fi
 	go mod tidy -diff
 	go mod verify
-	go build -C test/lint -o ../../bin/lint/ tool
-	bin/lint/staticcheck ./...
+	tool staticcheck ./...
 }
 
 case "${1-}" in

@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/signal"
 	"syscall"
@@ -18,8 +19,11 @@ const usage = `cluster builds and runs a Kubernetes control plane (etcd and kube
 Usage:
 
   cluster build            build all parts; print NAME=PATH for each
-  cluster up   --dir DIR   start a control plane in the background; the kubeconfig of its
-                           administrator is DIR/kubeconfig, logs are DIR/*.log
+  cluster up   --dir DIR [--listen IP]
+                           start a control plane in the background; the kubeconfig of its
+                           administrator is DIR/kubeconfig, logs are DIR/*.log; with --listen
+                           it serves on all addresses, and is known by IP beside 127.0.0.1:
+                           for a network namespace of its own
   cluster down --dir DIR   stop it and remove what it left in DIR
   cluster -h               print this help
 
@@ -60,42 +64,54 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	verb, args := args[0], args[1:]
 	switch verb {
 	case "build":
-		if _, err := parse(verb, args, false); err != nil {
+		if _, err := parse(verb, args); err != nil {
 			return err
 		}
 		return build(ctx, stdout, stderr)
-	case "up", "down":
-		dir, err := parse(verb, args, true)
+	case "up":
+		settings, err := parse(verb, args)
 		if err != nil {
 			return err
 		}
-		if verb == "up" {
-			return up(ctx, dir, stdout, stderr)
+		return up(ctx, settings, stdout, stderr)
+	case "down":
+		settings, err := parse(verb, args)
+		if err != nil {
+			return err
 		}
-		return down(dir, stderr)
+		return down(settings.dir, stderr)
 	case "-h", "-help", "--help", "help":
 		return flag.ErrHelp
 	}
 	return usageError(fmt.Sprintf("unknown verb %q", verb))
 }
 
-// parse returns the value of --dir for a verb that has it.
-func parse(verb string, args []string, wantsDir bool) (dir string, err error) {
+// settings are the values of a verb's flags.
+type settings struct {
+	dir    string
+	listen net.IP
+}
+
+func parse(verb string, args []string) (settings, error) {
+	var s settings
 	flags := flag.NewFlagSet(verb, flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // main prints errors and the help
-	if wantsDir {
-		flags.StringVar(&dir, "dir", "", "")
+	if verb != "build" {
+		flags.StringVar(&s.dir, "dir", "", "")
+	}
+	if verb == "up" {
+		flags.TextVar(&s.listen, "listen", net.IP(nil), "")
 	}
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
-		return "", err
+		return s, err
 	} else if err != nil {
-		return "", usageError(fmt.Sprintf("%s: %v", verb, err))
+		return s, usageError(fmt.Sprintf("%s: %v", verb, err))
 	}
 	if flags.NArg() > 0 {
-		return "", usageError(fmt.Sprintf("%s: unexpected argument %q", verb, flags.Arg(0)))
+		return s, usageError(fmt.Sprintf("%s: unexpected argument %q", verb, flags.Arg(0)))
 	}
-	if wantsDir && dir == "" {
-		return "", usageError(verb + ": --dir is needed")
+	if verb != "build" && s.dir == "" {
+		return s, usageError(verb + ": --dir is needed")
 	}
-	return dir, nil
+	return s, nil
 }

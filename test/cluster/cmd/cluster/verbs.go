@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/cluster"
 )
@@ -20,12 +21,17 @@ func build(ctx context.Context, stdout, stderr io.Writer) error {
 }
 
 // up prints the kubeconfig's path as KUBECONFIG=PATH, for a script to take.
-func up(ctx context.Context, dir string, stdout, stderr io.Writer) error {
-	cp, err := cluster.Up(ctx, cluster.Options{Dir: dir, Builder: cluster.Builder{Progress: stderr}})
+func up(ctx context.Context, s settings, stdout, stderr io.Writer) error {
+	options := cluster.Options{Dir: s.dir, Builder: cluster.Builder{Progress: stderr}}
+	if s.listen != nil {
+		options.ExtraIPs = []net.IP{s.listen}
+		options.APIServerArgs = []string{"--bind-address=0.0.0.0"}
+	}
+	cp, err := cluster.Up(ctx, options)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stderr, "the apiserver serves at %s; stop it with: cluster down --dir %s\n", cp.URL(), dir)
+	fmt.Fprintf(stderr, "the apiserver serves at %s; stop it with: cluster down --dir %s\n", cp.URL(), s.dir)
 	fmt.Fprintf(stdout, "KUBECONFIG=%s/kubeconfig\n", cp.Dir())
 	return nil
 }
