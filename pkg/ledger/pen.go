@@ -17,6 +17,8 @@ import (
 type pen struct {
 	mu     sync.Mutex
 	record Record
+	// unsaved is why the file does not hold the record; nil where it does.
+	unsaved error
 }
 
 // Record is the container's; its Attachments are empty where the ledger knows nothing of it.
@@ -30,11 +32,15 @@ func (b *Book) Record() Record {
 }
 
 // Plan adds entries to the record, durably: when it returns, a loss of power does not make the node forget them. Nothing of
-// what they say may be made before.
-func (b *Book) Plan(netns Netns, pod podargs.Pod, entries []Entry) error {
+// what they say may be made before. What is said of the Pod counts where the record knows no attachment yet; device is its
+// default network's, empty for a hot ADD.
+func (b *Book) Plan(netns Netns, pod podargs.Pod, device string, entries []Entry) error {
 	before := b.Record()
 	err := b.change(func(r *Record) {
-		r.Format, r.ContainerID, r.Netns, r.Pod = Format, b.id, netns, pod
+		r.Format, r.ContainerID = Format, b.id
+		if len(r.Attachments) == 0 { // a hot ADD knows less of the Pod than its ADD did
+			r.Netns, r.Pod, r.Device = netns, pod, device
+		}
 		r.Attachments = append(r.Attachments, entries...)
 	})
 	if err == nil {
@@ -124,11 +130,26 @@ func (b *Book) change(edit func(*Record)) error {
 	r := &b.pen.record
 	r.Attachments, r.Orphans = slices.Clone(r.Attachments), slices.Clone(r.Orphans)
 	edit(r)
+	b.pen.unsaved = b.save(*r)
+	return b.pen.unsaved
+}
+
+func (b *Book) save(r Record) error {
 	if len(r.Attachments)+len(r.Orphans) > 0 {
-		return b.write(*r)
+		return b.write(r)
 	}
 	if err := os.Remove(b.path(".json")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
+	}
+	return nil
+}
+
+// Unsaved is why the last change did not reach the disk; nil where it did.
+func (b *Book) Unsaved() error {
+	b.pen.mu.Lock()
+	defer b.pen.mu.Unlock()
+	if b.pen.unsaved != nil {
+		return fmt.Errorf("write the record of the container %s to the ledger: %w", b.id, b.pen.unsaved)
 	}
 	return nil
 }

@@ -18,6 +18,8 @@ type Record struct {
 	ContainerID string      `json:"containerID"`
 	Netns       Netns       `json:"netns"`
 	Pod         podargs.Pod `json:"pod"`
+	// Device is the default network's; empty where the ledger knows of hot networks alone.
+	Device string `json:"device,omitempty"`
 	// Attachments exist, or may exist.
 	Attachments []Entry `json:"attachments"`
 	// Orphans are attachments that a DEL gave up: the container is gone, and something of theirs may be left.

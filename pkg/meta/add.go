@@ -78,16 +78,8 @@ func (v *Verbs) planPod(ctx context.Context, req Request) ([]plan.Attachment, er
 	if err != nil {
 		return nil, coded(types.ErrInvalidNetworkConfig, fmt.Errorf("the annotation %s of the Pod %s/%s: %w", network.Annotation, id.Namespace, id.Name, err))
 	}
-	choices := make([]plan.Choice, len(selections))
-	var group errgroup.Group
-	for i, s := range selections {
-		group.Go(func() error {
-			n, err := findNetwork(ctx, api, req, s)
-			choices[i] = plan.Choice{Selection: s, Network: n}
-			return err
-		})
-	}
-	if err := group.Wait(); err != nil {
+	choices, err := findNetworks(ctx, api, req, selections)
+	if err != nil {
 		return nil, err
 	}
 	attachments, err := plan.Pod(req.Conf, req.Device, choices)
@@ -107,19 +99,35 @@ func checkIdentity(id podargs.Pod, pod *metav1.PartialObjectMetadata) error {
 		id.Namespace, id.Name, id.UID, pod.UID))
 }
 
-// findNetwork looks in one namespace after the other, as long as the Network is not there.
-func findNetwork(ctx context.Context, api API, req Request, s network.Selection) (network.Network, error) {
-	namespaces, err := plan.Namespaces(req.Conf, req.Args.Pod.Namespace, s)
-	if err != nil {
-		return network.Network{}, coded(CodeIsolation, err)
+// findNetworks reads the Network of each selection, all at once, when it is sure that the Pod may have them.
+func findNetworks(ctx context.Context, api API, req Request, selections []network.Selection) ([]plan.Choice, error) {
+	namespaces := make([][]string, len(selections))
+	for i, s := range selections {
+		var err error
+		if namespaces[i], err = plan.Namespaces(req.Conf, req.Args.Pod.Namespace, s); err != nil {
+			return nil, coded(CodeIsolation, err)
+		}
 	}
+	choices := make([]plan.Choice, len(selections))
+	group, ctx := errgroup.WithContext(ctx)
+	for i, s := range selections {
+		group.Go(func() error {
+			n, err := findNetwork(ctx, api, namespaces[i], s.Name)
+			choices[i] = plan.Choice{Selection: s, Network: n}
+			return err
+		})
+	}
+	return choices, group.Wait()
+}
+
+// findNetwork looks in one namespace after the other, as long as the Network is not there.
+func findNetwork(ctx context.Context, api API, namespaces []string, name string) (n network.Network, err error) {
 	for _, namespace := range namespaces {
-		n, err := api.Network(ctx, namespace, s.Name)
-		if !missing(err) {
+		if n, err = api.Network(ctx, namespace, name); !missing(err) {
 			return n, err
 		}
 	}
-	return network.Network{}, coded(types.ErrTryAgainLater, fmt.Errorf("there is no Network %s in the namespace %s", s.Name, strings.Join(namespaces, " or ")))
+	return n, fmt.Errorf("there is no Network %s in the namespace %s: %w", name, strings.Join(namespaces, " or "), err)
 }
 
 // podNetns identifies the namespace that an ADD is for. It must not be the node's: devices named eth0 are not made there.

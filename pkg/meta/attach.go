@@ -28,7 +28,7 @@ func (v *Verbs) attach(ctx context.Context, book Book, req Request, netns ledger
 			Created:    v.Now().UTC(),
 		})
 	}
-	if err := book.Plan(netns, req.Args.Pod, w.entries); err != nil {
+	if err := book.Plan(netns, req.Args.Pod, req.defaultDevice(), w.entries); err != nil {
 		return nil, ledgerError(err)
 	}
 	result, err := w.run(ctx)
@@ -112,9 +112,7 @@ func (w *work) rollBack(ctx context.Context, cause error) error {
 	ctx = context.WithoutCancel(ctx)
 	for _, e := range w.entries {
 		if !contains(w.started, e.Device) {
-			if err := w.book.Undone(e.Device); err != nil {
-				w.verbs.Log.Warn("the ledger was not written", "cause", err)
-			}
+			w.verbs.warnUnsaved(w.book.Undone(e.Device))
 		}
 	}
 	undone := w.verbs.undo(ctx, w.book, w.delegates, undoing{

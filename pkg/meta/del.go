@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/containernetworking/cni/pkg/types"
+
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/delegate"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/ledger"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/plan"
@@ -42,6 +44,9 @@ func (v *Verbs) delPod(ctx context.Context, req Request) error {
 	}
 	defer book.Close()
 	record := book.Record()
+	if len(record.Attachments) > 0 && record.Device != "" && record.Device != req.Device {
+		return v.delOther(req, record)
+	}
 	netns := v.usableNetns(req.Netns, record)
 	delegates := v.Delegates(book.LockFile())
 	failed := v.undo(ctx, book, delegates, undoing{
@@ -57,6 +62,18 @@ func (v *Verbs) delPod(ctx context.Context, req Request) error {
 		v.delUnknown(ctx, delegates, req, netns, record)
 	}
 	return failed
+}
+
+// delOther is for a DEL that names no default network of the container, whose attachments it must not undo: a hot network without its
+// K8S_POD_NETWORK, or what was never made here.
+func (v *Verbs) delOther(req Request, record ledger.Record) error {
+	if e, ok := record.Find(req.Device); ok {
+		return coded(types.ErrInvalidEnvironmentVariables, fmt.Errorf(
+			"DEL of the container %s: CNI_IFNAME is %s, the device of the network %s: a hot DEL names it in CNI_ARGS (K8S_POD_NETWORK), and a DEL of the Pod has %s",
+			req.ContainerID, req.Device, e.Network, record.Device))
+	}
+	v.Log.Info("nothing to undo: the container has no such device", "device", req.Device, "default", record.Device)
+	return nil
 }
 
 // delUnknown runs DEL of the netconf's own delegates, for a container of which the ledger does not know a default network: there was none, or
@@ -137,7 +154,7 @@ func (v *Verbs) undo(ctx context.Context, book Book, delegates Delegates, u undo
 			failed[i] = v.undoEntry(ctx, book, delegates, u, e)
 		}
 	}
-	return errors.Join(failed...)
+	return errors.Join(append(failed, ledgerError(book.Unsaved()))...)
 }
 
 func (v *Verbs) undoEntry(ctx context.Context, book Book, delegates Delegates, u undoing, e ledger.Entry) error {
@@ -145,17 +162,24 @@ func (v *Verbs) undoEntry(ctx context.Context, book Book, delegates Delegates, u
 	err := delegates.Del(ctx, call(u.containerID, u.netns, e))
 	v.Log.Debug("delegate ran", "verb", "DEL", "network", e.Network, "device", e.Device, "took", v.Now().Sub(begin), "failed", err != nil)
 	if err == nil {
-		return ledgerError(book.Undone(e.Device))
+		v.warnUnsaved(book.Undone(e.Device))
+		return nil
 	}
 	err = fmt.Errorf("network %s: %w", e.Network, err)
 	if u.park && hopeless(err, e, v.Now()) {
 		v.Log.Warn("an attachment is given up and becomes an orphan", "network", e.Network, "device", e.Device, "cause", err)
-		return ledgerError(book.Park(e.Device, v.Now(), err))
+		v.warnUnsaved(book.Park(e.Device, v.Now(), err))
+		return nil
 	}
-	if werr := book.Failed(e.Device, v.Now(), err); werr != nil {
-		v.Log.Warn("the ledger was not written", "cause", werr)
-	}
+	v.warnUnsaved(book.Failed(e.Device, v.Now(), err))
 	return err
+}
+
+// warnUnsaved tells of a change that did not reach the disk. A later one may take it there; whoever makes the last one looks.
+func (v *Verbs) warnUnsaved(err error) {
+	if err != nil {
+		v.Log.Warn("the ledger was not written", "cause", err)
+	}
 }
 
 // hopeless: a plugin that is gone does not come back by waiting, and the container must not wait for ever for one that always fails.

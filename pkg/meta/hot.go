@@ -123,11 +123,11 @@ func (v *Verbs) planHot(ctx context.Context, req Request) (plan.Attachment, erro
 		return plan.Attachment{}, err
 	}
 	selection := network.Selection{Name: req.Args.Hot.Network, IfMAC: req.Args.Hot.MAC}
-	n, err := findNetwork(ctx, api, req, selection)
+	choices, err := findNetworks(ctx, api, req, []network.Selection{selection})
 	if err != nil {
 		return plan.Attachment{}, err
 	}
-	attachment, err := plan.Hot(req.Conf, plan.Choice{Selection: selection, Network: n})
+	attachment, err := plan.Hot(req.Conf, choices[0])
 	if err != nil {
 		return plan.Attachment{}, coded(types.ErrInvalidNetworkConfig, err)
 	}

@@ -30,6 +30,14 @@ type Request struct {
 	Conf   netconf.Conf
 }
 
+// defaultDevice is the default network's; empty where the request is for a hot network.
+func (r Request) defaultDevice() string {
+	if r.Args.Hot != nil {
+		return ""
+	}
+	return r.Device
+}
+
 // Verbs are kactus's, on collaborators that a test can replace.
 type Verbs struct {
 	// API connects to the apiserver; a DEL never does.
@@ -55,11 +63,12 @@ type Book interface {
 	Record() ledger.Record
 	SetAside() error
 	LockFile() *os.File
-	Plan(netns ledger.Netns, pod podargs.Pod, entries []ledger.Entry) error
+	Plan(netns ledger.Netns, pod podargs.Pod, device string, entries []ledger.Entry) error
 	Attached(results map[string]json.RawMessage) error
 	Undone(device string) error
 	Failed(device string, now time.Time, cause error) error
 	Park(device string, now time.Time, cause error) error
+	Unsaved() error
 	Close()
 }
 
