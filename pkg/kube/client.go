@@ -44,6 +44,9 @@ func New(kubeconfig, userAgent string) (*Client, error) {
 	if err != nil {
 		return nil, &Error{Doing: "use the server's URL of " + source(kubeconfig), Cause: err}
 	}
+	if base.Path == "" {
+		base.Path = "/"
+	}
 	return &Client{http: httpClient, base: base, perTry: attemptTimeout, pause: 50 * time.Millisecond}, nil
 }
 

@@ -2,7 +2,9 @@ package netconf
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniconf"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
@@ -23,7 +25,9 @@ func (r *reader) delegates(netconfName, cniVersion string) (master cniconf.Chain
 		chain, isMaster, err := parseDelegate(element, netconfName, cniVersion)
 		switch {
 		case err != nil:
-			r.fail("delegates[%d]: %v", i, err)
+			for problem := range strings.SplitSeq(err.Error(), "\n") {
+				r.fail("delegates[%d]: %s", i, problem)
+			}
 		case isMaster && masterAt >= 0:
 			r.fail("delegates[%d]: masterPlugin: delegates[%d] is the master delegate already", i, masterAt)
 		case isMaster:
@@ -58,13 +62,14 @@ func parseDelegate(element []byte, netconfName, cniVersion string) (cniconf.Chai
 		}
 		delete(conf, "masterPlugin") // it is kactus's, not the plugin's
 	}
+	var nameless error
 	if _, named := conf["name"]; !named && !isMaster {
-		return cniconf.Chain{}, false, fmt.Errorf("name: there is none, and only the master delegate can do without")
+		nameless = errors.New("name: there is none, and only the master delegate can do without")
 	}
 	data, err := json.Marshal(conf)
 	if err != nil {
 		return cniconf.Chain{}, false, err
 	}
 	chain, err := cniconf.Parse(data, cniconf.Defaults{Name: netconfName, CNIVersion: cniVersion})
-	return chain, isMaster, err
+	return chain, isMaster, errors.Join(nameless, err)
 }

@@ -3,7 +3,6 @@ package netconf
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -202,5 +201,3 @@ func (r *reader) level(key string) *Level {
 	}
 	return &level
 }
-
-var errNotAnObject = errors.New("the netconf is not a JSON object")

@@ -2,6 +2,7 @@ package netconf
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -20,17 +21,17 @@ type reader struct {
 
 func readObject(data []byte) (map[string]json.RawMessage, error) {
 	if len(data) > MaxSize {
-		return nil, fmt.Errorf("the netconf has more than %d bytes", MaxSize)
+		return nil, fmt.Errorf("it has more than %d bytes", MaxSize)
 	}
 	if len(strings.TrimSpace(string(data))) == 0 {
-		return nil, fmt.Errorf("the netconf on stdin is empty")
+		return nil, errors.New("it is empty")
 	}
 	if err := strictjson.Check(data); err != nil {
-		return nil, fmt.Errorf("the netconf does not parse: %w", err)
+		return nil, fmt.Errorf("it does not parse: %w", err)
 	}
 	var object map[string]json.RawMessage
 	if err := json.Unmarshal(data, &object); err != nil || object == nil {
-		return nil, errNotAnObject
+		return nil, errors.New("it is not a JSON object")
 	}
 	return object, nil
 }

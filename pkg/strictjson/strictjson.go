@@ -70,7 +70,9 @@ func checkValue(dec *json.Decoder, path string, depth int) error {
 	if err != nil {
 		return err
 	}
-	_, err = dec.Token() // the closing delimiter
+	if _, err = dec.Token(); errors.Is(err, io.EOF) { // the closing delimiter
+		return io.ErrUnexpectedEOF
+	}
 	return err
 }
 
