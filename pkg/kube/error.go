@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/http"
 )
 
@@ -48,22 +49,32 @@ func (e *Error) Missing() bool { return e.Status == http.StatusNotFound }
 // is not there yet.
 func (e *Error) Temporary() bool { return e.retry || e.Missing() }
 
+// refused says whether the apiserver does not let this user do that.
+func (e *Error) refused() bool {
+	return e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden
+}
+
 // retryable says whether a request that got no answer is worth another. All of that is, but for TLS: a wrong certificate stays wrong.
 func retryable(err error) bool {
 	var (
 		verification *tls.CertificateVerificationError
 		record       tls.RecordHeaderError
-		alert        tls.AlertError
 		authority    x509.UnknownAuthorityError
 		hostname     x509.HostnameError
 		invalid      x509.CertificateInvalidError
 	)
-	for _, target := range []any{&verification, &record, &alert, &authority, &hostname, &invalid} {
+	for _, target := range []any{&verification, &record, &authority, &hostname, &invalid} {
 		if errors.As(err, target) {
 			return false
 		}
 	}
-	return !errors.Is(err, http.ErrSchemeMismatch)
+	return !isAlert(err) && !errors.Is(err, http.ErrSchemeMismatch)
+}
+
+// isAlert says whether one side ended the connection by a TLS alert, such as "certificate required": crypto/tls has no other type for that.
+func isAlert(err error) bool {
+	var opErr *net.OpError
+	return errors.As(err, &opErr) && (opErr.Op == "remote error" || opErr.Op == "local error")
 }
 
 // redact keeps of a kubeconfig's error what cannot quote its content: the decoder's messages may hold a token.

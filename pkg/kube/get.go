@@ -22,14 +22,25 @@ const maxAnswer = 4 << 20
 // longestPause is how long to wait at most between two tries, where the apiserver does not say.
 const longestPause = 2 * time.Second
 
+// comingUp is how long an apiserver that was just not to be had is not believed when it refuses: it answers a moment before it has read
+// who may do what, and knows nobody until then.
+const comingUp = 5 * time.Second
+
 // get reads one object, and tries again while that can help and ctx lasts. The error is an *Error.
 func (c *Client) get(ctx context.Context, path *url.URL, accept string) ([]byte, error) {
+	var refused time.Time // since when
 	for try := 1; ; try++ {
 		body, wait, failed := c.try(ctx, path, accept)
 		if failed == nil {
 			return body, nil
 		}
 		failed.Tries = try
+		if failed.refused() && try > 1 {
+			if refused.IsZero() {
+				refused = time.Now()
+			}
+			failed.retry = time.Since(refused) < comingUp
+		}
 		if !failed.retry {
 			return nil, failed
 		}

@@ -88,21 +88,28 @@ func (w *work) add(ctx context.Context, e ledger.Entry) (types.Result, error) {
 	w.mu.Unlock()
 	begin := w.verbs.Now()
 	result, err := w.delegates.Add(ctx, call(w.req.ContainerID, w.req.Netns, e))
-	w.verbs.Log.Debug("delegate ran", "verb", "ADD", "network", e.Network, "device", e.Device, "took", w.verbs.Now().Sub(begin), "failed", err != nil)
+	w.verbs.Log.Debug("delegate ran", "delegateVerb", "ADD", "network", e.Network, "device", e.Device, "took", w.verbs.Now().Sub(begin), "failed", err != nil)
 	if err != nil {
 		return nil, fmt.Errorf("network %s: %w", e.Network, err)
+	}
+	if err := w.keep(e, result); err != nil { // for the roll-back, should the next step fail
+		return nil, err
 	}
 	if result, err = w.verbs.fulfil(w.req.Netns, e, result); err != nil {
 		return nil, coded(CodeUnfulfilled, fmt.Errorf("network %s: %w", e.Network, err))
 	}
+	return result, w.keep(e, result)
+}
+
+func (w *work) keep(e ledger.Entry, result types.Result) error {
 	data, err := json.Marshal(result)
 	if err != nil {
-		return nil, fmt.Errorf("network %s: its result: %w", e.Network, err)
+		return fmt.Errorf("network %s: its result: %w", e.Network, err)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.results[e.Device] = data
-	return result, nil
+	return nil
 }
 
 // rollBack undoes what was started, forgets what was not, and returns cause with what could not be undone. It goes on when ctx has ended: kactus was
@@ -114,6 +121,11 @@ func (w *work) rollBack(ctx context.Context, cause error) error {
 		if !contains(w.started, e.Device) {
 			w.verbs.warnUnsaved(w.book.Undone(e.Device))
 		}
+	}
+	// Some plugins undo nothing where a DEL does not bring the result of the ADD.
+	w.verbs.warnUnsaved(w.book.Attached(w.results))
+	for i, e := range w.started {
+		w.started[i].Result = w.results[e.Device]
 	}
 	undone := w.verbs.undo(ctx, w.book, w.delegates, undoing{
 		containerID:   w.req.ContainerID,

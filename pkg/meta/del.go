@@ -160,7 +160,7 @@ func (v *Verbs) undo(ctx context.Context, book Book, delegates Delegates, u undo
 func (v *Verbs) undoEntry(ctx context.Context, book Book, delegates Delegates, u undoing, e ledger.Entry) error {
 	begin := v.Now()
 	err := delegates.Del(ctx, call(u.containerID, u.netns, e))
-	v.Log.Debug("delegate ran", "verb", "DEL", "network", e.Network, "device", e.Device, "took", v.Now().Sub(begin), "failed", err != nil)
+	v.Log.Debug("delegate ran", "delegateVerb", "DEL", "network", e.Network, "device", e.Device, "took", v.Now().Sub(begin), "failed", err != nil)
 	if err == nil {
 		v.warnUnsaved(book.Undone(e.Device))
 		return nil

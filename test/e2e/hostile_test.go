@@ -1,0 +1,170 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+func TestHostileAnnotation(t *testing.T) {
+	t.Parallel()
+	tn := newTenant(t)
+	tn.bridges(t, "green", "blue", collider, collided)
+	for what, c := range map[string]struct {
+		annotation string
+		words      []string
+	}{
+		"with an unknown key":                     {`[{"name":"green"},{"name":"blue","ifmac":"0a:00:00:00:00:01"}]`, []string{"element 1", "ifmac"}},
+		"with a key twice":                        {`[{"name":"green","name":"blue"}]`, []string{"element 0", "name"}},
+		"with something behind it":                {`[{"name":"green"}] [{"name":"blue"}]`, []string{"JSON"}},
+		"that is an object":                       {`{"name":"green"}`, []string{"array"}},
+		"that is a string":                        {`"green"`, []string{"array"}},
+		"that is null":                            {`null`, []string{"null"}},
+		"that is no JSON":                         {`green,blue`, []string{"JSON"}},
+		"with an element that is a string":        {`["green"]`, []string{"element 0"}},
+		"with a name that is a number":            {`[{"name":"green"},{"name":7}]`, []string{"element 1", "name"}},
+		"with an empty name":                      {`[{"name":""}]`, []string{"element 0", "name"}},
+		"with a path for a name":                  {`[{"name":"../pods"}]`, []string{"element 0", "name"}},
+		"with an escaped path for a name":         {`[{"name":"..%2fpods"}]`, []string{"element 0", "name"}},
+		"with a path for a namespace":             {`[{"name":"green","namespace":"../default"}]`, []string{"element 0", "namespace"}},
+		"with a network twice":                    {`[{"name":"green"},{"name":"blue"},{"name":"green"}]`, []string{"element 2", "green"}},
+		"with a network twice, in two namespaces": {`[{"name":"green"},{"name":"green","namespace":"default"}]`, []string{"element 1", "green"}},
+		"with two names of one device":            {`[{"name":"` + collider + `"},{"name":"` + collided + `"}]`, []string{collider, collided, deviceName(collider)}},
+	} {
+		t.Run(what+" is refused, and nothing is touched", func(t *testing.T) {
+			p := tn.pod(t, c.annotation)
+			asked := requests(t, tn.namespace, func() { expectError(t, p.addError(t), 7, c.words...) })
+			if len(asked) != 1 {
+				t.Errorf("requests: %q; want the Pod's alone", asked)
+			}
+			p.expectUntouched(t)
+		})
+	}
+}
+
+func TestHostileNetwork(t *testing.T) {
+	t.Parallel()
+	tn := newTenant(t)
+	for name, c := range map[string]struct{ what, config, word string }{
+		"slash":    {"a delegate type with a slash", `{"type": "bin/bridge"}`, "type"},
+		"dots":     {"a delegate type that is a path upwards", `{"type": "../../bin/sh"}`, "type"},
+		"dotdot":   {"a delegate type that is ..", `{"type": ".."}`, "type"},
+		"ipam":     {"an IPAM type that is a path", `{"type": "bridge", "ipam": {"type": "../../../bin/sh"}}`, "ipam.type"},
+		"inner":    {"a path in a chain", `{"plugins": [{"type": "bridge"}, {"type": "/bin/sh"}]}`, "plugins[1]"},
+		"self":     {"kactus as its delegate", `{"type": "kactus"}`, "kactus"},
+		"empty":    {"no type", `{}`, "type"},
+		"early":    {"a configuration that closes early", `{"type": "bridge"}, "x": {}}`, "spec.config"},
+		"twice":    {"a key twice", `{"type": "bridge", "type": "macvlan"}`, "type"},
+		"spelling": {"a key twice, in another spelling", `{"type": "bridge", "Type": "macvlan"}`, "type"},
+		"other":    {"another networkName", `{"type": "bridge", "networkName": "green"}`, "networkName"},
+		"version":  {"a version that nobody knows", `{"type": "bridge", "cniVersion": "9.9.9"}`, "cniVersion"},
+		"no-list":  {"a chain that is none", `{"plugins": []}`, "plugins"},
+	} {
+		tn.network(t, name, c.config)
+		t.Run(c.what+" is refused, and nothing is touched", func(t *testing.T) {
+			p := tn.pod(t, `[{"name":"`+name+`"}]`)
+			expectError(t, p.addError(t), 7, name, c.word)
+			p.expectUntouched(t)
+		})
+	}
+}
+
+func TestLargeNetwork(t *testing.T) {
+	t.Parallel()
+	tn := newTenant(t)
+	config := func(size int) string {
+		head := `{"type": "macvlan", "master": "` + uplink + `", "note": "`
+		return head + strings.Repeat("x", size-len(head)-2) + `"}`
+	}
+	t.Run("of a configuration of one mebibyte works", func(t *testing.T) {
+		tn.network(t, "green", config(1<<20))
+		p := tn.pod(t, `[{"name":"green"}]`)
+		p.add(t)
+		p.expectDevices(t, "eth0", greenDevice)
+		p.hotDel(t, "green")
+		p.expectDevices(t, "eth0")
+		p.del(t)
+		p.expectGone(t)
+	})
+	t.Run("of a larger configuration is refused by the apiserver", func(t *testing.T) {
+		body := encode(t, networkObject("blue", networkSpec{Config: config(1<<20 + 1)}))
+		do(t, http.MethodPost, networksPath(tn.namespace), body, http.StatusUnprocessableEntity)
+	})
+}
+
+func TestHostileEnvironment(t *testing.T) {
+	t.Parallel()
+	tn := newTenant(t)
+	p := tn.podWith(t, nil)
+	args := "CNI_ARGS=IgnoreUnknown=1;K8S_POD_NAMESPACE=" + tn.namespace + ";K8S_POD_NAME=" + p.name
+	sane := map[string]string{
+		"CNI_COMMAND": "ADD", "CNI_CONTAINERID": p.id, "CNI_NETNS": p.netns, "CNI_IFNAME": "eth0",
+		"CNI_ARGS": strings.TrimPrefix(args, "CNI_ARGS="), "CNI_PATH": strings.Join(tn.path, ":"),
+	}
+	for what, c := range map[string]struct{ name, value string }{
+		"a container ID that is a path":    {"CNI_CONTAINERID", "../../etc/passwd"},
+		"a container ID of 300 characters": {"CNI_CONTAINERID", strings.Repeat("a", 300)},
+		"no container ID":                  {"CNI_CONTAINERID", ""},
+		"a device name with a slash":       {"CNI_IFNAME", "eth/0"},
+		"a device name of 16 characters":   {"CNI_IFNAME", "eth0123456789012"},
+		"no network namespace":             {"CNI_NETNS", ""},
+		"a verb that is none":              {"CNI_COMMAND", "ATTACH"},
+		"an argument without a value":      {"CNI_ARGS", "K8S_POD_NAME"},
+		"a Pod's name that is a path":      {"CNI_ARGS", "K8S_POD_NAMESPACE=default;K8S_POD_NAME=../secrets/x"},
+		"no Pod":                           {"CNI_ARGS", ""},
+	} {
+		t.Run(what+" is refused, and nothing is touched", func(t *testing.T) {
+			var env []string
+			for name, value := range sane {
+				if name == c.name {
+					value = c.value
+				}
+				env = append(env, name+"="+value)
+			}
+			_, err := startWith(t, encode(t, tn.conf), env...).wait(t)
+			if err == nil {
+				t.Fatal("the ADD succeeds")
+			}
+			expectError(t, cniError(t, err), 4, c.name)
+			p.expectUntouched(t)
+			if left := fileNames(t, tn.conf.CNIDir); len(left) > 0 {
+				t.Errorf("the ledger has %q", left)
+			}
+		})
+	}
+}
+
+func TestNumberOfNetworks(t *testing.T) {
+	t.Parallel()
+	tn := newTenant(t)
+	const most = 64
+	var selections []map[string]string
+	devices := []string{"eth0"}
+	for i := range most + 1 {
+		name := fmt.Sprintf("n-%d", i)
+		tn.network(t, name, `{"type": "macvlan", "master": "`+uplink+`"}`)
+		selections = append(selections, map[string]string{"name": name})
+		devices = append(devices, deviceName(name))
+	}
+	annotation := func(n int) string {
+		data, err := json.Marshal(selections[:n])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+	t.Run("65 are refused, and nothing is touched", func(t *testing.T) {
+		p := tn.pod(t, annotation(most+1))
+		expectError(t, p.addError(t), 7, "65", "64")
+		p.expectUntouched(t)
+	})
+	t.Run("64 work", func(t *testing.T) {
+		p := tn.pod(t, annotation(most))
+		p.add(t)
+		p.expectDevices(t, devices[:most+1]...)
+		p.del(t)
+		p.expectGone(t)
+	})
+}
