@@ -4,8 +4,8 @@ package cnilog
 
 import (
 	"io"
+	"io/fs"
 	"log/slog"
-	"os"
 
 	"golang.org/x/sys/unix"
 
@@ -22,15 +22,20 @@ func Open(level netconf.Level, path string, otherwise io.Writer) (*slog.Logger, 
 	if path == "" {
 		return slog.New(slog.NewTextHandler(otherwise, options)), func() {}
 	}
-	// A FIFO that nobody reads, put where the file should be, must not hold a verb up.
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0o600)
+	// Something else may be where the file should be: what cannot be written at once, such as a FIFO that nobody reads, must not hold a verb up.
+	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_APPEND|unix.O_CREAT|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		logger := slog.New(slog.NewTextHandler(otherwise, options))
-		logger.Warn("the log cannot be opened", "cause", err)
+		logger.Warn("the log cannot be opened", "cause", &fs.PathError{Op: "open", Path: path, Err: err})
 		return logger, func() {}
 	}
-	return slog.New(slog.NewTextHandler(file, options)), func() { _ = file.Close() }
+	return slog.New(slog.NewTextHandler(descriptor(fd), options)), func() { _ = unix.Close(fd) }
 }
+
+// descriptor is a file that takes a line or, where it would have to wait, loses it. An os.File waits.
+type descriptor int
+
+func (d descriptor) Write(line []byte) (int, error) { return unix.Write(int(d), line) }
 
 func threshold(level netconf.Level) slog.Level {
 	switch {

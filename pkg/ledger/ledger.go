@@ -28,12 +28,15 @@ type Ledger struct{ dir string }
 // Open uses the folder dir, and makes it (mode 0700) where it is not there. A folder of another user is an error; one that
 // others may enter is closed to them.
 func Open(dir string) (Ledger, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := makeDir(dir); err != nil {
 		return Ledger{}, fmt.Errorf("make the ledger's folder: %w", err)
 	}
 	var st unix.Stat_t
 	if err := unix.Stat(dir, &st); err != nil {
 		return Ledger{}, fmt.Errorf("look at the ledger's folder %s: %w", dir, err)
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		return Ledger{}, fmt.Errorf("the ledger's folder %s is not a folder", dir)
 	}
 	if int(st.Uid) != os.Geteuid() {
 		return Ledger{}, fmt.Errorf("the ledger's folder %s belongs to the user %d, not to %d", dir, st.Uid, os.Geteuid())
@@ -44,6 +47,30 @@ func Open(dir string) (Ledger, error) {
 		}
 	}
 	return Ledger{dir: dir}, nil
+}
+
+// makeDir makes dir and what is missing above it, durably: a plan is not on the disk where its folder is not.
+func makeDir(dir string) error {
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	parent := filepath.Dir(dir)
+	if err := makeDir(parent); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncDir(parent)
+}
+
+func syncDir(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Sync()
 }
 
 // Book is one container's record, locked. Its methods may be called from several goroutines, but for Close.
@@ -89,6 +116,9 @@ func (b *Book) read() error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
+	if transient(err) {
+		return fmt.Errorf("read the record of the container %s: %w", b.id, err)
+	}
 	var record Record
 	if err == nil {
 		record, err = decode(data, b.id)
@@ -103,6 +133,11 @@ func (b *Book) read() error {
 	}
 	b.aside = fmt.Errorf("the record of the container %s does not read and is now %s: %w", b.id, aside, err)
 	return nil
+}
+
+// transient says whether the node is out of something that it will have again: what the file holds is not to blame.
+func transient(err error) bool {
+	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM)
 }
 
 // readFile reads a regular file of this user, and follows no symbolic link.
@@ -164,13 +199,4 @@ func writeFile(path string, data []byte) error {
 		return err
 	}
 	return file.Close()
-}
-
-func (b *Book) syncDir() error {
-	dir, err := os.Open(b.dir)
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	return dir.Sync()
 }

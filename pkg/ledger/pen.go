@@ -44,7 +44,7 @@ func (b *Book) Plan(netns Netns, pod podargs.Pod, device string, entries []Entry
 		r.Attachments = append(r.Attachments, entries...)
 	})
 	if err == nil {
-		err = b.syncDir()
+		err = syncDir(b.dir)
 	}
 	if err != nil {
 		_ = b.change(func(r *Record) { *r = before })

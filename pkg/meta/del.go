@@ -44,7 +44,7 @@ func (v *Verbs) delPod(ctx context.Context, req Request) error {
 	}
 	defer book.Close()
 	record := book.Record()
-	if len(record.Attachments) > 0 && record.Device != "" && record.Device != req.Device {
+	if _, known := record.Find(req.Device); record.Device != req.Device && (known || record.Device != "" && len(record.Attachments) > 0) {
 		return v.delOther(req, record)
 	}
 	netns := v.usableNetns(req.Netns, record)
@@ -69,8 +69,8 @@ func (v *Verbs) delPod(ctx context.Context, req Request) error {
 func (v *Verbs) delOther(req Request, record ledger.Record) error {
 	if e, ok := record.Find(req.Device); ok {
 		return coded(types.ErrInvalidEnvironmentVariables, fmt.Errorf(
-			"DEL of the container %s: CNI_IFNAME is %s, the device of the network %s: a hot DEL names it in CNI_ARGS (K8S_POD_NETWORK), and a DEL of the Pod has %s",
-			req.ContainerID, req.Device, e.Network, record.Device))
+			"DEL of the container %s: CNI_IFNAME is %s, the device of the network %s, and not the default network's: a hot DEL names the network in CNI_ARGS (K8S_POD_NETWORK)",
+			req.ContainerID, req.Device, e.Network))
 	}
 	v.Log.Info("nothing to undo: the container has no such device", "device", req.Device, "default", record.Device)
 	return nil

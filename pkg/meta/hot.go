@@ -79,7 +79,7 @@ func (v *Verbs) existing(req Request, e ledger.Entry) (types.Result, error) {
 	if e.Network != hot.Network {
 		return nil, coded(types.ErrInvalidNetworkConfig, fmt.Errorf("the networks %s and %s have the same device name, %s", e.Network, hot.Network, e.Device))
 	}
-	if e.State != ledger.Attached {
+	if e.State != ledger.Attached || e.Failures > 0 { // a DEL that failed may have undone some of it
 		return nil, refuseDefault(req, e, "is half made")
 	}
 	devices, err := v.Devices(req.Netns)

@@ -1,0 +1,71 @@
+package kube
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestAKubeconfigThatCannotBeUsedIsAnErrorThatDoesNotQuoteIt(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, content string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	whole := func(cluster, user string) string {
+		return "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{name: c, cluster: {" + cluster + "}}]\nusers: [{name: u, user: {" + user + "}}]\n" +
+			"contexts: [{name: c, context: {cluster: c, user: u}}]\n"
+	}
+	for name, path := range map[string]string{
+		"missing":              filepath.Join(dir, "missing"),
+		"a folder":             dir,
+		"not YAML":             write("garbage", "token: "+token+"\n\t: ["),
+		"the token alone":      write("token", token),
+		"of another kind":      write("kind", "apiVersion: v1\nkind: "+token+"\n"),
+		"a wrong type":         write("type", "apiVersion: v1\nkind: Config\nusers: "+token+"\n"),
+		"a wrong type inside":  write("inside", whole("server: [https://127.0.0.1]", "token: ["+token+"]")),
+		"empty":                write("empty", ""),
+		"a wrong server":       write("server", whole(`server: "https://127.0.0.1:port"`, "token: "+token)),
+		"a wrong authority":    write("authority", whole(`server: "https://127.0.0.1", certificate-authority-data: `+"czNjcjN0LXQwazNu", "token: "+token)),
+		"a wrong certificate":  write("certificate", whole(`server: "https://127.0.0.1"`, "client-certificate-data: czNjcjN0LXQwazNu, client-key-data: czNjcjN0LXQwazNu")),
+		"not base64":           write("base64", whole(`server: "https://127.0.0.1", certificate-authority-data: "`+token+`!"`, "token: "+token)),
+		"no such context":      write("context", "apiVersion: v1\nkind: Config\ncurrent-context: nowhere\n"),
+		"a file that is not":   write("file", whole(`server: "https://127.0.0.1", certificate-authority: /nowhere/ca.pem`, "token: "+token)),
+		"two ways to identify": write("two", whole(`server: "https://127.0.0.1"`, "token: "+token+", username: u, password: "+token)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := New(path, "kactus/test")
+			if err == nil {
+				t.Fatal("it was accepted")
+			}
+			if failed := failure(t, err); failed.Temporary() || !strings.Contains(err.Error(), path) {
+				t.Errorf("got %v", err)
+			}
+			if strings.Contains(err.Error(), token) || strings.Contains(err.Error(), "czNjcjN0LXQwazNu") {
+				t.Errorf("the error quotes the file: %v", err)
+			}
+		})
+	}
+}
+
+func TestAKubeconfigThatIsMissingOrClosedSaysSo(t *testing.T) {
+	_, err := New("/nowhere/kubeconfig", "kactus/test")
+	if !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestWithoutAKubeconfigCredentialsOfTheClusterAreAskedFor(t *testing.T) {
+	t.Setenv("KUBERNETES_SERVICE_HOST", "")
+	t.Setenv("KUBECONFIG", "/root/.kube/config") // which is not kactus's
+	_, err := New("", "kactus/test")
+	if failed := failure(t, err); failed.Temporary() || !strings.Contains(err.Error(), "in-cluster credentials") {
+		t.Errorf("got %v", err)
+	}
+}
