@@ -46,7 +46,7 @@ tool() {
 run_tests() {
 	# Before the tests, because it takes minutes the first time, and says how far it is.
 	go run ./test/cluster/cmd/cluster build >/dev/null
-	tool gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg -- -timeout 30m ./...
+	tool gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg -- -count=1 -timeout 30m ./...
 }
 
 lint() {
