@@ -35,14 +35,7 @@ func (v *Verbs) Add(ctx context.Context, req Request) (types.Result, error) {
 }
 
 func (v *Verbs) addPod(ctx context.Context, req Request) (types.Result, error) {
-	if err := req.Args.Pod.Validate(); err != nil {
-		return nil, coded(types.ErrInvalidEnvironmentVariables, fmt.Errorf("CNI_ARGS: %w", err))
-	}
-	netns, err := podNetns(req.Netns)
-	if err != nil {
-		return nil, err
-	}
-	book, err := v.lock(ctx, req.ContainerID)
+	netns, book, err := v.begin(ctx, req)
 	if err != nil {
 		return nil, err
 	}
@@ -56,6 +49,19 @@ func (v *Verbs) addPod(ctx context.Context, req Request) (types.Result, error) {
 		return nil, err
 	}
 	return v.attach(ctx, book, req, netns, attachments)
+}
+
+// begin sees whom an ADD is for, and takes the container's lock.
+func (v *Verbs) begin(ctx context.Context, req Request) (ledger.Netns, Book, error) {
+	if err := req.Args.Pod.Validate(); err != nil {
+		return ledger.Netns{}, nil, coded(types.ErrInvalidEnvironmentVariables, fmt.Errorf("CNI_ARGS: %w", err))
+	}
+	netns, err := podNetns(req.Netns)
+	if err != nil {
+		return ledger.Netns{}, nil, err
+	}
+	book, err := v.lock(ctx, req.ContainerID)
+	return netns, book, err
 }
 
 // planPod asks the apiserver what the Pod is to have.

@@ -20,14 +20,7 @@ func (v *Verbs) addHot(ctx context.Context, req Request) (types.Result, error) {
 	if err := checkHot(req); err != nil {
 		return nil, err
 	}
-	if err := req.Args.Pod.Validate(); err != nil {
-		return nil, coded(types.ErrInvalidEnvironmentVariables, fmt.Errorf("CNI_ARGS: %w", err))
-	}
-	netns, err := podNetns(req.Netns)
-	if err != nil {
-		return nil, err
-	}
-	book, err := v.lock(ctx, req.ContainerID)
+	netns, book, err := v.begin(ctx, req)
 	if err != nil {
 		return nil, err
 	}
