@@ -40,5 +40,5 @@ func (p program) run(ctx context.Context) int {
 	if p.getenv("CNI_COMMAND") != "" {
 		return p.runVerb(ctx)
 	}
-	return p.runSubcommand()
+	return p.runSubcommand(ctx)
 }

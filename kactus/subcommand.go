@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -14,21 +15,22 @@ import (
 // subcommand is one of those that kactus has when it is run by hand.
 type subcommand struct {
 	name, args, help string
-	run              func(p program, args []string) int
+	run              func(ctx context.Context, args []string) int
 }
 
-func subcommands() []subcommand {
+func (p program) subcommands() []subcommand {
 	return []subcommand{
-		{"version", "", "print the version, the commit and the date of the commit", program.printVersion},
-		{"device-name", "NETWORK...", "print the name that a network's device has in a Pod", program.printDeviceNames},
-		{"validate", "[FILE]", "say all that is wrong with a netconf (of stdin, without FILE)", program.validate},
-		{"help", "", "print this", program.help},
+		{"version", "", "print the version, the commit and the date of the commit", p.printVersion},
+		{"device-name", "NETWORK...", "print the name that a network's device has in a Pod", p.printDeviceNames},
+		{"validate", "[FILE]", "say all that is wrong with a netconf (of stdin, without FILE)", p.validate},
+		{"install", "[OPTION...]", "install kactus on a node, and stay to keep it right (-h: its options)", p.install},
+		{"help", "", "print this", p.help},
 	}
 }
 
-func (p program) runSubcommand() int {
+func (p program) runSubcommand(ctx context.Context) int {
 	if len(p.args) == 0 {
-		return p.help(nil)
+		return p.help(ctx, nil)
 	}
 	name := p.args[0]
 	switch name {
@@ -37,9 +39,9 @@ func (p program) runSubcommand() int {
 	case "--version":
 		name = "version"
 	}
-	for _, s := range subcommands() {
+	for _, s := range p.subcommands() {
 		if s.name == name {
-			return s.run(p, p.args[1:])
+			return s.run(ctx, p.args[1:])
 		}
 	}
 	return p.usage("%q is not a subcommand of kactus", p.args[0])
@@ -47,25 +49,25 @@ func (p program) runSubcommand() int {
 
 // usage says what was wrong with the call.
 func (p program) usage(format string, args ...any) int {
-	fmt.Fprintf(p.stderr, "kactus: "+format+"\n\n%s", append(args, usageText())...)
+	fmt.Fprintf(p.stderr, "kactus: "+format+"\n\n%s", append(args, p.usageText())...)
 	return 2
 }
 
-func (p program) help([]string) int {
-	fmt.Fprintf(p.stdout, "%s\nThe container runtime runs it, with CNI_COMMAND set and a netconf on stdin.\n\n%s", about(), usageText())
+func (p program) help(context.Context, []string) int {
+	fmt.Fprintf(p.stdout, "%s\nThe container runtime runs it, with CNI_COMMAND set and a netconf on stdin.\n\n%s", about(), p.usageText())
 	return 0
 }
 
-func usageText() string {
+func (p program) usageText() string {
 	var b strings.Builder
 	b.WriteString("Usage by hand:\n")
-	for _, s := range subcommands() {
+	for _, s := range p.subcommands() {
 		fmt.Fprintf(&b, "  kactus %-24s %s\n", strings.TrimSpace(s.name+" "+s.args), s.help)
 	}
 	return b.String()
 }
 
-func (p program) printVersion(args []string) int {
+func (p program) printVersion(_ context.Context, args []string) int {
 	if len(args) > 0 {
 		return p.usage("version takes no argument")
 	}
@@ -73,7 +75,7 @@ func (p program) printVersion(args []string) int {
 	return 0
 }
 
-func (p program) printDeviceNames(names []string) int {
+func (p program) printDeviceNames(_ context.Context, names []string) int {
 	if len(names) == 0 {
 		return p.usage("device-name needs the name of a network")
 	}
@@ -83,7 +85,7 @@ func (p program) printDeviceNames(names []string) int {
 	return 0
 }
 
-func (p program) validate(args []string) int {
+func (p program) validate(_ context.Context, args []string) int {
 	if len(args) > 1 {
 		return p.usage("validate takes one file")
 	}
