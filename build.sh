@@ -4,9 +4,10 @@ set -euo pipefail
 
 usage() {
 	cat <<'EOF'
-Usage: ./build.sh [-t | -l | -V | -h]
+Usage: ./build.sh [-o FILE | -t | -l | -V | -h]
 
   (none)  build bin/kactus: static, stripped, the same bytes for the same commit
+  -o FILE the same, as FILE
   -t      run all tests (needs root, iproute2, iptables; the first run compiles a kube-apiserver, for minutes)
   -l      run the linters: gofmt, staticcheck, go mod tidy and verify
   -V      run go vet
@@ -32,7 +33,7 @@ build() {
 	date=$(TZ=UTC stamp log -1 --format=%cd --date=format-local:%Y-%m-%dT%H:%M:%SZ)
 	CGO_ENABLED=0 GOOS=linux GOFLAGS=-mod=vendor go build -trimpath -buildvcs=false \
 		-ldflags "-s -w -X main.version=$version -X main.commit=$commit -X main.date=$date" \
-		-o bin/kactus ./kactus
+		-o "$1" ./kactus
 }
 
 # tool runs a program of test/tools, which is built from source the first time.
@@ -62,7 +63,8 @@ lint() {
 }
 
 case "${1-}" in
-	'') build ;;
+	'') build bin/kactus ;;
+	-o) build "${2:?a file is needed after -o}" ;;
 	-t) run_tests ;;
 	-l) lint ;;
 	-V) go vet ./... ;;

@@ -33,7 +33,7 @@ func (p program) parseInstall(args []string) (installFlags, error) {
 	set.StringVar(&f.Netconf, "netconf", "/etc/kactus/05-kactus.conf", "the netconf to install, a `file`")
 	set.StringVar(&f.ServiceAccount, "service-account", "/var/run/secrets/kubernetes.io/serviceaccount", "the `folder` of the service account's token and ca.crt")
 	set.StringVar(&f.Server, "server", p.inClusterServer(), "the apiserver's `URL`, as the node reaches it (default: the one of the cluster's Pods)")
-	set.StringVar(&f.health, "health", "127.0.0.1:9617", "the `address` on which /healthz says whether all is installed; empty: none")
+	set.StringVar(&f.health, "health", "127.0.0.1:9617", "the `address` on which /healthz says whether all is installed, and /livez that kactus runs; empty: none")
 	set.DurationVar(&f.every, "every", 2*time.Second, "how often to look for a new netconf or token")
 	set.BoolVar(&f.once, "once", false, "install and exit")
 	set.BoolVar(&f.uninstall, "uninstall", false, "remove what was installed, and exit")
@@ -141,6 +141,7 @@ func (p program) keepInstalled(ctx context.Context, i install.Installer, f insta
 		}
 		mux := http.NewServeMux()
 		mux.Handle("GET /healthz", h)
+		mux.HandleFunc("GET /livez", func(http.ResponseWriter, *http.Request) {})
 		server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 		go func() { _ = server.Serve(listener) }()
 		defer server.Close()
