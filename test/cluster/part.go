@@ -9,20 +9,32 @@ import (
 	"time"
 )
 
-// Part names a program of the control plane. It is also the file name of the
-// program's binary.
+// Part names a program of a cluster. It is also the file name of the program's binary.
 type Part string
 
 // The parts that Build knows how to make.
 const (
-	Etcd      Part = "etcd"
-	APIServer Part = "kube-apiserver"
-	Kubectl   Part = "kubectl"
+	Etcd              Part = "etcd"
+	APIServer         Part = "kube-apiserver"
+	Kubectl           Part = "kubectl"
+	ControllerManager Part = "kube-controller-manager"
+	Scheduler         Part = "kube-scheduler"
+	Kubelet           Part = "kubelet"
+	Containerd        Part = "containerd"
+	ContainerdShim    Part = "containerd-shim-runc-v2"
+	Ctr               Part = "ctr"
 )
 
-// Parts returns every part that Build knows, in the order in which to build them.
+// Parts returns the parts of a control plane without controllers, as Start runs it, in
+// the order in which to build them.
 func Parts() []Part {
 	return []Part{Etcd, APIServer, Kubectl}
+}
+
+// ClusterParts returns every part that Build knows, which are those of a cluster with
+// nodes, as StartCluster runs it, in the order in which to build them.
+func ClusterParts() []Part {
+	return append(Parts(), ControllerManager, Scheduler, Kubelet, Containerd, ContainerdShim, Ctr)
 }
 
 // recipe says how a part is built. Another part of Kubernetes is one more Part,
@@ -32,24 +44,31 @@ type recipe struct {
 	release string        // the required module whose version is the part's
 	pkg     string        // the main package
 	stamp   string        // the variable that the linker sets to the version, if any
-	cold    time.Duration // how long a first build takes on two processors
+	cold    time.Duration // how long a first build takes on two processors, after those before it
 }
 
 func recipeOf(part Part) (recipe, error) {
-	const stamp = "k8s.io/component-base/version.gitVersion"
+	const (
+		etcd       = "go.etcd.io/etcd/server/v3"
+		kubernetes = "k8s.io/kubernetes"
+		containerd = "github.com/containerd/containerd/v2"
+	)
 	switch part {
 	case Etcd:
-		const etcd = "go.etcd.io/etcd/server/v3"
 		return recipe{module: "etcd", release: etcd, pkg: etcd, cold: time.Minute}, nil
-	case APIServer, Kubectl:
-		const kubernetes = "k8s.io/kubernetes"
-		r := recipe{module: "kubernetes", release: kubernetes, pkg: kubernetes + "/cmd/" + string(part), stamp: stamp, cold: time.Minute}
+	case APIServer, Kubectl, ControllerManager, Scheduler, Kubelet:
+		r := recipe{module: "kubernetes", release: kubernetes, pkg: kubernetes + "/cmd/" + string(part), cold: time.Minute}
+		r.stamp = "k8s.io/component-base/version.gitVersion"
 		if part == APIServer {
 			r.cold = 5 * time.Minute
 		}
 		return r, nil
+	case Containerd, ContainerdShim, Ctr:
+		r := recipe{module: "containerd", release: containerd, pkg: containerd + "/cmd/" + string(part), cold: time.Minute}
+		r.stamp = containerd + "/version.Version"
+		return r, nil
 	}
-	return recipe{}, fmt.Errorf("unknown part %q: the parts are %q", part, Parts())
+	return recipe{}, fmt.Errorf("unknown part %q: the parts are %q", part, ClusterParts())
 }
 
 // ldflags drops the symbol tables, which make half of the binary, and stamps the

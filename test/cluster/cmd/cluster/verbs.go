@@ -10,11 +10,11 @@ import (
 )
 
 func build(ctx context.Context, stdout, stderr io.Writer) error {
-	binaries, err := cluster.Build(ctx, stderr, cluster.Parts()...)
+	binaries, err := cluster.Build(ctx, stderr, cluster.ClusterParts()...)
 	if err != nil {
 		return err
 	}
-	for _, part := range cluster.Parts() {
+	for _, part := range cluster.ClusterParts() {
 		fmt.Fprintf(stdout, "%s=%s\n", part, binaries[part])
 	}
 	return nil

@@ -1,0 +1,11 @@
+//go:build tools
+
+// Package containerd names the commands of containerd that the tests build, so
+// that go.mod and go.sum of this module hold what they need and nothing else.
+package containerd
+
+import (
+	_ "github.com/containerd/containerd/v2/cmd/containerd"
+	_ "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2"
+	_ "github.com/containerd/containerd/v2/cmd/ctr"
+)
