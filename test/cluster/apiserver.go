@@ -24,7 +24,7 @@ func (cp *ControlPlane) StartAPIServer(ctx context.Context) error {
 	if cp.apiserverPort != 0 {
 		return cp.startAPIServerOn(ctx, cp.apiserverPort)
 	}
-	return onFreePort(func(port int) error { return cp.startAPIServerOn(ctx, port) })
+	return cp.onPort(hostAPIServerPort, func(port int) error { return cp.startAPIServerOn(ctx, port) })
 }
 
 func (cp *ControlPlane) startAPIServerOn(ctx context.Context, port int) error {
@@ -53,7 +53,15 @@ func (cp *ControlPlane) StopAPIServer() error {
 func (cp *ControlPlane) URL() string {
 	cp.mu.Lock()
 	defer cp.mu.Unlock()
-	return apiserverURL(cp.apiserverPort)
+	return cp.reachableURL(cp.apiserverPort)
+}
+
+// reachableURL is the one by which this process reaches the apiserver on a port.
+func (cp *ControlPlane) reachableURL(port int) string {
+	if cp.host != nil {
+		port = cp.forwardPort
+	}
+	return apiserverURL(port)
 }
 
 func apiserverURL(port int) string { return "https://127.0.0.1:" + strconv.Itoa(port) }
@@ -98,7 +106,7 @@ func (cp *ControlPlane) apiserverArgs(port int) []string {
 // would find it missing now and then.
 func (cp *ControlPlane) apiserverReady(ctx context.Context, port int) error {
 	for _, path := range []string{"/readyz", "/api/v1/namespaces/default"} {
-		status, answer, err := do(ctx, cp.client, http.MethodGet, apiserverURL(port)+path, bearer(cp.adminToken), nil)
+		status, answer, err := do(ctx, cp.client, http.MethodGet, cp.reachableURL(port)+path, bearer(cp.adminToken), nil)
 		if err != nil {
 			return err
 		}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // Up starts a control plane that outlives the calling process, in the folder
@@ -28,10 +30,29 @@ func Up(ctx context.Context, options Options) (*ControlPlane, error) {
 	return cp, nil
 }
 
+// UpNodes starts a cluster that outlives the calling process, as Up does a control plane,
+// in the folder options.Dir.
+func UpNodes(ctx context.Context, options NodesOptions) (*Cluster, error) {
+	if options.Dir == "" {
+		return nil, errors.New("starting a cluster in the background: Options.Dir is needed, to find it again")
+	}
+	if err := refuseSecond(options.Dir); err != nil {
+		return nil, err
+	}
+	c, err := startNodes(ctx, options, true)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.finishUp(); err != nil {
+		return nil, errors.Join(err, c.Stop())
+	}
+	return c, nil
+}
+
 // refuseSecond makes sure that a folder has no control plane that runs: two etcds would
 // ruin each other's data.
 func refuseSecond(dir string) error {
-	for _, part := range []Part{APIServer, Etcd} {
+	for _, part := range []Part{APIServer, Etcd, hostPart} {
 		running, err := findRecorded(dir, part)
 		if err != nil {
 			return fmt.Errorf("looking for a control plane in %s: %w", dir, err)
@@ -45,23 +66,43 @@ func refuseSecond(dir string) error {
 }
 
 func (cp *ControlPlane) finishUp() error {
-	if cp.madeDir {
-		if err := os.WriteFile(cp.path(fileMadeByUp), nil, 0o600); err != nil {
-			return err
-		}
-	}
 	return cp.WriteKubeconfig(cp.path(fileKubeconfig), cp.adminToken)
 }
 
-// Down stops the control plane that Up started in a folder and removes what that left
-// there. Only the very processes that Up started are signalled, not others that got their
-// numbers since. A folder with no control plane is no error.
+// Down stops what Up or UpNodes started in a folder and removes what that left there.
+// Only the very processes that were started are signalled, not others that got their
+// numbers since. A folder with no control plane is no error, and neither is one whose start
+// was cut short.
 func Down(dir string) error {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return err
 	}
-	for _, part := range []Part{APIServer, Etcd} {
+	folders, err := nodeFolders(dir)
+	if err != nil {
+		return err
+	}
+	var nodes errgroup.Group
+	for _, folder := range folders {
+		nodes.Go(func() error { return stopRecorded(folder, hostPart) })
+	}
+	if err := nodes.Wait(); err != nil {
+		return err
+	}
+	if err := stopRecorded(dir, hostPart, APIServer, Etcd); err != nil {
+		return err
+	}
+	if err := removeCgroup(clusterCgroup(dir)); err != nil {
+		return err
+	}
+	_, err = os.Stat(filepath.Join(dir, fileMadeByUp))
+	return removeState(dir, err == nil)
+}
+
+// stopRecorded stops those parts that run, one after the other. With a host ends all that
+// is in it.
+func stopRecorded(dir string, parts ...Part) error {
+	for _, part := range parts {
 		running, err := findRecorded(dir, part)
 		if err != nil {
 			return fmt.Errorf("looking for %s in %s: %w", part, dir, err)
@@ -73,6 +114,5 @@ func Down(dir string) error {
 			return err
 		}
 	}
-	_, err = os.Stat(filepath.Join(dir, fileMadeByUp))
-	return removeState(dir, err == nil)
+	return nil
 }

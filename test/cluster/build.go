@@ -147,13 +147,13 @@ func (b Builder) prepare(goTool goTool, part Part) (*partBuild, error) {
 	if err != nil {
 		return nil, err
 	}
-	version, err := requiredVersion(goMod, recipe.release)
+	version, source, err := recipe.origin(dir, goMod)
 	if err != nil {
 		return nil, err
 	}
 	pb := &partBuild{part: part, recipe: recipe, version: version, goTool: goTool, dir: dir, progress: b.Progress}
 	args := strings.Join(pb.buildArgs("NAME"), " ")
-	key := sha256.Sum256(bytes.Join([][]byte{goMod, goSum, []byte(goTool.version), []byte(args)}, []byte{0}))
+	key := sha256.Sum256(bytes.Join([][]byte{goMod, goSum, []byte(goTool.version), []byte(args), source}, []byte{0}))
 	pb.target = filepath.Join(b.Cache, hex.EncodeToString(key[:8]), string(part))
 	return pb, nil
 }
@@ -276,6 +276,9 @@ func (pb *partBuild) run(ctx context.Context, total int, args ...string) ([]byte
 func (pb *partBuild) number() string { return strings.TrimPrefix(pb.version, "v") }
 
 func inWords(d time.Duration) string {
+	if d < time.Minute {
+		return fmt.Sprintf("%d seconds", int(d.Seconds()))
+	}
 	if d == time.Minute {
 		return "a minute"
 	}

@@ -54,8 +54,8 @@ func bearer(token string) http.Header {
 }
 
 // newClient returns a client that trusts this authority alone, and shows a certificate
-// if it is given one. It goes through no proxy: everything is on loopback.
-func newClient(ca []byte, certificate *keyPair) (*http.Client, error) {
+// and dials in a way of its own if it is given one. It goes through no proxy: everything is on loopback.
+func newClient(ca []byte, certificate *keyPair, dial dialFunc) (*http.Client, error) {
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(ca) {
 		return nil, errors.New("the authority's certificate is not PEM")
@@ -68,7 +68,7 @@ func newClient(ca []byte, certificate *keyPair) (*http.Client, error) {
 		}
 		config.Certificates = []tls.Certificate{pair}
 	}
-	return &http.Client{Transport: &http.Transport{TLSClientConfig: config}}, nil
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: config, DialContext: dial}}, nil
 }
 
 func do(ctx context.Context, client *http.Client, method, url string, header http.Header, body []byte) (int, []byte, error) {

@@ -1,14 +1,22 @@
-// Package cluster runs a real Kubernetes control plane, etcd and kube-apiserver, for
-// tests and demonstrations. It builds both from source, once, and starts them on
-// loopback, in a state folder, in seconds. There are no nodes, no scheduler and no
-// controllers: a Pod is what its creator says it is, and stays that.
+// Package cluster runs a real Kubernetes for tests and demonstrations. It builds the parts
+// from source, once, and starts them in a state folder, in seconds.
 //
-// In a test:
+// Start runs a control plane alone, etcd and kube-apiserver, on loopback. There are no
+// nodes, no scheduler and no controllers: a Pod is what its creator says it is, and stays
+// that.
 //
 //	cp, err := cluster.Start(ctx, cluster.Options{})
 //	...
 //	defer cp.Stop()
 //	err = cp.WriteKubeconfig(path, cp.AdminToken())
+//
+// StartNodes runs a whole cluster: the control plane with its controllers, and nodes, each
+// of them with its own kubelet, containerd, files and network, where Pods run.
+//
+//	c, err := cluster.StartNodes(ctx, cluster.NodesOptions{Nodes: 2})
+//	...
+//	defer c.Stop()
+//	out, err := c.Kubectl(ctx, "get", "nodes").CombinedOutput()
 package cluster
 
 import (
@@ -17,6 +25,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -49,6 +58,8 @@ type Options struct {
 	ServiceAccountAdmission bool
 	// APIServerArgs are given to kube-apiserver after all others, and so win over them.
 	APIServerArgs []string
+
+	ownHost bool // run in network and PID namespaces of their own
 }
 
 // A User is known by a bearer token.
@@ -70,6 +81,12 @@ type ControlPlane struct {
 	client     *http.Client // the administrator's
 	adminToken string
 
+	// A control plane with nodes has a host of its own, whose loopback is not the
+	// machine's: what the machine reaches is the forwarder.
+	host        *host
+	forward     *process
+	forwardPort int
+
 	mu            sync.Mutex // guards what follows
 	etcd          *process
 	etcdPort      int
@@ -85,14 +102,19 @@ func Start(ctx context.Context, options Options) (*ControlPlane, error) {
 }
 
 func start(ctx context.Context, options Options, detached bool) (*ControlPlane, error) {
-	cp, err := prepare(ctx, options)
+	cp, err := prepare(ctx, options, detached)
 	if err != nil {
 		return nil, err
 	}
-	cp.detached = detached
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	if err = cp.startEtcd(ctx); err == nil {
+	if options.ownHost {
+		err = cp.startHost(ctx)
+	}
+	if err == nil {
+		err = cp.startEtcd(ctx)
+	}
+	if err == nil {
 		err = cp.StartAPIServer(ctx)
 	}
 	if err != nil {
@@ -102,7 +124,7 @@ func start(ctx context.Context, options Options, detached bool) (*ControlPlane, 
 }
 
 // prepare makes all that must be there before a process starts.
-func prepare(ctx context.Context, options Options) (*ControlPlane, error) {
+func prepare(ctx context.Context, options Options, detached bool) (*ControlPlane, error) {
 	if options.Binaries == nil {
 		binaries, err := options.Builder.Build(ctx, Parts()...)
 		if err != nil {
@@ -114,7 +136,7 @@ func prepare(ctx context.Context, options Options) (*ControlPlane, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the control plane's folder: %w", err)
 	}
-	cp := &ControlPlane{options: options, dir: dir, madeDir: made}
+	cp := &ControlPlane{options: options, dir: dir, madeDir: made, detached: detached}
 	if err := cp.writeState(); err != nil {
 		if made {
 			err = errors.Join(err, removeState(dir, made))
@@ -125,15 +147,20 @@ func prepare(ctx context.Context, options Options) (*ControlPlane, error) {
 }
 
 func (cp *ControlPlane) writeState() error {
+	if cp.madeDir && cp.detached {
+		if err := os.WriteFile(cp.path(fileMadeByUp), nil, 0o600); err != nil {
+			return err
+		}
+	}
 	ca, etcdCertificate, err := writePKI(cp.dir, cp.options.ExtraIPs)
 	if err != nil {
 		return err
 	}
 	cp.ca = ca
-	if cp.etcdClient, err = newClient(ca, &etcdCertificate); err != nil {
+	if cp.etcdClient, err = newClient(ca, &etcdCertificate, cp.dial); err != nil {
 		return err
 	}
-	if cp.client, err = newClient(ca, nil); err != nil {
+	if cp.client, err = newClient(ca, nil, nil); err != nil {
 		return err
 	}
 	if cp.adminToken, err = writeTokens(cp.path(fileTokens), cp.options.Users); err != nil {
@@ -142,13 +169,13 @@ func (cp *ControlPlane) writeState() error {
 	return writeAuditPolicy(cp.path(fileAuditPolicy))
 }
 
-// Stop ends both processes and removes the state folder if it was a temporary one. A
+// Stop ends the processes and removes the state folder if it was a temporary one. A
 // second call does nothing.
 func (cp *ControlPlane) Stop() error {
 	err := cp.StopAPIServer()
 	cp.mu.Lock()
 	defer cp.mu.Unlock()
-	err = errors.Join(err, cp.etcd.stop())
+	err = errors.Join(err, cp.etcd.stop(), cp.forward.stop(), cp.host.stop())
 	cp.etcdClient.CloseIdleConnections()
 	if err != nil || !cp.madeDir {
 		return err

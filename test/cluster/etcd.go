@@ -11,7 +11,7 @@ import (
 func (cp *ControlPlane) startEtcd(ctx context.Context) error {
 	cp.mu.Lock()
 	defer cp.mu.Unlock()
-	return onFreePort(func(port int) error {
+	return cp.onPort(hostEtcdPort, func(port int) error {
 		etcd, err := cp.launch(Etcd, cp.etcdArgs(port))
 		if err != nil {
 			return err

@@ -11,6 +11,10 @@ import (
 // the apiserver. The token need not be one that the apiserver knows. The file appears
 // whole or not at all.
 func (cp *ControlPlane) WriteKubeconfig(path, token string) error {
+	return cp.writeKubeconfig(path, cp.URL(), token)
+}
+
+func (cp *ControlPlane) writeKubeconfig(path, url, token string) error {
 	const format = `apiVersion: v1
 kind: Config
 clusters:
@@ -29,7 +33,7 @@ contexts:
     user: test
 current-context: test
 `
-	content := fmt.Sprintf(format, cp.URL(), base64.StdEncoding.EncodeToString(cp.ca), token)
+	content := fmt.Sprintf(format, url, base64.StdEncoding.EncodeToString(cp.ca), token)
 	if err := replaceFile(path, []byte(content)); err != nil {
 		return fmt.Errorf("writing the kubeconfig %s: %w", path, err)
 	}

@@ -3,21 +3,22 @@ package cluster
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 )
 
-// launch starts a part in the way that suits this control plane. A detached part's
-// identity is on disk before anything else can go wrong.
-func (cp *ControlPlane) launch(part Part, args []string) (*process, error) {
-	binary := cp.options.Binaries[part]
-	if binary == "" {
-		return nil, fmt.Errorf("starting %s: Options.Binaries does not hold it", part)
-	}
-	binary, err := filepath.Abs(binary)
+// launch starts a part in the way that suits this control plane: on its host, if it has
+// one. A detached part's identity is on disk before anything else can go wrong.
+func (cp *ControlPlane) launch(part Part, args []string, files ...*os.File) (*process, error) {
+	binary, err := cp.options.Binaries.path(part)
 	if err != nil {
-		return nil, fmt.Errorf("finding the absolute path of %s: %w", binary, err)
+		return nil, fmt.Errorf("starting %s: %w", part, err)
 	}
-	p, err := startProcess(binary, args, cp.path(string(part)+suffixLog), cp.detached)
+	prog := program{binary: binary, args: args, log: cp.path(string(part) + suffixLog), detached: cp.detached, files: files}
+	if cp.host != nil {
+		prog.enter = cp.host.enter
+	}
+	p, err := startProcess(prog)
 	if err != nil || !cp.detached {
 		return p, err
 	}
@@ -25,6 +26,18 @@ func (cp *ControlPlane) launch(part Part, args []string) (*process, error) {
 		return nil, errors.Join(err, p.stop())
 	}
 	return p, nil
+}
+
+// path returns the absolute path of a part's binary.
+func (b Binaries) path(part Part) (string, error) {
+	if b[part] == "" {
+		return "", errors.New("Options.Binaries does not hold it")
+	}
+	binary, err := filepath.Abs(b[part])
+	if err != nil {
+		return "", fmt.Errorf("finding the absolute path of %s: %w", b[part], err)
+	}
+	return binary, nil
 }
 
 // failedStart cleans up after a process that never got ready, and tells the one cause

@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -23,6 +25,7 @@ const (
 	Containerd        Part = "containerd"
 	ContainerdShim    Part = "containerd-shim-runc-v2"
 	Ctr               Part = "ctr"
+	Forward           Part = "forward"
 )
 
 // Parts returns the parts of a control plane without controllers, as Start runs it, in
@@ -34,14 +37,14 @@ func Parts() []Part {
 // ClusterParts returns every part that Build knows, which are those of a cluster with
 // nodes, as StartCluster runs it, in the order in which to build them.
 func ClusterParts() []Part {
-	return append(Parts(), ControllerManager, Scheduler, Kubelet, Containerd, ContainerdShim, Ctr)
+	return append(Parts(), Forward, ControllerManager, Scheduler, Kubelet, Containerd, ContainerdShim, Ctr)
 }
 
 // recipe says how a part is built. Another part of Kubernetes is one more Part,
 // one more recipe and one more import in kubernetes/tools.go.
 type recipe struct {
 	module  string        // folder of the nested module, below test/cluster
-	release string        // the required module whose version is the part's
+	release string        // the required module whose version is the part's; empty for a program of this tree
 	pkg     string        // the main package
 	stamp   string        // the variable that the linker sets to the version, if any
 	cold    time.Duration // how long a first build takes on two processors, after those before it
@@ -67,8 +70,21 @@ func recipeOf(part Part) (recipe, error) {
 		r := recipe{module: "containerd", release: containerd, pkg: containerd + "/cmd/" + string(part), cold: time.Minute}
 		r.stamp = containerd + "/version.Version"
 		return r, nil
+	case Forward:
+		return recipe{module: "forward", pkg: ".", cold: 10 * time.Second}, nil
 	}
 	return recipe{}, fmt.Errorf("unknown part %q: the parts are %q", part, ClusterParts())
+}
+
+// origin returns the version of a part and, for a program of this tree, which has none,
+// its source.
+func (r recipe) origin(dir string, goMod []byte) (version string, source []byte, err error) {
+	if r.release != "" {
+		version, err = requiredVersion(goMod, r.release)
+		return version, nil, err
+	}
+	source, err = os.ReadFile(filepath.Join(dir, "main.go"))
+	return "(this tree's)", source, err
 }
 
 // ldflags drops the symbol tables, which make half of the binary, and stamps the

@@ -25,7 +25,7 @@ var errPortTaken = errors.New("another process took the port")
 func onFreePort(start func(port int) error) error {
 	var err error
 	for range 5 {
-		port, pickErr := pickPort()
+		port, pickErr := pickPort(tryPort)
 		if pickErr != nil {
 			return pickErr
 		}
@@ -36,11 +36,12 @@ func onFreePort(start func(port int) error) error {
 	return err
 }
 
-func pickPort() (int, error) {
+// pickPort returns a port for which try succeeds.
+func pickPort(try func(port int) error) (int, error) {
 	var err error
 	for range 100 {
 		port := lowestPort + rand.IntN(manyPorts)
-		if err = tryPort(port); err == nil {
+		if err = try(port); err == nil {
 			return port, nil
 		}
 	}

@@ -32,40 +32,70 @@ type process struct {
 	err    error // how it ended; valid once exited is closed
 }
 
-// startProcess starts a program whose output goes to the end of the file log. A
-// detached one gets a session of its own and outlives this process; any other dies
-// with it, however this process ends.
-func startProcess(binary string, args []string, log string, detached bool) (*process, error) {
-	output, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+// program says what to start, and how.
+type program struct {
+	binary   string // absolute
+	args     []string
+	env      []string // beside the caller's
+	log      string   // the file at whose end the output goes
+	detached bool     // it gets a session of its own and outlives this process; any other dies with it, however this process ends
+	// enter, if not nil, is called on the thread that starts the program, and may change
+	// that thread's namespaces.
+	enter      func() error
+	namespaces uintptr    // CLONE_NEW* flags: those that the program gets of its own
+	stdin      *os.File   // nil means nothing to read
+	files      []*os.File // its descriptors from 3 on
+}
+
+// startProcess starts a program.
+func startProcess(prog program) (*process, error) {
+	output, err := os.OpenFile(prog.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("opening the log of %s: %w", binary, err)
+		return nil, fmt.Errorf("opening the log of %s: %w", prog.binary, err)
 	}
 	defer output.Close()
-	cmd := exec.Command(binary, args...)
-	cmd.Stdout, cmd.Stderr = output, output
-	cmd.Dir = "/" // the caller's may go while a detached process stays
-	if detached {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	} else {
-		// A group of its own, so that an interrupt from the terminal leaves the
-		// order in which things stop to Stop.
-		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	}
-	p := &process{name: filepath.Base(binary), log: log, exited: make(chan struct{})}
+	p := &process{name: filepath.Base(prog.binary), log: prog.log, exited: make(chan struct{})}
 	started := make(chan error)
-	go p.run(cmd, started)
+	go p.run(prog, output, started)
 	if err := <-started; err != nil {
 		return nil, fmt.Errorf("starting %s: %w", p.name, err)
 	}
 	return p, nil
 }
 
+func (prog program) command(output *os.File) *exec.Cmd {
+	cmd := exec.Command(prog.binary, prog.args...)
+	cmd.Stdout, cmd.Stderr = output, output
+	if prog.stdin != nil {
+		cmd.Stdin = prog.stdin
+	}
+	cmd.ExtraFiles = prog.files
+	cmd.Dir = "/" // the caller's may go while a detached process stays
+	cmd.Env = append(cmd.Environ(), prog.env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: prog.namespaces}
+	if prog.detached {
+		cmd.SysProcAttr.Setsid = true
+	} else {
+		// A group of its own, so that an interrupt from the terminal leaves the
+		// order in which things stop to Stop.
+		cmd.SysProcAttr.Setpgid, cmd.SysProcAttr.Pdeathsig = true, syscall.SIGKILL
+	}
+	return cmd
+}
+
 // run starts the program and waits for its end, all on one thread: the kernel sends
 // the signal of Pdeathsig when the thread that started the process ends, and Go ends
-// threads as it likes unless a goroutine holds them.
-func (p *process) run(cmd *exec.Cmd, started chan<- error) {
+// threads as it likes unless a goroutine holds them. A thread that entered namespaces is
+// never given back, and so ends with the goroutine.
+func (p *process) run(prog program, output *os.File, started chan<- error) {
 	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
+	if prog.enter == nil {
+		defer runtime.UnlockOSThread()
+	} else if err := prog.enter(); err != nil {
+		started <- err
+		return
+	}
+	cmd := prog.command(output)
 	err := cmd.Start()
 	if err == nil {
 		p.pid, p.handle = cmd.Process.Pid, cmd.Process

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 )
 
 // Files of the state folder.
@@ -24,6 +26,7 @@ const (
 	folderEtcd       = "etcd"
 	folderKubectl    = "kubectl-cache"
 	fileMadeByUp     = "made-by-cluster-up" // present where Up made the folder itself
+	suffixKubeconfig = ".kubeconfig"
 	suffixLog        = ".log"
 	suffixPID        = ".pid"
 	suffixStartedPID = ".pid-started"
@@ -35,8 +38,8 @@ func stateFiles() []string {
 		fileCA, fileServingCert, fileServingKey, fileClientCert, fileClientKey, fileSigningKey, fileVerifyKey,
 		fileTokens, fileAuditPolicy, fileAuditLog, fileKubeconfig, folderEtcd, folderKubectl, fileMadeByUp,
 	}
-	for _, part := range []Part{Etcd, APIServer} {
-		names = append(names, string(part)+suffixLog, string(part)+suffixPID, string(part)+suffixStartedPID)
+	for _, part := range []Part{Etcd, APIServer, ControllerManager, Scheduler, Forward, hostPart} {
+		names = append(names, string(part)+suffixKubeconfig, string(part)+suffixLog, string(part)+suffixPID, string(part)+suffixStartedPID)
 	}
 	return names
 }
@@ -65,6 +68,11 @@ func removeState(dir string, made bool) error {
 	for _, name := range stateFiles() {
 		failed = append(failed, os.RemoveAll(filepath.Join(dir, name)))
 	}
+	folders, err := nodeFolders(dir)
+	failed = append(failed, err)
+	for _, folder := range folders {
+		failed = append(failed, os.RemoveAll(folder))
+	}
 	if err := errors.Join(failed...); err != nil {
 		return fmt.Errorf("removing the control plane's files: %w", err)
 	}
@@ -76,4 +84,20 @@ func removeState(dir string, made bool) error {
 		return err
 	}
 	return os.Remove(dir)
+}
+
+// nodeFolders returns the folders of the nodes that a state folder holds.
+func nodeFolders(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var folders []string
+	for _, entry := range entries {
+		number, isNode := strings.CutPrefix(entry.Name(), "node")
+		if _, err := strconv.Atoi(number); isNode && err == nil && entry.IsDir() {
+			folders = append(folders, filepath.Join(dir, entry.Name()))
+		}
+	}
+	return folders, err
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"path/filepath"
+	"strings"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/cluster"
 )
@@ -22,6 +24,9 @@ func build(ctx context.Context, stdout, stderr io.Writer) error {
 
 // up prints the kubeconfig's path as KUBECONFIG=PATH, for a script to take.
 func up(ctx context.Context, s settings, stdout, stderr io.Writer) error {
+	if s.nodes > 0 {
+		return upNodes(ctx, s, stdout, stderr)
+	}
 	options := cluster.Options{Dir: s.dir, Builder: cluster.Builder{Progress: stderr}}
 	if s.listen != nil {
 		options.ExtraIPs = []net.IP{s.listen}
@@ -36,10 +41,46 @@ func up(ctx context.Context, s settings, stdout, stderr io.Writer) error {
 	return nil
 }
 
+func upNodes(ctx context.Context, s settings, stdout, stderr io.Writer) error {
+	c, err := cluster.UpNodes(ctx, cluster.NodesOptions{
+		Options:    cluster.Options{Dir: s.dir, Builder: cluster.Builder{Progress: stderr}},
+		Nodes:      s.nodes,
+		DefaultCNI: s.cni == "default",
+	})
+	if err != nil {
+		return err
+	}
+	const help = `The cluster runs. To use it:
+  export KUBECONFIG=%[1]s/kubeconfig
+  %[2]s get nodes
+  %[1]s/node1/enter ip address
+Stop it with: cluster down --dir %[1]s
+`
+	fmt.Fprintf(stderr, help, c.Dir(), c.Kubectl(ctx).Path)
+	fmt.Fprintf(stdout, "KUBECONFIG=%s/kubeconfig\n", c.Dir())
+	return nil
+}
+
+func makeImage(ctx context.Context, s settings, stderr io.Writer) error {
+	image := cluster.Image{Name: s.rest[0]}
+	for _, arg := range s.rest[1:] {
+		source, path, found := strings.Cut(arg, "=")
+		if !found {
+			path = "/" + filepath.Base(source)
+		}
+		image.Files = append(image.Files, cluster.ImageFile{Path: path, Source: source})
+	}
+	if err := cluster.Import(ctx, s.dir, image); err != nil {
+		return err
+	}
+	fmt.Fprintf(stderr, "every node has the image %s\n", image.Name)
+	return nil
+}
+
 func down(dir string, stderr io.Writer) error {
 	if err := cluster.Down(dir); err != nil {
 		return err
 	}
-	fmt.Fprintf(stderr, "%s has no control plane any more\n", dir)
+	fmt.Fprintf(stderr, "%s has nothing that runs any more\n", dir)
 	return nil
 }

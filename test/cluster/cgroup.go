@@ -1,0 +1,130 @@
+package cluster
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// clusterCgroup is the cgroup of all Pods of the cluster in a folder. Its name follows
+// from the folder, so that whoever cleans up after a crash knows it.
+func clusterCgroup(dir string) string {
+	sum := sha256.Sum256([]byte(dir))
+	return "/kactus-" + hex.EncodeToString(sum[:6])
+}
+
+// makeCgroup makes a cgroup in every hierarchy of the machine: the kubelet wants to find
+// its root there.
+func makeCgroup(name string) error {
+	hierarchies, err := cgroupHierarchies()
+	if err != nil {
+		return err
+	}
+	for _, h := range hierarchies {
+		path := filepath.Join(h.path, name)
+		if err := os.MkdirAll(path, 0o755); err != nil {
+			return fmt.Errorf("making a cgroup: %w", err)
+		}
+		if h.unified && len(hierarchies) == 1 { // else all controllers are elsewhere
+			if err := delegateControllers(h.path, path); err != nil {
+				return fmt.Errorf("handing controllers to the cgroup %s: %w", path, err)
+			}
+		}
+	}
+	return nil
+}
+
+// delegateControllers makes the controllers of the root available in a cgroup of the
+// second version and in its children.
+func delegateControllers(root, path string) error {
+	names, err := os.ReadFile(filepath.Join(root, "cgroup.controllers"))
+	if err != nil || len(strings.Fields(string(names))) == 0 {
+		return err
+	}
+	enable := []byte("+" + strings.Join(strings.Fields(string(names)), " +"))
+	parent := filepath.Dir(path)
+	for _, dir := range []string{root, parent, path} {
+		if err := os.WriteFile(filepath.Join(dir, "cgroup.subtree_control"), enable, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeCgroup removes a cgroup, whose processes are gone, and all below it.
+func removeCgroup(name string) error {
+	hierarchies, err := cgroupHierarchies()
+	if err != nil {
+		return err
+	}
+	var failed []error
+	for _, h := range hierarchies {
+		failed = append(failed, removeCgroupTree(filepath.Join(h.path, name)))
+	}
+	return errors.Join(failed...)
+}
+
+// removeCgroupTree removes the deepest first. The files in a cgroup cannot be removed and
+// do not count.
+func removeCgroupTree(path string) error {
+	children, err := os.ReadDir(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, child := range children {
+		if child.IsDir() {
+			if err := removeCgroupTree(filepath.Join(path, child.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	// A process that ended a moment ago may still count.
+	deadline := time.Now().Add(stopGrace)
+	for {
+		err := unix.Rmdir(path)
+		if err == nil || errors.Is(err, unix.ENOENT) {
+			return nil
+		}
+		if !errors.Is(err, unix.EBUSY) || time.Now().After(deadline) {
+			return fmt.Errorf("removing the cgroup %s: %w", path, err)
+		}
+		time.Sleep(pollInterval)
+	}
+}
+
+// hierarchy is a tree of cgroups: one of the first version, or the unified one.
+type hierarchy struct {
+	path    string
+	unified bool
+}
+
+func cgroupHierarchies() ([]hierarchy, error) {
+	mounts, err := os.Open("/proc/self/mountinfo")
+	if err != nil {
+		return nil, err
+	}
+	defer mounts.Close()
+	var found []hierarchy
+	lines := bufio.NewScanner(mounts)
+	for lines.Scan() {
+		before, after, _ := strings.Cut(lines.Text(), " - ")
+		mount, kind := strings.Fields(before), strings.Fields(after)
+		const mountPoint = 4 // field 5 of mountinfo, see proc(5)
+		if len(mount) > mountPoint && len(kind) > 0 && (kind[0] == "cgroup" || kind[0] == "cgroup2") {
+			found = append(found, hierarchy{path: mount[mountPoint], unified: kind[0] == "cgroup2"})
+		}
+	}
+	return found, lines.Err()
+}

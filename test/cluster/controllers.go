@@ -1,0 +1,109 @@
+package cluster
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+)
+
+// controllers are the part of a control plane without which Pods are neither made from
+// Deployments nor given a node.
+type controllers struct {
+	manager   *process
+	scheduler *process
+}
+
+// startControllers starts kube-controller-manager and kube-scheduler, and returns once
+// Pods can be created.
+func (c *Cluster) startControllers(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	url := apiserverURL(hostAPIServerPort)
+	for part, user := range map[Part]User{ControllerManager: c.users[ControllerManager], Scheduler: c.users[Scheduler]} {
+		if err := c.writeKubeconfig(c.path(string(part)+suffixKubeconfig), url, user.Token); err != nil {
+			return err
+		}
+	}
+	var err error
+	if c.controllers.manager, err = c.launch(ControllerManager, c.managerArgs()); err != nil {
+		return err
+	}
+	if c.controllers.scheduler, err = c.launch(Scheduler, c.schedulerArgs()); err != nil {
+		return err
+	}
+	if err := c.controllers.manager.await(ctx, c.podsCanBeCreated); err != nil {
+		return err
+	}
+	return c.controllers.scheduler.await(ctx, c.schedulerListens)
+}
+
+func (c *controllers) stop() error {
+	return errors.Join(c.manager.stop(), c.scheduler.stop())
+}
+
+func (c *Cluster) managerArgs() []string {
+	kubeconfig := c.path(string(ControllerManager) + suffixKubeconfig)
+	return []string{
+		"--kubeconfig=" + kubeconfig,
+		"--authentication-kubeconfig=" + kubeconfig,
+		"--authorization-kubeconfig=" + kubeconfig,
+		"--bind-address=127.0.0.1",
+		"--leader-elect=false",
+		"--use-service-account-credentials",
+		"--service-account-private-key-file=" + c.path(fileSigningKey),
+		"--root-ca-file=" + c.path(fileCA),
+	}
+}
+
+const schedulerPort = "10259" // kube-scheduler's own default
+
+func (c *Cluster) schedulerArgs() []string {
+	kubeconfig := c.path(string(Scheduler) + suffixKubeconfig)
+	return []string{
+		"--kubeconfig=" + kubeconfig,
+		"--authentication-kubeconfig=" + kubeconfig,
+		"--authorization-kubeconfig=" + kubeconfig,
+		"--bind-address=127.0.0.1",
+		"--leader-elect=false",
+	}
+}
+
+// podsCanBeCreated asks for the service account that every Pod gets, and without which
+// its creation is refused.
+func (c *Cluster) podsCanBeCreated(ctx context.Context) error {
+	const path = "/api/v1/namespaces/default/serviceaccounts/default"
+	status, answer, err := c.Do(ctx, http.MethodGet, path, "", nil)
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("%s answers %d: %s", path, status, answer)
+	}
+	return err
+}
+
+func (c *Cluster) schedulerListens(ctx context.Context) error {
+	conn, err := c.dial(ctx, "tcp", net.JoinHostPort("127.0.0.1", schedulerPort))
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
+// componentUsers are the accounts of the parts, by part; nodeUsers those of the kubelets,
+// by number.
+func componentUsers() map[Part]User {
+	users := map[Part]User{}
+	for _, part := range []Part{ControllerManager, Scheduler} {
+		users[part] = User{Name: "system:" + string(part), Token: rand.Text()}
+	}
+	return users
+}
+
+func nodeUsers(nodes int) []User {
+	var users []User
+	for number := range nodes {
+		users = append(users, User{Name: "system:node:" + nodeName(number+1), Token: rand.Text(), Groups: []string{"system:nodes"}})
+	}
+	return users
+}

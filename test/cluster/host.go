@@ -1,0 +1,178 @@
+package cluster
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+//go:embed host.sh
+var hostScript string
+
+const (
+	// hostPart is the name under which a host's first process is on record.
+	hostPart Part = "host"
+	// networkHost are the namespaces of a host that shares the machine's files.
+	networkHost = unix.CLONE_NEWNET | unix.CLONE_NEWPID
+	// nodeHost are those of a node, with files of its own.
+	nodeHost = networkHost | unix.CLONE_NEWNS | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC
+	// hostTimeout bounds what a host's script takes, which is a moment.
+	hostTimeout = 20 * time.Second
+)
+
+// host is a set of namespaces that stands for a machine. All of it, every process,
+// device and mount, lives as long as its first process: a PID namespace dies with that,
+// and nothing of the rest is known outside.
+type host struct {
+	pid        int
+	pidfd      int
+	namespaces int
+	process    *process // nil if another process started it
+}
+
+// startHost starts a host whose script gets these arguments, and whose process ID and log
+// are in dir. A detached one is on record before it does anything.
+func startHost(ctx context.Context, dir string, namespaces int, detached bool, args ...string) (*host, error) {
+	scriptRead, scriptWrite, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer scriptRead.Close()
+	defer scriptWrite.Close()
+	readyRead, readyWrite, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer readyRead.Close()
+	defer readyWrite.Close()
+	p, err := startProcess(program{
+		binary: "/bin/sh", args: append([]string{"-s"}, args...), log: filepath.Join(dir, string(hostPart)+suffixLog),
+		detached: detached, namespaces: uintptr(namespaces), stdin: scriptRead, files: []*os.File{readyWrite},
+	})
+	if err != nil {
+		return nil, err
+	}
+	h := &host{pid: p.pid, pidfd: -1, namespaces: namespaces, process: p}
+	readyWrite.Close()
+	err = recordPID(dir, hostPart, p.pid)
+	if err == nil {
+		_, err = scriptWrite.WriteString(hostScript)
+	}
+	if err == nil {
+		err = h.awaitScript(ctx, readyRead)
+	}
+	if err == nil {
+		h.pidfd, err = unix.PidfdOpen(p.pid, 0)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("starting the host %s: %w", args[0], err), h.stop())
+	}
+	return h, nil
+}
+
+// awaitScript waits until the script says that it is ready, or ends.
+func (h *host) awaitScript(ctx context.Context, ready *os.File) error {
+	deadline := time.Now().Add(hostTimeout)
+	if earlier, ok := ctx.Deadline(); ok && earlier.Before(deadline) {
+		deadline = earlier
+	}
+	if err := ready.SetReadDeadline(deadline); err != nil {
+		return err
+	}
+	if _, err := io.ReadAtLeast(ready, make([]byte, 1), 1); err != nil {
+		return fmt.Errorf("waiting for its namespaces: %w; its log ends with:\n%s", err, tailOf(h.process.log))
+	}
+	return nil
+}
+
+// openHost returns the host that an earlier process recorded in dir, or nil if it is
+// gone.
+func openHost(dir string, namespaces int) (*host, error) {
+	running, err := findRecorded(dir, hostPart)
+	if running == nil || err != nil {
+		return nil, err
+	}
+	defer running.handle.Release()
+	pidfd, err := unix.PidfdOpen(running.pid, 0)
+	if err != nil {
+		return nil, fmt.Errorf("opening process %d: %w", running.pid, err)
+	}
+	return &host{pid: running.pid, pidfd: pidfd, namespaces: namespaces}, nil
+}
+
+// enter moves the calling thread into the host; processes that it starts are born there.
+// The thread is of no other use afterwards.
+func (h *host) enter() error {
+	// A thread that shares its working directory with others cannot leave their mounts.
+	if err := unix.Unshare(unix.CLONE_FS); err != nil {
+		return fmt.Errorf("entering a host: %w", err)
+	}
+	if err := unix.Setns(h.pidfd, h.namespaces); err != nil {
+		return fmt.Errorf("entering the host of process %d: %w", h.pid, err)
+	}
+	return nil
+}
+
+// dial connects from within the host's network.
+func (h *host) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	type result struct {
+		conn net.Conn
+		err  error
+	}
+	dialled := make(chan result, 1)
+	go func() {
+		runtime.LockOSThread() // for good: the thread ends with the goroutine
+		if err := unix.Setns(h.pidfd, unix.CLONE_NEWNET); err != nil {
+			dialled <- result{err: fmt.Errorf("entering the network of process %d: %w", h.pid, err)}
+			return
+		}
+		var dialer net.Dialer
+		conn, err := dialer.DialContext(ctx, network, address)
+		dialled <- result{conn, err}
+	}()
+	r := <-dialled
+	return r.conn, r.err
+}
+
+// command returns a command that runs inside the host.
+func (h *host) command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	enter := []string{"--target", strconv.Itoa(h.pid), "--net", "--pid"}
+	if h.namespaces == nodeHost {
+		enter = append(enter, "--mount", "--uts", "--ipc")
+	}
+	cmd := exec.CommandContext(ctx, "nsenter", append(append(append(enter, "--"), name), args...)...)
+	cmd.Env = append(cmd.Environ(), nodePath)
+	return cmd
+}
+
+// stop ends everything in the host and returns once that is gone.
+func (h *host) stop() error {
+	if h == nil || h.process == nil {
+		return nil
+	}
+	if h.pidfd >= 0 {
+		unix.Close(h.pidfd)
+		h.pidfd = -1
+	}
+	if err := h.process.handle.Signal(syscall.SIGKILL); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("ending the host of process %d: %w", h.pid, err)
+	}
+	select {
+	case <-h.process.exited:
+		return nil
+	case <-time.After(stopGrace):
+		return fmt.Errorf("the host of process %d survives SIGKILL", h.pid)
+	}
+}

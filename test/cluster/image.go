@@ -1,0 +1,236 @@
+package cluster
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"debug/elf"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+)
+
+// The images that every node has. BusyboxImage gives a shell, ip, ping and all else that
+// busybox holds; it sleeps if it is given no command.
+const (
+	BusyboxImage = "busybox:1"
+	sandboxImage = "docker.io/library/" + BusyboxImage
+)
+
+// Image is a container image that is made on the spot: nothing can be pulled.
+type Image struct {
+	Name       string // NAME:TAG
+	Files      []ImageFile
+	Entrypoint []string // what runs; if Command is empty too, the first file
+	Command    []string // its arguments, or what runs, unless the Pod says otherwise
+}
+
+// ImageFile is a file of an image.
+type ImageFile struct {
+	Path   string // in the image; absolute
+	Source string // the file to copy, with its permissions
+	Link   string // where a symbolic link leads, in place of Source
+}
+
+// Import makes an image on every node.
+func (c *Cluster) Import(ctx context.Context, image Image) error {
+	archive, err := image.archive()
+	if err != nil {
+		return err
+	}
+	return c.eachNode(func(n *Node) error { return importArchive(n.Command, ctx, archive) })
+}
+
+// Import makes an image on every node of the cluster that UpNodes started in a folder.
+func Import(ctx context.Context, dir string, image Image) error {
+	archive, err := image.archive()
+	if err != nil {
+		return err
+	}
+	dir, err = filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	folders, err := nodeFolders(dir)
+	if err != nil {
+		return err
+	}
+	if len(folders) == 0 {
+		return fmt.Errorf("%s has no cluster with nodes", dir)
+	}
+	for _, folder := range folders {
+		host, err := openHost(folder, nodeHost)
+		if err != nil {
+			return err
+		}
+		if host == nil {
+			return fmt.Errorf("the node in %s is down", folder)
+		}
+		if err := importArchive(host.command, ctx, archive); err != nil {
+			return fmt.Errorf("%s: %w", filepath.Base(folder), err)
+		}
+	}
+	return nil
+}
+
+type commandFunc func(ctx context.Context, name string, args ...string) *exec.Cmd
+
+func importArchive(command commandFunc, ctx context.Context, archive []byte) error {
+	cmd := command(ctx, string(Ctr), "--namespace", "k8s.io", "images", "import", "-")
+	cmd.Stdin = bytes.NewReader(archive)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("importing an image: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// busyboxImage is the one that every node needs: it serves as sandbox as well.
+func busyboxImage(ctx context.Context) (Image, error) {
+	const advice = "a statically linked busybox is needed, as in Debian's package busybox-static"
+	binary, err := exec.LookPath("busybox")
+	if err != nil {
+		return Image{}, fmt.Errorf("%s: %w", advice, err)
+	}
+	if static, err := isStatic(binary); err != nil || !static {
+		return Image{}, errors.Join(fmt.Errorf("%s is not static: %s", binary, advice), err)
+	}
+	applets, err := exec.CommandContext(ctx, binary, "--list").Output()
+	if err != nil {
+		return Image{}, fmt.Errorf("asking %s what it holds: %w", binary, err)
+	}
+	image := Image{Name: BusyboxImage, Files: []ImageFile{{Path: "/bin/busybox", Source: binary}}, Command: []string{"/bin/sleep", "infinity"}}
+	for _, applet := range strings.Fields(string(applets)) {
+		if applet != "busybox" {
+			image.Files = append(image.Files, ImageFile{Path: "/bin/" + applet, Link: "busybox"})
+		}
+	}
+	return image, nil
+}
+
+func isStatic(binary string) (bool, error) {
+	file, err := elf.Open(binary)
+	if err != nil {
+		return false, err
+	}
+	defer file.Close()
+	return !slices.ContainsFunc(file.Progs, func(p *elf.Prog) bool { return p.Type == elf.PT_INTERP }), nil
+}
+
+// archive returns the image in the format of docker save: one layer, a configuration, and
+// a manifest that names both.
+func (i Image) archive() ([]byte, error) {
+	if name, tag, found := strings.Cut(path.Base(i.Name), ":"); !found || name == "" || tag == "" {
+		return nil, fmt.Errorf("an image's name is NAME:TAG, not %q", i.Name)
+	}
+	if len(i.Files) == 0 {
+		return nil, fmt.Errorf("the image %s has no file", i.Name)
+	}
+	layer, err := i.layer()
+	if err != nil {
+		return nil, fmt.Errorf("making the image %s: %w", i.Name, err)
+	}
+	entrypoint := i.Entrypoint
+	if len(entrypoint) == 0 && len(i.Command) == 0 {
+		entrypoint = []string{i.Files[0].Path}
+	}
+	config, err := json.Marshal(map[string]any{
+		"architecture": runtime.GOARCH,
+		"os":           "linux",
+		"config":       map[string]any{"Entrypoint": entrypoint, "Cmd": i.Command, "Env": []string{"PATH=/bin"}, "WorkingDir": "/"},
+		"rootfs":       map[string]any{"type": "layers", "diff_ids": []string{"sha256:" + sum(layer)}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	configName, layerName := sum(config)+".json", sum(layer)+".tar"
+	manifest, err := json.Marshal([]map[string]any{{"Config": configName, "RepoTags": []string{i.Name}, "Layers": []string{layerName}}})
+	if err != nil {
+		return nil, err
+	}
+	var archive bytes.Buffer
+	out := tar.NewWriter(&archive)
+	for _, member := range []struct {
+		name    string
+		content []byte
+	}{{layerName, layer}, {configName, config}, {"manifest.json", manifest}} {
+		if err := writeMember(out, tar.Header{Name: member.name, Mode: 0o644, Size: int64(len(member.content))}, bytes.NewReader(member.content)); err != nil {
+			return nil, err
+		}
+	}
+	err = out.Close()
+	return archive.Bytes(), err
+}
+
+// layer returns the files, with the folders that they are in.
+func (i Image) layer() ([]byte, error) {
+	var layer bytes.Buffer
+	out := tar.NewWriter(&layer)
+	made := map[string]bool{".": true, "tmp": true}
+	if err := writeMember(out, tar.Header{Name: "tmp/", Typeflag: tar.TypeDir, Mode: 0o1777}, nil); err != nil {
+		return nil, err
+	}
+	for _, file := range i.Files {
+		name := strings.TrimPrefix(path.Clean("/"+file.Path), "/")
+		if err := writeFolders(out, made, path.Dir(name)); err != nil {
+			return nil, err
+		}
+		if err := file.write(out, name); err != nil {
+			return nil, err
+		}
+	}
+	err := out.Close()
+	return layer.Bytes(), err
+}
+
+func writeFolders(out *tar.Writer, made map[string]bool, folder string) error {
+	if made[folder] {
+		return nil
+	}
+	made[folder] = true
+	if err := writeFolders(out, made, path.Dir(folder)); err != nil {
+		return err
+	}
+	return writeMember(out, tar.Header{Name: folder + "/", Typeflag: tar.TypeDir, Mode: 0o755}, nil)
+}
+
+func (f ImageFile) write(out *tar.Writer, name string) error {
+	if f.Link != "" {
+		return writeMember(out, tar.Header{Name: name, Typeflag: tar.TypeSymlink, Linkname: f.Link, Mode: 0o777}, nil)
+	}
+	source, err := os.Open(f.Source)
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	info, err := source.Stat()
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is not a regular file", f.Source)
+	}
+	return writeMember(out, tar.Header{Name: name, Mode: int64(info.Mode().Perm()), Size: info.Size()}, source)
+}
+
+func writeMember(out *tar.Writer, header tar.Header, content io.Reader) error {
+	if err := out.WriteHeader(&header); err != nil || content == nil {
+		return err
+	}
+	_, err := io.Copy(out, content)
+	return err
+}
+
+func sum(content []byte) string {
+	sum := sha256.Sum256(content)
+	return hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,225 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// nodeTimeout bounds the time that a node's containerd or kubelet may take to be ready;
+// they need seconds.
+const nodeTimeout = time.Minute
+
+// nodePath is where a node's processes find programs: the built ones first, then the
+// machine's.
+const nodePath = "PATH=" + nodeBin + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// nodeBin is the folder, on a node, of the programs that were built for it.
+const nodeBin = "/opt/bin"
+
+// Node is a machine of a cluster, made of namespaces: it has a network, processes and a
+// host name of its own, and of the files its own /etc, /opt, /run, /var/lib and /var/log.
+// Its methods are safe for concurrent use.
+type Node struct {
+	cluster *Cluster
+	number  int
+	dir     string
+
+	mu         sync.Mutex // guards what follows
+	host       *host
+	containerd *process
+	kubelet    *process
+}
+
+func nodeName(number int) string { return "node" + strconv.Itoa(number) }
+
+// Name returns the node's name, which is its host name too: node1, node2 and so on.
+func (n *Node) Name() string { return nodeName(n.number) }
+
+// IP returns the node's address on the underlay, which its device eth0 has.
+func (n *Node) IP() net.IP { return nodeIP(n.number) }
+
+// PodSubnet returns where the default CNI configuration takes the addresses of this node's
+// Pods from.
+func (n *Node) PodSubnet() *net.IPNet { return podSubnet(n.number) }
+
+// Dir returns the folder that holds the node's logs and, below root, its files.
+func (n *Node) Dir() string { return n.dir }
+
+// Path returns where the machine has a file of the node's, which must be below /etc/cni,
+// /etc/containerd, /etc/kubernetes, /opt, /var/lib or /var/log.
+func (n *Node) Path(file string) string { return filepath.Join(n.dir, folderRoot, file) }
+
+// Command returns a command that runs on the node, as its root.
+func (n *Node) Command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.host == nil {
+		cmd := exec.CommandContext(ctx, name, args...)
+		cmd.Err = fmt.Errorf("running %s on %s: the node is down", name, n.Name())
+		return cmd
+	}
+	return n.host.command(ctx, name, args...)
+}
+
+// PID returns the process ID of the node's first process, whose namespaces, below
+// /proc/PID/ns, are the node's; 0 while the node is down.
+func (n *Node) PID() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.host == nil {
+		return 0
+	}
+	return n.host.pid
+}
+
+// Start starts the node after Stop, with the files that it had, and returns once its
+// kubelet runs. It does nothing if the node runs.
+func (n *Node) Start(ctx context.Context) error {
+	if err := n.boot(ctx); err != nil {
+		return fmt.Errorf("starting %s: %w", n.Name(), err)
+	}
+	if err := n.StartContainerd(ctx); err != nil {
+		return err
+	}
+	return n.StartKubelet(ctx)
+}
+
+// boot starts the node's host and connects it.
+func (n *Node) boot(ctx context.Context) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.host != nil {
+		return nil
+	}
+	if err := makeCgroup(n.cgroup()); err != nil {
+		return err
+	}
+	host, err := startHost(ctx, n.dir, nodeHost, n.cluster.detached, append([]string{n.Name(), n.dir}, n.cluster.nodeBinaries...)...)
+	if err != nil {
+		return err
+	}
+	n.host = host
+	if err = joinUnderlay(n.cluster.host, host, n.number); err == nil {
+		err = setUpNode(host, n.number, len(n.cluster.nodes))
+	}
+	if err == nil {
+		err = n.writeEnter()
+	}
+	if err != nil {
+		return errors.Join(err, n.stop())
+	}
+	return nil
+}
+
+// Stop ends the node as a power cut would: all its processes and Pods, its mounts and its
+// network are gone, its files stay.
+func (n *Node) Stop() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err := n.stop(); err != nil {
+		return fmt.Errorf("stopping %s: %w", n.Name(), err)
+	}
+	return nil
+}
+
+func (n *Node) stop() error {
+	if err := n.host.stop(); err != nil {
+		return err
+	}
+	n.host, n.containerd, n.kubelet = nil, nil, nil
+	return removeCgroup(n.cgroup())
+}
+
+// Reboot stops the node and starts it again.
+func (n *Node) Reboot(ctx context.Context) error {
+	if err := n.Stop(); err != nil {
+		return err
+	}
+	return n.Start(ctx)
+}
+
+// StartContainerd starts the node's containerd and returns once it serves. It does nothing
+// if containerd runs.
+func (n *Node) StartContainerd(ctx context.Context) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	args := []string{"--config", "/etc/containerd/config.toml"}
+	return n.start(ctx, &n.containerd, Containerd, args, n.cluster.options.ContainerdEnv, func(ctx context.Context) error {
+		// The way through the first process leads to the node's own /run.
+		conn, err := net.DialTimeout("unix", fmt.Sprintf("/proc/%d/root/run/containerd/containerd.sock", n.host.pid), time.Second)
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	})
+}
+
+// StopContainerd ends the node's containerd. Its Pods go on.
+func (n *Node) StopContainerd() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.containerd.stop()
+}
+
+// StartKubelet starts the node's kubelet and returns once it is healthy, which does not
+// mean that the node is Ready. It does nothing if the kubelet runs.
+func (n *Node) StartKubelet(ctx context.Context) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	args := []string{
+		"--config=/etc/kubernetes/kubelet.yaml",
+		"--kubeconfig=/etc/kubernetes/kubelet.conf",
+		"--hostname-override=" + n.Name(),
+		"--node-ip=" + n.IP().String(),
+	}
+	return n.start(ctx, &n.kubelet, Kubelet, args, nil, func(ctx context.Context) error {
+		return n.healthy(ctx, "http://127.0.0.1:10248/healthz")
+	})
+}
+
+// StopKubelet ends the node's kubelet. Its Pods go on.
+func (n *Node) StopKubelet() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.kubelet.stop()
+}
+
+// start starts a program of the node's and waits until it is ready.
+func (n *Node) start(ctx context.Context, p **process, part Part, args, env []string, ready func(context.Context) error) error {
+	if *p != nil && (*p).running() {
+		return nil
+	}
+	if n.host == nil {
+		return fmt.Errorf("starting %s on %s: the node is down", part, n.Name())
+	}
+	ctx, cancel := context.WithTimeout(ctx, nodeTimeout)
+	defer cancel()
+	started, err := startProcess(program{
+		binary: filepath.Join(nodeBin, string(part)), args: args, env: append([]string{nodePath}, env...),
+		log: filepath.Join(n.dir, string(part)+suffixLog), detached: n.cluster.detached, enter: n.host.enter,
+	})
+	if err == nil {
+		err = recordPID(n.dir, part, started.pid)
+	}
+	if err == nil {
+		err = started.await(ctx, ready)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("starting %s on %s: %w", part, n.Name(), err), started.stop())
+	}
+	*p = started
+	return nil
+}
+
+// cgroup is the one below which the node's Pods are.
+func (n *Node) cgroup() string {
+	return strings.Join([]string{clusterCgroup(n.cluster.dir), n.Name()}, "/")
+}
