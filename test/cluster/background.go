@@ -49,17 +49,23 @@ func UpNodes(ctx context.Context, options NodesOptions) (*Cluster, error) {
 	return c, nil
 }
 
-// refuseSecond makes sure that a folder has no control plane that runs: two etcds would
-// ruin each other's data.
+// refuseSecond makes sure that a folder has no control plane and no node that runs: two
+// etcds would ruin each other's data.
 func refuseSecond(dir string) error {
-	for _, part := range []Part{APIServer, Etcd, hostPart} {
-		running, err := findRecorded(dir, part)
-		if err != nil {
-			return fmt.Errorf("looking for a control plane in %s: %w", dir, err)
-		}
-		if running != nil {
-			running.handle.Release()
-			return fmt.Errorf("%s has a control plane that runs: %s is process %d", dir, part, running.pid)
+	folders, err := nodeFolders(dir)
+	if err != nil {
+		return err
+	}
+	for _, folder := range append(folders, dir) {
+		for _, part := range []Part{APIServer, Etcd, hostPart} {
+			running, err := findRecorded(folder, part)
+			if err != nil {
+				return fmt.Errorf("looking for a control plane in %s: %w", folder, err)
+			}
+			if running != nil {
+				running.handle.Release()
+				return fmt.Errorf("%s has something that runs: %s is process %d", folder, part, running.pid)
+			}
 		}
 	}
 	return nil

@@ -20,9 +20,22 @@ import (
 // then wait to be killed.
 const dieEnv = "KACTUS_TEST_CLUSTER_DIE"
 
+// dieNodesEnv makes it start a cluster with nodes there, dieUpEnv bring up one in the
+// background, to be killed while it does.
+const (
+	dieNodesEnv = "KACTUS_TEST_CLUSTER_DIE_NODES"
+	dieUpEnv    = "KACTUS_TEST_CLUSTER_DIE_UP"
+)
+
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(dieEnv); dir != "" {
 		startAndWait(dir)
+	}
+	if dir := os.Getenv(dieUpEnv); dir != "" {
+		startUntilKilled(cluster.UpNodes, dir)
+	}
+	if dir := os.Getenv(dieNodesEnv); dir != "" {
+		startUntilKilled(cluster.StartNodes, dir)
 	}
 	os.Exit(m.Run())
 }
@@ -299,7 +312,7 @@ func processesNaming(t *testing.T, text string) []string {
 
 func eventually(t *testing.T, holds func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	poll := time.NewTicker(20 * time.Millisecond)
 	defer poll.Stop()

@@ -20,22 +20,20 @@ setup_node() {
 	mount --make-rprivate /
 	mount -t proc proc /proc
 
-	# The node's own folders. Binaries are mounted below opt/bin first, before their own
-	# folder goes out of sight.
-	node=$1
+	# Binaries first, then the node's own folders, by relative paths that are not made
+	# absolute: what is mounted may hide where the node's folder, or a binary, is.
+	cd "$1"
 	shift
 	for binary; do
-		>"$node/root/opt/bin/${binary##*/}"
-		mount --bind "$binary" "$node/root/opt/bin/${binary##*/}"
+		>"root/opt/bin/${binary##*/}"
+		mount --bind "$binary" "root/opt/bin/${binary##*/}"
 	done
-	mount -t overlay -o "lowerdir=/etc,upperdir=$node/overlay/etc,workdir=$node/overlay/work" overlay /etc
-	mount --rbind "$node/root/etc/cni" /etc/cni
-	mount --rbind "$node/root/etc/kubernetes" /etc/kubernetes
-	mount --rbind "$node/root/etc/containerd" /etc/containerd
+	mount -t overlay -o "lowerdir=/etc,upperdir=overlay/etc,workdir=overlay/work" overlay /etc
 	mount -t tmpfs -o mode=755 tmpfs /run
-	mount --rbind "$node/root/opt" /opt
-	mount --rbind "$node/root/var/log" /var/log
-	mount --rbind "$node/root/var/lib" /var/lib
+	for folder in etc/cni etc/containerd etc/kubernetes opt var/log var/lib; do
+		mount --no-canonicalize --rbind "root/$folder" "/$folder"
+	done
+	cd /
 
 	# This network namespace's devices, with the machine's cgroups.
 	mkdir /run/sys

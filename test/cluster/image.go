@@ -3,28 +3,15 @@ package cluster
 import (
 	"archive/tar"
 	"bytes"
-	"context"
 	"crypto/sha256"
-	"debug/elf"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path"
-	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
-)
-
-// The images that every node has. BusyboxImage gives a shell, ip, ping and all else that
-// busybox holds; it sleeps if it is given no command.
-const (
-	BusyboxImage = "busybox:1"
-	sandboxImage = "docker.io/library/" + BusyboxImage
 )
 
 // Image is a container image that is made on the spot: nothing can be pulled.
@@ -40,90 +27,6 @@ type ImageFile struct {
 	Path   string // in the image; absolute
 	Source string // the file to copy, with its permissions
 	Link   string // where a symbolic link leads, in place of Source
-}
-
-// Import makes an image on every node.
-func (c *Cluster) Import(ctx context.Context, image Image) error {
-	archive, err := image.archive()
-	if err != nil {
-		return err
-	}
-	return c.eachNode(func(n *Node) error { return importArchive(n.Command, ctx, archive) })
-}
-
-// Import makes an image on every node of the cluster that UpNodes started in a folder.
-func Import(ctx context.Context, dir string, image Image) error {
-	archive, err := image.archive()
-	if err != nil {
-		return err
-	}
-	dir, err = filepath.Abs(dir)
-	if err != nil {
-		return err
-	}
-	folders, err := nodeFolders(dir)
-	if err != nil {
-		return err
-	}
-	if len(folders) == 0 {
-		return fmt.Errorf("%s has no cluster with nodes", dir)
-	}
-	for _, folder := range folders {
-		host, err := openHost(folder, nodeHost)
-		if err != nil {
-			return err
-		}
-		if host == nil {
-			return fmt.Errorf("the node in %s is down", folder)
-		}
-		if err := importArchive(host.command, ctx, archive); err != nil {
-			return fmt.Errorf("%s: %w", filepath.Base(folder), err)
-		}
-	}
-	return nil
-}
-
-type commandFunc func(ctx context.Context, name string, args ...string) *exec.Cmd
-
-func importArchive(command commandFunc, ctx context.Context, archive []byte) error {
-	cmd := command(ctx, string(Ctr), "--namespace", "k8s.io", "images", "import", "-")
-	cmd.Stdin = bytes.NewReader(archive)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("importing an image: %w\n%s", err, out)
-	}
-	return nil
-}
-
-// busyboxImage is the one that every node needs: it serves as sandbox as well.
-func busyboxImage(ctx context.Context) (Image, error) {
-	const advice = "a statically linked busybox is needed, as in Debian's package busybox-static"
-	binary, err := exec.LookPath("busybox")
-	if err != nil {
-		return Image{}, fmt.Errorf("%s: %w", advice, err)
-	}
-	if static, err := isStatic(binary); err != nil || !static {
-		return Image{}, errors.Join(fmt.Errorf("%s is not static: %s", binary, advice), err)
-	}
-	applets, err := exec.CommandContext(ctx, binary, "--list").Output()
-	if err != nil {
-		return Image{}, fmt.Errorf("asking %s what it holds: %w", binary, err)
-	}
-	image := Image{Name: BusyboxImage, Files: []ImageFile{{Path: "/bin/busybox", Source: binary}}, Command: []string{"/bin/sleep", "infinity"}}
-	for _, applet := range strings.Fields(string(applets)) {
-		if applet != "busybox" {
-			image.Files = append(image.Files, ImageFile{Path: "/bin/" + applet, Link: "busybox"})
-		}
-	}
-	return image, nil
-}
-
-func isStatic(binary string) (bool, error) {
-	file, err := elf.Open(binary)
-	if err != nil {
-		return false, err
-	}
-	defer file.Close()
-	return !slices.ContainsFunc(file.Progs, func(p *elf.Prog) bool { return p.Type == elf.PT_INTERP }), nil
 }
 
 // archive returns the image in the format of docker save: one layer, a configuration, and

@@ -36,6 +36,7 @@ type Node struct {
 	host       *host
 	containerd *process
 	kubelet    *process
+	kubeletAt  time.Time // when it was last started
 }
 
 func nodeName(number int) string { return "node" + strconv.Itoa(number) }
@@ -46,8 +47,8 @@ func (n *Node) Name() string { return nodeName(n.number) }
 // IP returns the node's address on the underlay, which its device eth0 has.
 func (n *Node) IP() net.IP { return nodeIP(n.number) }
 
-// PodSubnet returns where the default CNI configuration takes the addresses of this node's
-// Pods from.
+// PodSubnet returns the addresses that are on this node, as all other nodes and the control
+// plane know, whether or not it is the default CNI configuration that gives them to Pods.
 func (n *Node) PodSubnet() *net.IPNet { return podSubnet(n.number) }
 
 // Dir returns the folder that holds the node's logs and, below root, its files.
@@ -88,6 +89,24 @@ func (n *Node) Start(ctx context.Context) error {
 	}
 	if err := n.StartContainerd(ctx); err != nil {
 		return err
+	}
+	return n.StartKubelet(ctx)
+}
+
+// startFirst writes the node's files before it starts the node, and gives it the image
+// without which no Pod runs.
+func (n *Node) startFirst(ctx context.Context, runc string, busybox []byte) error {
+	if err := n.writeFiles(runc); err != nil {
+		return fmt.Errorf("writing the files of %s: %w", n.Name(), err)
+	}
+	if err := n.boot(ctx); err != nil {
+		return fmt.Errorf("starting %s: %w", n.Name(), err)
+	}
+	if err := n.StartContainerd(ctx); err != nil {
+		return err
+	}
+	if err := importArchive(ctx, n.Command, busybox); err != nil {
+		return fmt.Errorf("%s: %w", n.Name(), err)
 	}
 	return n.StartKubelet(ctx)
 }
@@ -180,9 +199,18 @@ func (n *Node) StartKubelet(ctx context.Context) error {
 		"--hostname-override=" + n.Name(),
 		"--node-ip=" + n.IP().String(),
 	}
+	if n.kubelet == nil || !n.kubelet.running() {
+		n.kubeletAt = time.Now()
+	}
 	return n.start(ctx, &n.kubelet, Kubelet, args, nil, func(ctx context.Context) error {
 		return n.healthy(ctx, "http://127.0.0.1:10248/healthz")
 	})
+}
+
+func (n *Node) kubeletStarted() time.Time {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.kubeletAt
 }
 
 // StopKubelet ends the node's kubelet. Its Pods go on.

@@ -18,7 +18,7 @@ const (
 
 // writeFiles makes the node's disk: the folders that are its own, and the configuration of
 // what runs there. What Pods left from an earlier start stays.
-func (n *Node) writeFiles(runc, plugins string) error {
+func (n *Node) writeFiles(runc string) error {
 	for _, folder := range []string{
 		"etc/cni/net.d", "etc/kubernetes", "etc/containerd", "opt/cni/bin", strings.TrimPrefix(nodeBin, "/"),
 		"var/lib/cni", "var/lib/kubelet", "var/lib/containerd", "var/log/pods", "var/log/containers",
@@ -50,7 +50,7 @@ func (n *Node) writeFiles(runc, plugins string) error {
 	if err := n.cluster.writeKubeconfig(n.Path("etc/kubernetes/kubelet.conf"), url, n.cluster.nodeUsers[n.number-1].Token); err != nil {
 		return err
 	}
-	if err := copyFiles(plugins, n.Path("opt/cni/bin")); err != nil {
+	if err := copyFiles(n.cluster.options.Plugins, n.Path("opt/cni/bin")); err != nil {
 		return fmt.Errorf("installing the CNI plugins: %w", err)
 	}
 	if n.cluster.options.DefaultCNI {

@@ -2,14 +2,9 @@ package cluster
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
-	"os/exec"
-	"path/filepath"
 	"slices"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -107,21 +102,7 @@ func (c *Cluster) startAll(ctx context.Context, needs needs) error {
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() error { return c.startControllers(groupCtx) })
 	for _, node := range c.nodes {
-		group.Go(func() error {
-			if err := node.writeFiles(needs.runc, c.options.Plugins); err != nil {
-				return fmt.Errorf("writing the files of %s: %w", node.Name(), err)
-			}
-			if err := node.boot(groupCtx); err != nil {
-				return fmt.Errorf("starting %s: %w", node.Name(), err)
-			}
-			if err := node.StartContainerd(groupCtx); err != nil {
-				return err
-			}
-			if err := importArchive(node.Command, groupCtx, busybox); err != nil {
-				return fmt.Errorf("%s: %w", node.Name(), err)
-			}
-			return node.StartKubelet(groupCtx)
-		})
+		group.Go(func() error { return node.startFirst(groupCtx, needs.runc, busybox) })
 	}
 	if err := group.Wait(); err != nil {
 		return err
@@ -136,16 +117,6 @@ func (c *Cluster) startAll(ctx context.Context, needs needs) error {
 
 // Nodes returns the nodes, in the order of their numbers.
 func (c *Cluster) Nodes() []*Node { return slices.Clone(c.nodes) }
-
-// AwaitReady waits until every node is Ready.
-func (c *Cluster) AwaitReady(ctx context.Context) error {
-	for _, node := range c.nodes {
-		if err := c.awaitNode(ctx, node, true); err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 // Stop ends all processes, Pods too, and removes the state folder if it was a temporary
 // one. A second call does nothing.
@@ -169,102 +140,4 @@ func (c *Cluster) eachNode(do func(*Node) error) error {
 		})
 	}
 	return group.Wait()
-}
-
-// awaitNode waits until a node is registered and, if ready, Ready.
-func (c *Cluster) awaitNode(ctx context.Context, node *Node, ready bool) error {
-	ctx, cancel := context.WithTimeout(ctx, nodeTimeout)
-	defer cancel()
-	poll := time.NewTicker(pollInterval)
-	defer poll.Stop()
-	for {
-		state, err := c.nodeState(ctx, node)
-		if err == nil && (state == "True" || !ready) {
-			return nil
-		}
-		if err == nil {
-			err = fmt.Errorf("its condition Ready is %q", state)
-		}
-		select {
-		case <-ctx.Done():
-			log := filepath.Join(node.dir, string(Kubelet)+suffixLog)
-			return fmt.Errorf("waiting for %s: %w (last: %w); %s ends with:\n%s", node.Name(), ctx.Err(), err, log, tailOf(log))
-		case <-poll.C:
-		}
-	}
-}
-
-// nodeState returns the status of a node's condition Ready.
-func (c *Cluster) nodeState(ctx context.Context, node *Node) (string, error) {
-	status, answer, err := c.Do(ctx, http.MethodGet, "/api/v1/nodes/"+node.Name(), "", nil)
-	if err != nil {
-		return "", err
-	}
-	if status != http.StatusOK {
-		return "", fmt.Errorf("the apiserver answers %d: %s", status, answer)
-	}
-	var object struct {
-		Status struct {
-			Conditions []struct{ Type, Status string }
-		}
-	}
-	if err := json.Unmarshal(answer, &object); err != nil {
-		return "", fmt.Errorf("reading the node: %w", err)
-	}
-	for _, condition := range object.Status.Conditions {
-		if condition.Type == "Ready" {
-			return condition.Status, nil
-		}
-	}
-	return "", nil
-}
-
-// healthy asks a program on the node for its health.
-func (n *Node) healthy(ctx context.Context, url string) error {
-	client := http.Client{Transport: &http.Transport{DialContext: n.host.dial, DisableKeepAlives: true}}
-	status, answer, err := do(ctx, &client, http.MethodGet, url, nil, nil)
-	if err == nil && status != http.StatusOK {
-		err = fmt.Errorf("%s answers %d: %s", url, status, answer)
-	}
-	return err
-}
-
-// needs is what must be there before a cluster starts.
-type needs struct {
-	runc     string
-	binaries []string
-	busybox  Image
-}
-
-// findNeeds looks for what the machine must have, before it builds for minutes.
-func findNeeds(ctx context.Context, options *NodesOptions) (needs, error) {
-	var n needs
-	var err error
-	if n.runc, err = exec.LookPath("runc"); err != nil {
-		return n, fmt.Errorf("runc is needed, as in Debian's package runc: %w", err)
-	}
-	if n.runc, err = filepath.Abs(n.runc); err != nil {
-		return n, err
-	}
-	if n.busybox, err = busyboxImage(ctx); err != nil {
-		return n, err
-	}
-	if options.Binaries == nil {
-		if options.Binaries, err = options.Builder.Build(ctx, ClusterParts()...); err != nil {
-			return n, err
-		}
-	}
-	for _, part := range []Part{Kubelet, Containerd, ContainerdShim, Ctr} {
-		binary, err := options.Binaries.path(part)
-		if err != nil {
-			return n, fmt.Errorf("%s: %w", part, err)
-		}
-		n.binaries = append(n.binaries, binary)
-	}
-	if options.Plugins == "" {
-		if options.Plugins, err = options.Builder.BuildPlugins(ctx); err != nil {
-			return n, err
-		}
-	}
-	return n, nil
 }

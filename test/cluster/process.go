@@ -75,10 +75,15 @@ func (prog program) command(output *os.File) *exec.Cmd {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: prog.namespaces}
 	if prog.detached {
 		cmd.SysProcAttr.Setsid = true
-	} else {
-		// A group of its own, so that an interrupt from the terminal leaves the
-		// order in which things stop to Stop.
-		cmd.SysProcAttr.Setpgid, cmd.SysProcAttr.Pdeathsig = true, syscall.SIGKILL
+		return cmd
+	}
+	// A group of its own, so that an interrupt from the terminal leaves the order in
+	// which things stop to Stop.
+	cmd.SysProcAttr.Setpgid = true
+	if prog.enter == nil {
+		// Else it dies with the host. It could not tell that its parent lives, which is
+		// out of its sight, and would end itself at once.
+		cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
 	}
 	return cmd
 }

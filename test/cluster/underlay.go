@@ -27,6 +27,12 @@ func controlPlaneIP() net.IP { return net.IPv4(10, 47, 0, 1) }
 // nodeIP is the address of the node with this number, from 1 on.
 func nodeIP(number int) net.IP { return net.IPv4(10, 47, 0, byte(firstNodeAddress+number)) }
 
+// nodeMAC is the same after a reboot, as a machine's is: the others remember it for a
+// while.
+func nodeMAC(number int) net.HardwareAddr {
+	return append(net.HardwareAddr{0x02, 0x00}, nodeIP(number).To4()...)
+}
+
 // podSubnet is what the default CNI configuration gives to a node's Pods.
 func podSubnet(number int) *net.IPNet {
 	return &net.IPNet{IP: net.IPv4(10, 48, byte(number), 0).To4(), Mask: net.CIDRMask(24, 32)}
@@ -78,7 +84,10 @@ func joinUnderlay(control, node *host, number int) error {
 	if err := dropLink(handle, name); err != nil {
 		return err
 	}
-	pair := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: name, MasterIndex: bridge.Attrs().Index}, PeerName: underlayDevice, PeerNamespace: netlink.NsFd(namespace)}
+	pair := &netlink.Veth{
+		LinkAttrs: netlink.LinkAttrs{Name: name, MasterIndex: bridge.Attrs().Index},
+		PeerName:  underlayDevice, PeerHardwareAddr: nodeMAC(number), PeerNamespace: netlink.NsFd(namespace),
+	}
 	if err := handle.LinkAdd(pair); err != nil {
 		return fmt.Errorf("making a veth pair to %s: %w", name, err)
 	}

@@ -1,0 +1,48 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+)
+
+// needs is what must be there before a cluster starts.
+type needs struct {
+	runc     string
+	binaries []string
+	busybox  Image
+}
+
+// findNeeds looks for what the machine must have, before it builds for minutes.
+func findNeeds(ctx context.Context, options *NodesOptions) (needs, error) {
+	var n needs
+	var err error
+	if n.runc, err = exec.LookPath("runc"); err != nil {
+		return n, fmt.Errorf("runc is needed, as in Debian's package runc: %w", err)
+	}
+	if n.runc, err = filepath.Abs(n.runc); err != nil {
+		return n, err
+	}
+	if n.busybox, err = busyboxImage(ctx); err != nil {
+		return n, err
+	}
+	if options.Binaries == nil {
+		if options.Binaries, err = options.Builder.Build(ctx, ClusterParts()...); err != nil {
+			return n, err
+		}
+	}
+	for _, part := range []Part{Kubelet, Containerd, ContainerdShim, Ctr} {
+		binary, err := options.Binaries.path(part)
+		if err != nil {
+			return n, fmt.Errorf("%s: %w", part, err)
+		}
+		n.binaries = append(n.binaries, binary)
+	}
+	if options.Plugins == "" {
+		if options.Plugins, err = options.Builder.BuildPlugins(ctx); err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
