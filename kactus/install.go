@@ -73,7 +73,7 @@ func (p program) install(ctx context.Context, args []string) int {
 	if err != nil {
 		return p.usage("install: %v", err)
 	}
-	i := install.Installer{Options: f.Options}
+	i := &install.Installer{Options: f.Options}
 	switch {
 	case f.dryRun && f.uninstall:
 		return p.report("would ", i.PlanUninstall(), nil)
@@ -130,38 +130,51 @@ func (h *health) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]string{"status": said})
 }
 
+// serveHealth serves until ctx ends. An update starts the new installer before the old one ends, so the address may be taken for a while.
+func (p program) serveHealth(ctx context.Context, f installFlags, h *health) {
+	ticker := time.NewTicker(f.every)
+	defer ticker.Stop()
+	listener, err := net.Listen("tcp", f.health)
+	for said := false; err != nil; listener, err = net.Listen("tcp", f.health) {
+		if !said {
+			p.say(fmt.Sprintf("nobody can ask for the health yet, trying again: %v", err))
+			said = true
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /healthz", h)
+	mux.HandleFunc("GET /livez", func(http.ResponseWriter, *http.Request) {})
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
+	_ = server.Serve(listener)
+}
+
 // keepInstalled installs again and again, until ctx ends: the node works on without it then, until the token expires.
-func (p program) keepInstalled(ctx context.Context, i install.Installer, f installFlags) int {
+func (p program) keepInstalled(ctx context.Context, i *install.Installer, f installFlags) int {
+	turn, err := i.Turn()
+	if err != nil {
+		fmt.Fprintf(p.stderr, "kactus: install: %v\n", err)
+		return 1
+	}
+	defer turn.End()
 	h := &health{err: errors.New("not installed yet")}
 	if f.health != "" {
-		listener, err := net.Listen("tcp", f.health)
-		if err != nil {
-			fmt.Fprintf(p.stderr, "kactus: install: serve -health: %v\n", err)
-			return 1
-		}
-		mux := http.NewServeMux()
-		mux.Handle("GET /healthz", h)
-		mux.HandleFunc("GET /livez", func(http.ResponseWriter, *http.Request) {})
-		server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
-		go func() { _ = server.Serve(listener) }()
-		defer server.Close()
+		go p.serveHealth(ctx, f, h)
 	}
 	ticker := time.NewTicker(f.every)
 	defer ticker.Stop()
 	last := ""
 	for {
-		changes, err := i.Install()
+		state, err := p.installInTurn(i, turn)
 		h.set(err)
-		for _, c := range changes {
-			p.say(c.What)
-		}
-		if said := fmt.Sprint(err); said != last {
-			last = said
-			if err != nil {
-				p.say("not all is installed: " + said)
-			} else {
-				p.say("all is installed")
-			}
+		if state != last {
+			p.say(state)
+			last = state
 		}
 		select {
 		case <-ctx.Done():
@@ -170,6 +183,25 @@ func (p program) keepInstalled(ctx context.Context, i install.Installer, f insta
 		case <-ticker.C:
 		}
 	}
+}
+
+// installInTurn installs if it is this installer's turn, and says how things are then.
+func (p program) installInTurn(i *install.Installer, turn *install.Turn) (state string, err error) {
+	mine, err := turn.Mine()
+	if err == nil && !mine {
+		return "another installer, which came later, keeps the node right; waiting for it to end", nil
+	}
+	if err == nil {
+		var changes []install.Change
+		changes, err = i.Install()
+		for _, c := range changes {
+			p.say(c.What)
+		}
+	}
+	if err != nil {
+		return "not all is installed: " + err.Error(), err
+	}
+	return "all is installed", nil
 }
 
 // say writes a line of the container's log.

@@ -145,6 +145,48 @@ func TestInstallStaysRenewsAndEndsAtOnce(t *testing.T) {
 	}
 }
 
+func TestAnUpdatesInstallerTakesOverAndGivesBack(t *testing.T) {
+	dir, options := hostFolders(t)
+	address := freeAddress(t)
+	start := func(token string) (end func()) {
+		account := filepath.Join(dir, token)
+		replaceFile(t, filepath.Join(dir, "account", "token"), token)
+		if err := os.CopyFS(account, os.DirFS(filepath.Join(dir, "account"))); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan int, 1)
+		p := program{getenv: func(string) string { return "" }, stdout: io.Discard, stderr: io.Discard,
+			args: append(options, "-health", address, "-every", "5ms", "-service-account", account)}
+		go func() { ended <- p.run(ctx) }()
+		return func() {
+			cancel()
+			if code := <-ended; code != 0 {
+				t.Errorf("the installer of %s ended with %d", token, code)
+			}
+		}
+	}
+	onNode := func(token string) {
+		t.Helper()
+		await(t, "the node has "+token, func() bool {
+			kubeconfig, _ := os.ReadFile(dir + "/conf/kactus.d/kactus-kubeconfig.yaml")
+			return strings.Contains(string(kubeconfig), "token: "+token)
+		})
+	}
+	endOld := start("old")
+	onNode("old")
+	endUpdate := start("taken-back")
+	onNode("taken-back")
+	endUpdate()
+	onNode("old")
+	endUpdate = start("update")
+	onNode("update")
+	endOld()
+	onNode("update")
+	awaitHealth(t, address, http.StatusOK, "installed")
+	endUpdate()
+}
+
 func replaceFile(t *testing.T, path, content string) {
 	t.Helper()
 	if err := os.WriteFile(path+".new", []byte(content), 0o600); err != nil {

@@ -34,13 +34,17 @@ type Change struct {
 	do   func() error
 }
 
-// Installer installs by Options.
-type Installer struct{ Options }
+// Installer installs by Options. It is for one goroutine at a time; two Installers, in two processes too, may work on the same node.
+type Installer struct {
+	Options
+	// same are the program and the node's, when they were last found to be equal.
+	same [2]fs.FileInfo
+}
 
 // Install makes the node what it should be, and gives what it changed: nothing, where all was right. A file is replaced in one step, so that
 // whoever reads or runs it has the old one or the new one. The netconf comes last, and only when a Pod could start with it; what an earlier
 // installation left stays as it is when the new one cannot be.
-func (i Installer) Install() ([]Change, error) {
+func (i *Installer) Install() ([]Change, error) {
 	changes, err := i.Plan()
 	for n, c := range changes {
 		if err := c.do(); err != nil {
@@ -51,7 +55,7 @@ func (i Installer) Install() ([]Change, error) {
 }
 
 // Plan is what Install would change. The error is why it would not go further than that.
-func (i Installer) Plan() ([]Change, error) {
+func (i *Installer) Plan() ([]Change, error) {
 	var changes []Change
 	for _, step := range []func() (*Change, error){i.binary, i.kubeconfig, i.netconf} {
 		change, err := step()
@@ -65,18 +69,39 @@ func (i Installer) Plan() ([]Change, error) {
 	return changes, nil
 }
 
-func (i Installer) binaryPath() string { return filepath.Join(i.BinDir, "kactus") }
+func (i *Installer) binaryPath() string { return filepath.Join(i.BinDir, "kactus") }
 
-func (i Installer) binary() (*Change, error) {
+// binary: the program is some 12 MB, which is compared again only when one of the two files is another.
+func (i *Installer) binary() (*Change, error) {
+	program, err := os.Stat(i.Binary)
+	if err != nil {
+		return nil, fmt.Errorf("read the program to install: %w", err)
+	}
+	there, err := os.Lstat(i.binaryPath())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if unchanged(i.same[0], program) && unchanged(i.same[1], there) {
+		return nil, nil
+	}
 	content, err := os.ReadFile(i.Binary)
 	if err != nil {
 		return nil, fmt.Errorf("read the program to install: %w", err)
 	}
-	return put(i.binaryPath(), content, 0o755)
+	change, err := put(i.binaryPath(), content, 0o755)
+	if change == nil && err == nil {
+		i.same = [2]fs.FileInfo{program, there}
+	}
+	return change, err
+}
+
+// unchanged says whether a file is the one that it was, by what the file system tells of it.
+func unchanged(was, is fs.FileInfo) bool {
+	return was != nil && is != nil && os.SameFile(was, is) && was.Mode() == is.Mode() && was.Size() == is.Size() && was.ModTime().Equal(is.ModTime())
 }
 
 // netconf: a node whose runtime finds a netconf is ready, and gets Pods; so they must be able to start.
-func (i Installer) netconf() (*Change, error) {
+func (i *Installer) netconf() (*Change, error) {
 	content, err := os.ReadFile(i.Netconf)
 	if err != nil {
 		return nil, fmt.Errorf("read the netconf to install: %w", err)
@@ -97,11 +122,11 @@ func (i Installer) netconf() (*Change, error) {
 	return put(i.netconfPath(), content, 0o600)
 }
 
-func (i Installer) netconfPath() string { return filepath.Join(i.ConfDir, filepath.Base(i.Netconf)) }
+func (i *Installer) netconfPath() string { return filepath.Join(i.ConfDir, filepath.Base(i.Netconf)) }
 
 // Uninstall removes what Install put on the node, the netconf first, so that no Pod starts with half of it. What is not there is
 // removed already.
-func (i Installer) Uninstall() ([]Change, error) {
+func (i *Installer) Uninstall() ([]Change, error) {
 	changes := i.PlanUninstall()
 	for n, c := range changes {
 		if err := c.do(); err != nil {
@@ -112,14 +137,27 @@ func (i Installer) Uninstall() ([]Change, error) {
 }
 
 // PlanUninstall is what Uninstall would do.
-func (i Installer) PlanUninstall() []Change {
+func (i *Installer) PlanUninstall() []Change {
+	folder := filepath.Dir(i.kubeconfigPath())
+	paths := []string{i.netconfPath(), i.kubeconfigPath()}
+	if turns, err := filepath.Glob(filepath.Join(folder, turnPattern)); err == nil {
+		paths = append(paths, turns...)
+	}
 	var changes []Change
-	for _, path := range []string{i.netconfPath(), i.kubeconfigPath(), filepath.Dir(i.kubeconfigPath()), i.binaryPath()} {
+	for _, path := range append(paths, folder, i.binaryPath()) {
 		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-			changes = append(changes, Change{What: "remove " + path, do: func() error { return os.Remove(path) }})
+			changes = append(changes, Change{What: "remove " + path, do: func() error { return removed(os.Remove(path)) }})
 		}
 	}
 	return changes
+}
+
+// removed takes it for success that somebody else was faster.
+func removed(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // put is the change that gives the file at path that content and mode, and nil where it has them.

@@ -23,7 +23,7 @@ type site struct {
 func newSite(t *testing.T) *site {
 	t.Helper()
 	dir := t.TempDir()
-	s := &site{T: t, dir: dir, Installer: Installer{Options{
+	s := &site{T: t, dir: dir, Installer: Installer{Options: Options{
 		Binary: dir + "/program", BinDir: dir + "/bin", ConfDir: dir + "/conf",
 		Netconf: dir + "/05-kactus.conf", ServiceAccount: dir + "/account", Server: "https://10.0.0.1:443",
 	}}}

@@ -11,13 +11,13 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-func (i Installer) kubeconfigPath() string {
+func (i *Installer) kubeconfigPath() string {
 	return filepath.Join(i.ConfDir, "kactus.d", "kactus-kubeconfig.yaml")
 }
 
 // kubeconfig holds the token itself: the file that the token is in is the container's, and not to be seen from the node. Tokens expire,
 // so whoever installs must come back when there is a new one.
-func (i Installer) kubeconfig() (*Change, error) {
+func (i *Installer) kubeconfig() (*Change, error) {
 	token, err := os.ReadFile(filepath.Join(i.ServiceAccount, "token"))
 	if err != nil {
 		return nil, fmt.Errorf("read the service account's token: %w", err)

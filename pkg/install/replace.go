@@ -4,7 +4,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 )
+
+// temporary is what files are called until they are whole. Runtimes read the files of some endings in the folder of netconfs: this is none of them.
+const temporary = ".kactus-*.tmp"
 
 // replace gives path a new file, durably, in one step: a program that runs goes on with the old one, and none is ever half written.
 func replace(path string, content []byte, mode fs.FileMode) error {
@@ -13,8 +17,10 @@ func replace(path string, content []byte, mode fs.FileMode) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	// Runtimes read the files of some endings in the folder of netconfs: this is none of them.
-	tmp, err := os.CreateTemp(dir, ".kactus-*.tmp")
+	if err := removeAbandoned(dir); err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(dir, temporary)
 	if err != nil {
 		return err
 	}
@@ -27,6 +33,20 @@ func replace(path string, content []byte, mode fs.FileMode) error {
 		return err
 	}
 	return syncDir(dir)
+}
+
+// removeAbandoned removes what an installer that was killed half way left: younger files may be those of one that runs.
+func removeAbandoned(dir string) error {
+	paths, err := filepath.Glob(filepath.Join(dir, temporary))
+	if err != nil {
+		return err
+	}
+	for _, path := range paths {
+		if info, err := os.Lstat(path); err == nil && time.Since(info.ModTime()) > time.Minute {
+			_ = os.Remove(path)
+		}
+	}
+	return nil
 }
 
 func fill(file *os.File, content []byte, mode fs.FileMode) error {
