@@ -12,6 +12,7 @@ type needs struct {
 	runc     string
 	binaries []string
 	busybox  Image
+	flannel  string
 }
 
 // findNeeds looks for what the machine must have, before it builds for minutes.
@@ -38,6 +39,9 @@ func findNeeds(ctx context.Context, options *NodesOptions) (needs, error) {
 			return n, fmt.Errorf("%s: %w", part, err)
 		}
 		n.binaries = append(n.binaries, binary)
+	}
+	if n.flannel, err = options.Binaries.path(Flannel); err != nil {
+		return n, err
 	}
 	if options.Plugins == "" {
 		if options.Plugins, err = options.Builder.BuildPlugins(ctx); err != nil {

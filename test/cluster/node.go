@@ -95,8 +95,8 @@ func (n *Node) Start(ctx context.Context) error {
 
 // startFirst writes the node's files before it starts the node, and gives it the image
 // without which no Pod runs.
-func (n *Node) startFirst(ctx context.Context, runc string, busybox []byte) error {
-	if err := n.writeFiles(runc); err != nil {
+func (n *Node) startFirst(ctx context.Context, needs needs, busybox []byte) error {
+	if err := n.writeFiles(needs); err != nil {
 		return fmt.Errorf("writing the files of %s: %w", n.Name(), err)
 	}
 	if err := n.boot(ctx); err != nil {
@@ -128,6 +128,9 @@ func (n *Node) boot(ctx context.Context) error {
 	n.host = host
 	if err = joinUnderlay(n.cluster.host, host, n.number); err == nil {
 		err = setUpNode(host, n.number, len(n.cluster.nodes))
+	}
+	if err == nil {
+		err = n.writeFlannelSubnet()
 	}
 	if err == nil {
 		err = n.writeEnter()

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -18,7 +19,7 @@ const (
 
 // writeFiles makes the node's disk: the folders that are its own, and the configuration of
 // what runs there. What Pods left from an earlier start stays.
-func (n *Node) writeFiles(runc string) error {
+func (n *Node) writeFiles(needs needs) error {
 	for _, folder := range []string{
 		"etc/cni/net.d", "etc/kubernetes", "etc/containerd", "opt/cni/bin", strings.TrimPrefix(nodeBin, "/"),
 		"var/lib/cni", "var/lib/kubelet", "var/lib/containerd", "var/log/pods", "var/log/containers",
@@ -40,7 +41,7 @@ func (n *Node) writeFiles(runc string) error {
 		filepath.Join(overlay, "etc/machine-id"):  fmt.Sprintf("%032x\n", n.number),
 		n.Path("etc/kubernetes/ca.crt"):           string(n.cluster.ca),
 		n.Path("etc/kubernetes/kubelet.yaml"):     n.kubeletConfig(),
-		n.Path("etc/containerd/config.toml"):      containerdConfig(runc),
+		n.Path("etc/containerd/config.toml"):      containerdConfig(needs.runc),
 	} {
 		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
 			return err
@@ -52,6 +53,9 @@ func (n *Node) writeFiles(runc string) error {
 	}
 	if err := copyFiles(n.cluster.options.Plugins, n.Path("opt/cni/bin")); err != nil {
 		return fmt.Errorf("installing the CNI plugins: %w", err)
+	}
+	if err := copyFile(needs.flannel, n.Path("opt/cni/bin/flannel")); err != nil {
+		return fmt.Errorf("installing the CNI plugin flannel: %w", err)
 	}
 	if n.cluster.options.DefaultCNI {
 		return os.WriteFile(n.Path("etc/cni/net.d/10-default.conflist"), []byte(n.defaultCNI()), 0o644)
@@ -146,6 +150,20 @@ func (n *Node) defaultCNI() string {
 }
 `
 	return fmt.Sprintf(format, n.PodSubnet())
+}
+
+// writeFlannelSubnet does what is left of flanneld's part, where each node has its subnet
+// and the routes to the others' from the start: it tells flannel's CNI plugin which.
+func (n *Node) writeFlannelSubnet() error {
+	gateway := slices.Clone(n.PodSubnet().IP)
+	gateway[3] = 1
+	content := fmt.Sprintf("FLANNEL_NETWORK=%s\nFLANNEL_SUBNET=%s/24\nFLANNEL_MTU=1500\nFLANNEL_IPMASQ=false\n", podNetwork(), gateway)
+	// The way through the first process leads to the node's own /run.
+	folder := fmt.Sprintf("/proc/%d/root/run/flannel", n.host.pid)
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return fmt.Errorf("writing flannel's subnet: %w", err)
+	}
+	return os.WriteFile(filepath.Join(folder, "subnet.env"), []byte(content), 0o644)
 }
 
 // writeEnter writes a script that runs a command, or else a shell, on the node.

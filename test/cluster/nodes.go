@@ -21,7 +21,8 @@ type NodesOptions struct {
 	// something writes one to its /etc/cni/net.d.
 	DefaultCNI bool
 	// Plugins is the folder of the CNI plugins that every node gets a copy of in its
-	// /opt/cni/bin; empty means those of go.mod's tool lines, built if need be.
+	// /opt/cni/bin; empty means those of go.mod's tool lines, built if need be. Flannel's
+	// is there in any case.
 	Plugins string
 	// ContainerdEnv is added to the environment of each containerd, which passes it on to
 	// the CNI plugins.
@@ -102,7 +103,7 @@ func (c *Cluster) startAll(ctx context.Context, needs needs) error {
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() error { return c.startControllers(groupCtx) })
 	for _, node := range c.nodes {
-		group.Go(func() error { return node.startFirst(groupCtx, needs.runc, busybox) })
+		group.Go(func() error { return node.startFirst(groupCtx, needs, busybox) })
 	}
 	if err := group.Wait(); err != nil {
 		return err

@@ -26,6 +26,7 @@ const (
 	ContainerdShim    Part = "containerd-shim-runc-v2"
 	Ctr               Part = "ctr"
 	Forward           Part = "forward"
+	Flannel           Part = "flannel"
 )
 
 // Parts returns the parts of a control plane without controllers, as Start runs it, in
@@ -37,7 +38,7 @@ func Parts() []Part {
 // ClusterParts returns every part that Build knows, which are those of a cluster with
 // nodes, as StartCluster runs it, in the order in which to build them.
 func ClusterParts() []Part {
-	return append(Parts(), Forward, ControllerManager, Scheduler, Kubelet, Containerd, ContainerdShim, Ctr)
+	return append(Parts(), Forward, ControllerManager, Scheduler, Kubelet, Containerd, ContainerdShim, Ctr, Flannel)
 }
 
 // recipe says how a part is built. Another part of Kubernetes is one more Part,
@@ -55,6 +56,7 @@ func recipeOf(part Part) (recipe, error) {
 		etcd       = "go.etcd.io/etcd/server/v3"
 		kubernetes = "k8s.io/kubernetes"
 		containerd = "github.com/containerd/containerd/v2"
+		plugins    = "github.com/containernetworking/plugins"
 	)
 	switch part {
 	case Etcd:
@@ -70,6 +72,8 @@ func recipeOf(part Part) (recipe, error) {
 		r := recipe{module: "containerd", release: containerd, pkg: containerd + "/cmd/" + string(part), cold: time.Minute}
 		r.stamp = containerd + "/version.Version"
 		return r, nil
+	case Flannel:
+		return recipe{module: "flannel", release: plugins, pkg: plugins + "/plugins/meta/flannel", cold: 10 * time.Second}, nil
 	case Forward:
 		return recipe{module: "forward", pkg: ".", cold: 10 * time.Second}, nil
 	}

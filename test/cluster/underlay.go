@@ -33,7 +33,12 @@ func nodeMAC(number int) net.HardwareAddr {
 	return append(net.HardwareAddr{0x02, 0x00}, nodeIP(number).To4()...)
 }
 
-// podSubnet is what the default CNI configuration gives to a node's Pods.
+// podNetwork has the subnets of all nodes.
+func podNetwork() *net.IPNet {
+	return &net.IPNet{IP: net.IPv4(10, 48, 0, 0).To4(), Mask: net.CIDRMask(16, 32)}
+}
+
+// podSubnet is what the default CNI configuration, or flannel, gives to a node's Pods.
 func podSubnet(number int) *net.IPNet {
 	return &net.IPNet{IP: net.IPv4(10, 48, byte(number), 0).To4(), Mask: net.CIDRMask(24, 32)}
 }
