@@ -16,7 +16,7 @@ import (
 // update gives the nodes another binary while Pods start on all of them, one after the other.
 func (s *site) update(t *testing.T) {
 	s.networks(t)
-	binary, err := os.ReadFile(s.path("bin/image/amd64/kactus"))
+	binary, err := os.ReadFile(s.binary())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package system
 import (
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -50,7 +49,7 @@ func (s *site) install(t *testing.T) {
 			}
 		}
 	}
-	got, want := s.on(t, one, "/opt/cni/bin/kactus", "version"), s.output(t, filepath.Join(s.root, "bin/image/amd64/kactus"), "version")
+	got, want := s.on(t, one, "/opt/cni/bin/kactus", "version"), s.output(t, s.binary(), "version")
 	if got != want {
 		t.Errorf("node1 has kactus %s, the image %s", got, want)
 	}

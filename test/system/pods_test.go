@@ -122,7 +122,7 @@ func (s *site) malformedAnnotation(t *testing.T) {
 
 func (s *site) networkLater(t *testing.T) {
 	s.apply(t, podManifest("early", "", greenAndData))
-	s.awaitWarning(t, "early", "green")
+	s.awaitWarning(t, "early", "there is no Network")
 	s.networks(t)
 	s.ready(t, "pod/early")
 	s.expectDevices(t, "early", "eth0", green, data)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -69,11 +70,11 @@ func newSite(t *testing.T) *site {
 		t.Fatal(err)
 	}
 	images := filepath.Join(t.TempDir(), "images")
-	script := exec.CommandContext(t.Context(), filepath.Join(root, "scripts/build-docker-image.sh"), "-a", "amd64", "-o", images)
+	script := exec.CommandContext(t.Context(), filepath.Join(root, "scripts/build-docker-image.sh"), "-a", runtime.GOARCH, "-o", images)
 	if out, err := script.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", script, err, out)
 	}
-	archive, err := os.ReadFile(filepath.Join(images, "kactus-amd64.tar"))
+	archive, err := os.ReadFile(filepath.Join(images, "kactus-"+runtime.GOARCH+".tar"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,16 +105,10 @@ func newSite(t *testing.T) *site {
 	return s
 }
 
-func (s *site) path(name string) string { return filepath.Join(s.root, name) }
+// binary is the one that is in the image.
+func (s *site) binary() string { return s.path("bin/image/" + runtime.GOARCH + "/kactus") }
 
-func (s *site) node(name string) *cluster.Node {
-	for _, node := range s.Nodes() {
-		if node.Name() == name {
-			return node
-		}
-	}
-	return nil
-}
+func (s *site) path(name string) string { return filepath.Join(s.root, name) }
 
 // tell prints what somebody who looks for the cause of a failure would ask for first.
 func (s *site) tell(t *testing.T) {
