@@ -32,8 +32,7 @@ type Builder struct {
 	// Root is the folder of the plugin's main module; empty means the one at or
 	// above the working directory.
 	Root string
-	// Cache is the folder that keeps the binaries; empty means $KACTUS_TEST_CACHE
-	// or, where that is unset, kactus-test in the user's cache folder.
+	// Cache is the folder that keeps the binaries; empty means CacheDir.
 	Cache string
 	// Progress, if not nil, is told what is being done and how far it is.
 	Progress io.Writer
@@ -78,14 +77,11 @@ func (b *Builder) setDefaults() error {
 		b.Root = root
 	}
 	if b.Cache == "" {
-		b.Cache = os.Getenv("KACTUS_TEST_CACHE")
-	}
-	if b.Cache == "" {
-		user, err := os.UserCacheDir()
+		dir, err := CacheDir()
 		if err != nil {
-			return fmt.Errorf("finding a folder for the binaries (KACTUS_TEST_CACHE can name one): %w", err)
+			return err
 		}
-		b.Cache = filepath.Join(user, "kactus-test")
+		b.Cache = dir
 	}
 	cache, err := filepath.Abs(b.Cache)
 	if err != nil {
@@ -93,6 +89,19 @@ func (b *Builder) setDefaults() error {
 	}
 	b.Cache = cache
 	return nil
+}
+
+// CacheDir returns the folder where tests keep what takes long to make or to fetch:
+// $KACTUS_TEST_CACHE or, where that is unset, kactus-test in the user's cache folder.
+func CacheDir() (string, error) {
+	if dir := os.Getenv("KACTUS_TEST_CACHE"); dir != "" {
+		return dir, nil
+	}
+	user, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("finding a folder for the tests' cache (KACTUS_TEST_CACHE can name one): %w", err)
+	}
+	return filepath.Join(user, "kactus-test"), nil
 }
 
 // goTool is the go command, and what of it ends up in a binary.
