@@ -1,0 +1,93 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// network is one of the Networks that the test outside has made.
+type network struct {
+	name   string
+	device string
+	id     int // of its vlan
+}
+
+// cluster is two nodes whose trunks are joined by a cable, and a Pod on each.
+type cluster struct {
+	node1, node2      *node
+	app1, app2        *pod
+	green, blue, data network
+	// bare are the devices of a node before kactus ran there.
+	bare map[*node][]string
+}
+
+// The host on vlan 44, beyond the trunk: it is node2 itself, by a device that kactus did not make.
+const (
+	neighbour     = "192.168.44.1"
+	neighbourCIDR = neighbour + "/24"
+)
+
+func newCluster() (*cluster, error) {
+	c := &cluster{
+		green: network{"green", "net9f27410725ab", 42},
+		blue:  network{"blue", "net48d6215903df", 43},
+		data:  network{"data", "net8d777f385d3d", 44},
+	}
+	if err := c.setUp(); err != nil {
+		return nil, fmt.Errorf("setting up the nodes: %w", err)
+	}
+	return c, nil
+}
+
+func (c *cluster) setUp() (err error) {
+	if c.node1, err = newNode("eth0"); err != nil {
+		return err
+	}
+	if c.node2, err = newNode("eth1"); err != nil {
+		return err
+	}
+	if err := join(c.node1, c.node2); err != nil {
+		return err
+	}
+	if err := c.node2.vlanHost(c.data.id, neighbourCIDR); err != nil {
+		return err
+	}
+	if c.app1, err = c.node1.newPod("app1"); err != nil {
+		return err
+	}
+	if c.app2, err = c.node2.newPod("app2"); err != nil {
+		return err
+	}
+	c.bare = map[*node][]string{}
+	for _, n := range []*node{c.node1, c.node2} {
+		if c.bare[n], err = n.devices(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// expectNothing: of Pods on a node there is no device left, in their namespaces or on the node, no lease, and nothing in the ledger.
+func (c *cluster) expectNothing(n *node, pods ...*pod) error {
+	var wrong []error
+	for _, p := range pods {
+		devices, err := p.devices()
+		wrong = append(wrong, err, expectSame("devices of "+p.name, devices, nil))
+	}
+	devices, err := n.devices()
+	wrong = append(wrong, err, expectSame("devices of the node", devices, c.bare[n]))
+	leases, err := n.leases()
+	wrong = append(wrong, err, expectSame("leases", leases, nil))
+	records, err := n.records()
+	return errors.Join(append(wrong, err, expectSame("files in the ledger", records, nil))...)
+}
+
+// expectSame: the same strings, in whatever order.
+func expectSame(what string, got, want []string) error {
+	got, want = slices.Sorted(slices.Values(got)), slices.Sorted(slices.Values(want))
+	if slices.Equal(got, want) {
+		return nil
+	}
+	return fmt.Errorf("%s: %q; want %q", what, got, want)
+}

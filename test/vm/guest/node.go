@@ -1,0 +1,159 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// The files of a node. Those below /opt and /etc are the same for all.
+const (
+	pluginDir = "/opt/cni/bin"
+	netconf   = "/etc/cni/net.d/05-kactus.conf"
+	netnsDir  = "/run/netns"
+	leaseDir  = "/var/lib/cni/networks"
+	ledgerDir = "/var/lib/cni/kactus"
+)
+
+// The devices of a node that has no Pod. The trunk is what green and blue are vlans of.
+const (
+	trunk  = "eth0"
+	uplink = "uplink" // to the apiserver
+)
+
+// node has a network, a /run and a /var/lib/cni of its own.
+type node struct {
+	*thread
+}
+
+// newNode makes one that has the device for its uplink.
+func newNode(device string) (*node, error) {
+	t, err := newThread(unix.CLONE_NEWNS)
+	if err != nil {
+		return nil, err
+	}
+	n := &node{t}
+	err = n.do(func() error {
+		return errors.Join(mount("tmpfs", "/run"), mount("tmpfs", "/var/lib/cni"), os.Mkdir(netnsDir, 0o755))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return n, n.takeUplink(device)
+}
+
+func (n *node) takeUplink(device string) error {
+	link, err := netlink.LinkByName(device)
+	if err != nil {
+		return fmt.Errorf("finding the device %s: %w", device, err)
+	}
+	if err := netlink.LinkSetNsPid(link, n.id); err != nil {
+		return fmt.Errorf("moving %s to a node: %w", device, err)
+	}
+	if link, err = n.links.LinkByName(device); err != nil {
+		return fmt.Errorf("finding %s on the node: %w", device, err)
+	}
+	if err := n.links.LinkSetName(link, uplink); err != nil {
+		return fmt.Errorf("calling %s %s: %w", device, uplink, err)
+	}
+	return n.up(uplink, "10.0.2.15/24") // any in the subnet of QEMU's gateway
+}
+
+// join lays a cable between the trunks of two nodes.
+func join(a, b *node) error {
+	cable := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: trunk}, PeerName: trunk, PeerNamespace: netlink.NsPid(b.id)}
+	if err := a.links.LinkAdd(cable); err != nil {
+		return fmt.Errorf("laying a cable between the nodes: %w", err)
+	}
+	return errors.Join(a.up(trunk), b.up(trunk))
+}
+
+// newPod makes what a container runtime makes before it calls kactus: a network namespace, with a file on the node that stands for it.
+func (n *node) newPod(name string) (*pod, error) {
+	t, err := newThread(0)
+	if err != nil {
+		return nil, err
+	}
+	p := &pod{thread: t, node: n, name: name, containerID: "sandbox-" + name, netns: filepath.Join(netnsDir, name)}
+	err = n.do(func() error {
+		if err := os.WriteFile(p.netns, nil, 0o600); err != nil {
+			return err
+		}
+		return unix.Mount(fmt.Sprintf("/proc/self/task/%d/ns/net", p.id), p.netns, "", unix.MS_BIND, "")
+	})
+	if err != nil {
+		return nil, fmt.Errorf("making the network namespace of %s: %w", name, err)
+	}
+	return p, p.allowEcho()
+}
+
+// kactus runs a verb as a caller on the node does. It is bounded, so that one that hangs is named.
+func (n *node) kactus(verb string, p *pod, device, args string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	stdin, err := os.ReadFile(netconf)
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, filepath.Join(pluginDir, "kactus"))
+	cmd.Env = []string{
+		"CNI_COMMAND=" + verb, "CNI_CONTAINERID=" + p.containerID, "CNI_NETNS=" + p.netns, "CNI_IFNAME=" + device,
+		"CNI_ARGS=" + args, "CNI_PATH=" + pluginDir,
+	}
+	var output bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(stdin), &output, &output
+	if err := n.do(cmd.Run); err != nil {
+		return fmt.Errorf("running %s of %s, %s: %w: %s", verb, p.name, device, err, output.Bytes())
+	}
+	return nil
+}
+
+// vlanHost gives the node itself a device on a vlan, as a host has that kactus does not manage.
+func (n *node) vlanHost(id int, address string) error {
+	parent, err := n.links.LinkByName(trunk)
+	if err != nil {
+		return err
+	}
+	name := fmt.Sprintf("%s.%d", trunk, id)
+	device := &netlink.Vlan{LinkAttrs: netlink.LinkAttrs{Name: name, ParentIndex: parent.Attrs().Index}, VlanId: id}
+	if err := n.links.LinkAdd(device); err != nil {
+		return fmt.Errorf("making %s: %w", name, err)
+	}
+	return n.up(name, address)
+}
+
+// records returns the names of the files in the ledger.
+func (n *node) records() (names []string, err error) {
+	err = n.do(func() error {
+		files, err := os.ReadDir(ledgerDir)
+		for _, file := range files {
+			names = append(names, file.Name())
+		}
+		return err
+	})
+	return names, err
+}
+
+// leases returns what host-local keeps, as NETWORK/ADDRESS. Its files of other names are its own bookkeeping.
+func (n *node) leases() (leases []string, err error) {
+	err = n.do(func() error {
+		files, err := filepath.Glob(leaseDir + "/*/*")
+		for _, file := range files {
+			if net.ParseIP(filepath.Base(file)) != nil {
+				leases = append(leases, strings.TrimPrefix(file, leaseDir+"/"))
+			}
+		}
+		return err
+	})
+	return leases, err
+}

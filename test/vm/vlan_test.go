@@ -1,0 +1,90 @@
+package vm_test
+
+import (
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/cluster"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/vm"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/vm/verdict"
+)
+
+// guestLife bounds the guest's, which takes half a minute where nothing else runs.
+const guestLife = 5 * time.Minute
+
+// TestVlan is the main job with the standard vlan plugin, on a kernel that has 802.1Q: two nodes, two Pods, the networks green and blue. What is seen there
+// are the subtests; they are written in the folder guest.
+func TestVlan(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it boots a virtual machine")
+	}
+	readSources(t)
+	cache, err := cluster.CacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	kernel, err := vm.FetchKernel(t.Context(), cache)
+	if err != nil {
+		t.Fatal(err)
+	}
+	programs := build(t)
+	cp := startControlPlane(t)
+	machine := vm.Machine{
+		Kernel:         kernel,
+		Modules:        []string{"virtio_pci", "virtio_net", "veth", "8021q"},
+		Files:          append(programs, configuration(t, cp)...),
+		NetworkDevices: 2,
+		Dir:            t.TempDir(),
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), guestLife)
+	defer cancel()
+	err = machine.Run(ctx, func(line io.Reader) error {
+		return verdict.Read(line, func(v verdict.Verdict) { judge(t, v) })
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func judge(t *testing.T, v verdict.Verdict) {
+	t.Run(v.Behaviour, func(t *testing.T) {
+		t.Logf("took %s in the guest", v.Took.Round(time.Millisecond))
+		if v.Failure != "" {
+			t.Error(v.Failure)
+		}
+	})
+}
+
+// configuration is what an installation leaves on a node.
+func configuration(t *testing.T, cp *cluster.ControlPlane) []vm.File {
+	t.Helper()
+	return []vm.File{
+		{Path: "/etc/cni/net.d/05-kactus.conf", Mode: 0o644, Content: read(t, filepath.Join("testdata", "05-kactus.conf"))},
+		{Path: "/etc/cni/net.d/kactus.d/kactus-kubeconfig.yaml", Mode: 0o600, Content: kubeconfig(t, cp)},
+	}
+}
+
+// kubeconfig is the administrator's, by the address that the apiserver has for the guest.
+func kubeconfig(t *testing.T, cp *cluster.ControlPlane) []byte {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := cp.WriteKubeconfig(name, cp.AdminToken()); err != nil {
+		t.Fatal(err)
+	}
+	guestURL := strings.Replace(cp.URL(), "127.0.0.1", vm.HostIP, 1)
+	return []byte(strings.Replace(string(read(t, name)), cp.URL(), guestURL, 1))
+}
+
+func read(t *testing.T, name string) []byte {
+	t.Helper()
+	content, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}
