@@ -24,14 +24,7 @@ func TestVlan(t *testing.T) {
 		t.Skip("it boots a virtual machine")
 	}
 	readSources(t)
-	cache, err := cluster.CacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	kernel, err := vm.FetchKernel(t.Context(), cache)
-	if err != nil {
-		t.Fatal(err)
-	}
+	kernel := fetchKernel(t) // first, because it takes the network, and needs what may not be installed
 	programs := build(t)
 	cp := startControlPlane(t)
 	machine := vm.Machine{
@@ -43,7 +36,7 @@ func TestVlan(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), guestLife)
 	defer cancel()
-	err = machine.Run(ctx, func(line io.Reader) error {
+	err := machine.Run(ctx, func(line io.Reader) error {
 		return verdict.Read(line, func(v verdict.Verdict) { judge(t, v) })
 	})
 	if err != nil {
