@@ -18,10 +18,11 @@ type apt struct {
 
 // updatedLists downloads package lists as they are now into a folder. It takes some seconds, and needs no root.
 func updatedLists(ctx context.Context, dir string) (apt, error) {
-	a := apt{options: []string{
-		"-o", "Dir::State::Lists=" + filepath.Join(dir, "lists"),
-		"-o", "Dir::Cache=" + filepath.Join(dir, "cache"),
-	}}
+	lists := filepath.Join(dir, "lists")
+	if err := os.MkdirAll(filepath.Join(lists, "partial"), 0o755); err != nil {
+		return apt{}, err
+	}
+	a := apt{options: []string{"-o", "Dir::State::Lists=" + lists, "-o", "Dir::Cache=" + filepath.Join(dir, "cache")}}
 	_, err := a.run(ctx, dir, "apt-get", "update", "-qq")
 	return a, err
 }

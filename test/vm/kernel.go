@@ -17,29 +17,34 @@ type Kernel struct {
 	modules string // the folder that is /lib/modules/RELEASE where the kernel is installed
 }
 
-// FetchKernel returns the kernel that Debian's linux-image-cloud-amd64 stands for, once it has downloaded it into the cache unless it is there
-// already. It takes a download where the machine's package lists name another version than the cache holds.
+// FetchKernel returns the kernel that Debian's package linux-image-cloud-amd64 stands for. It downloads the version that the machine's package lists name,
+// 27 MB, into the cache, a folder, unless that holds it already; then it needs no network.
 func FetchKernel(ctx context.Context, cache string) (Kernel, error) {
-	if err := os.MkdirAll(cache, 0o755); err != nil {
+	kernel, err := fetchBy(ctx, apt{}, cache)
+	if err != nil && ctx.Err() == nil && !errors.Is(err, exec.ErrNotFound) {
+		// The machine's package lists may be missing, or name a version that the archive has replaced.
+		kernel, err = fetchByNewLists(ctx, cache, err)
+	}
+	if err != nil {
+		return Kernel{}, fmt.Errorf("fetching Debian's kernel, which takes Debian's apt: %w", err)
+	}
+	return kernel, nil
+}
+
+// fetchByNewLists does it without the machine's package lists; their error is told beside its own.
+func fetchByNewLists(ctx context.Context, cache string, machines error) (Kernel, error) {
+	scratch, err := os.MkdirTemp("", "kactus-apt-")
+	if err != nil {
 		return Kernel{}, err
 	}
-	kernel, err := fetchBy(ctx, apt{}, cache)
-	if err == nil || ctx.Err() != nil {
-		return kernel, err
-	}
-	// The machine's package lists may be missing, or name a version that the archive has replaced.
-	scratch, scratchErr := os.MkdirTemp(cache, ".lists-")
-	if scratchErr != nil {
-		return Kernel{}, scratchErr
-	}
 	defer os.RemoveAll(scratch)
-	lists, updateErr := updatedLists(ctx, scratch)
-	if updateErr != nil {
-		return Kernel{}, fmt.Errorf("fetching Debian's kernel: %w", errors.Join(err, updateErr))
+	var kernel Kernel
+	lists, err := updatedLists(ctx, scratch)
+	if err == nil {
+		kernel, err = fetchBy(ctx, lists, cache)
 	}
-	kernel, err = fetchBy(ctx, lists, cache)
 	if err != nil {
-		return Kernel{}, fmt.Errorf("fetching Debian's kernel: %w", err)
+		return Kernel{}, fmt.Errorf("%w\nwith new package lists: %w", machines, err)
 	}
 	return kernel, nil
 }
@@ -67,6 +72,9 @@ func fetchBy(ctx context.Context, lists apt, cache string) (Kernel, error) {
 
 // unpack does its work in a folder of its own and renames that: no reader ever finds half a kernel, and whoever comes second finds it there already.
 func unpack(ctx context.Context, lists apt, name, file, dir string) error {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return err
+	}
 	scratch, err := os.MkdirTemp(filepath.Dir(dir), ".kernel-")
 	if err != nil {
 		return err

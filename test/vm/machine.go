@@ -4,7 +4,6 @@ package vm
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -33,22 +32,28 @@ type Machine struct {
 	Dir string
 }
 
-// ErrNoQEMU says that there is nothing to run a virtual machine with.
-var ErrNoQEMU = errors.New("qemu-system-x86_64 is needed, as in Debian's package qemu-system-x86")
+// FindQEMU returns the path of what runs the machine, or an error that says how to come by it.
+func FindQEMU() (string, error) {
+	qemu, err := exec.LookPath("qemu-system-x86_64")
+	if err != nil {
+		return "", fmt.Errorf("qemu-system-x86_64 is needed, as in Debian's package qemu-system-x86: %w", err)
+	}
+	return qemu, nil
+}
 
 // Run boots the machine and returns when it is off; the end of ctx ends it, too. What the guest writes to its second serial line, /dev/ttyS1, is what read
 // reads. The guest's console, on its first one, is told in an error.
 func (m Machine) Run(ctx context.Context, read func(io.Reader) error) error {
-	qemu, err := exec.LookPath("qemu-system-x86_64")
+	qemu, err := FindQEMU()
 	if err != nil {
-		return ErrNoQEMU
+		return err
 	}
 	initramfs, err := m.writeInitramfs()
 	if err != nil {
 		return fmt.Errorf("making the guest's file system: %w", err)
 	}
 	err = start(exec.CommandContext(ctx, qemu, m.arguments(initramfs)...), read)
-	if ctx.Err() != nil {
+	if err != nil && ctx.Err() != nil {
 		err = fmt.Errorf("the guest does not end: %w", context.Cause(ctx))
 	}
 	if err != nil {
@@ -91,7 +96,7 @@ func (m Machine) arguments(initramfs string) []string {
 		"-serial", "file:" + m.console(), "-serial", "stdio",
 	}
 	for i := range m.NetworkDevices {
-		// The ROM is to boot from the network, and in a package of its own.
+		// No ROM: it would only look for something to boot from the network.
 		args = append(args, "-netdev", fmt.Sprintf("user,id=net%d,ipv6=off", i), "-device", fmt.Sprintf("virtio-net-pci,netdev=net%d,romfile=", i))
 	}
 	return args
@@ -118,7 +123,7 @@ func (m Machine) console() string { return filepath.Join(m.Dir, "console") }
 
 // consoleTail returns the last lines of the console, or why they cannot be read: it is for the text of errors.
 func (m Machine) consoleTail() string {
-	const most = 40
+	const most = 120 // the kernel's own words on a panic are half of that
 	text, err := os.ReadFile(m.console())
 	if err != nil {
 		return err.Error()

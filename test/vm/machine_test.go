@@ -51,8 +51,12 @@ func emptyMachine(t *testing.T) vm.Machine {
 	return vm.Machine{Kernel: fetchKernel(t), Dir: t.TempDir()}
 }
 
+// fetchKernel comes before all that takes long: it fails where a machine lacks what the tests need.
 func fetchKernel(t *testing.T) vm.Kernel {
 	t.Helper()
+	if _, err := vm.FindQEMU(); err != nil {
+		t.Fatal(err)
+	}
 	cache, err := cluster.CacheDir()
 	if err != nil {
 		t.Fatal(err)

@@ -24,7 +24,7 @@ func TestVlan(t *testing.T) {
 		t.Skip("it boots a virtual machine")
 	}
 	readSources(t)
-	kernel := fetchKernel(t) // first, because it takes the network, and needs what may not be installed
+	kernel := fetchKernel(t)
 	programs := build(t)
 	cp := startControlPlane(t)
 	machine := vm.Machine{
