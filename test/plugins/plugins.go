@@ -1,4 +1,4 @@
-// Package plugins builds the CNI plugins that tests and demonstrations use as delegates: those of go.mod's tool lines.
+// Package plugins builds the CNI plugins that tests use as delegates: those of go.mod's tool lines, and null.
 package plugins
 
 import (
@@ -17,7 +17,7 @@ func Build(dir string) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command("go", "build", "-o", dir+"/", "tool")
+	cmd := exec.Command("go", "build", "-o", dir+"/", "tool", "./test/plugins/null")
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
