@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/cluster"
 )
 
 // networks makes green, a macvlan, and data, a bridge with leases.
@@ -20,6 +22,26 @@ func (s *site) noAnnotation(t *testing.T) {
 	s.apply(t, "apiVersion: v1\nkind: Pod\nmetadata: {name: plain}\nspec: "+podSpec(""))
 	s.ready(t, "pod/plain")
 	s.expectDevices(t, "plain", "eth0")
+	node := s.node(t, "pod/plain")
+	if log := s.on(t, node, "cat", logPath); !strings.Contains(log, "default/plain") {
+		t.Errorf("the log on %s does not name the Pod:\n%s", node.Name(), log)
+	}
+	if mode := s.on(t, node, "stat", "-c", "%a", logPath); mode != "600" {
+		t.Errorf("the log on %s has the mode %s", node.Name(), mode)
+	}
+}
+
+// node is the one that a Pod is on.
+func (s *site) node(t *testing.T, pod string) *cluster.Node {
+	t.Helper()
+	name := s.kubectl(t, "get", pod, "-o", "jsonpath={.spec.nodeName}")
+	for _, node := range s.Nodes() {
+		if node.Name() == name {
+			return node
+		}
+	}
+	t.Fatalf("%s is on %q, which is no node", pod, name)
+	return nil
 }
 
 // workload is a Deployment or a StatefulSet.

@@ -14,6 +14,9 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/cluster"
 )
 
+// logPath is where kactus's log is on each node, as the README tells to have it.
+const logPath = "/var/log/kactus.log"
+
 // site is a cluster, and the tree whose kactus it gets.
 type site struct {
 	*cluster.Cluster
@@ -78,7 +81,10 @@ func newSite(t *testing.T) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := cluster.StartNodes(t.Context(), cluster.NodesOptions{Options: cluster.Options{Builder: cluster.Builder{Progress: os.Stderr}}})
+	c, err := cluster.StartNodes(t.Context(), cluster.NodesOptions{
+		Options:       cluster.Options{Builder: cluster.Builder{Progress: os.Stderr}},
+		ContainerdEnv: []string{"_CNI_LOGGING_LEVEL=3", "_CNI_LOGGING_FILE=" + logPath},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,5 +121,9 @@ func (s *site) tell(t *testing.T) {
 	for _, args := range [][]string{{"get", "pods", "-A", "-o", "wide"}, {"get", "events", "--sort-by=.lastTimestamp"}, {"-n", "kube-system", "logs", "-l", "app.kubernetes.io/name=kactus", "--prefix"}} {
 		out, _ := s.Kubectl(t.Context(), args...).CombinedOutput()
 		t.Logf("kubectl %q:\n%s", args, out)
+	}
+	for _, node := range s.Nodes() {
+		out, _ := node.Command(t.Context(), "tail", "-n", "40", logPath).CombinedOutput()
+		t.Logf("kactus's log on %s:\n%s", node.Name(), out)
 	}
 }
