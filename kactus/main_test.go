@@ -36,7 +36,7 @@ func TestByHand(t *testing.T) {
 		stdout    []string
 		stderr    []string
 	}{
-		{"without a subcommand, it says what it is", "", nil, 0, []string{"CNI meta-plugin", version, "0.1.0, 0.2.0, 0.3.0, 0.3.1, 0.4.0, 1.0.0", "device-name", "validate"}, nil},
+		{"without a subcommand, it says what it is", "", nil, 0, []string{"CNI meta-plugin", version, "0.1.0, 0.2.0, 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0", "device-name", "validate"}, nil},
 		{"help says the same", "", []string{"--help"}, 0, []string{"CNI meta-plugin", "validate"}, nil},
 		{"version names the commit and its date", "", []string{"version"}, 0, []string{"kactus " + version, commit, date}, nil},
 		{"device-name prints one network a line", "", []string{"device-name", "green", "blue"}, 0, []string{"net9f27410725ab green\nnet48d6215903df blue\n"}, nil},
@@ -92,7 +92,7 @@ func TestVersionNeedsNoStdin(t *testing.T) {
 	if err := json.Unmarshal([]byte(got.stdout), &answer); err != nil || got.code != 0 {
 		t.Fatalf("%+v: %v", got, err)
 	}
-	if answer.CNIVersion != "1.0.0" || len(answer.SupportedVersions) != 6 {
+	if answer.CNIVersion != "1.1.0" || len(answer.SupportedVersions) != 7 {
 		t.Errorf("got %+v", answer)
 	}
 }

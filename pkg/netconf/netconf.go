@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/containernetworking/cni/pkg/types"
 	"github.com/containernetworking/cni/pkg/version"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniconf"
@@ -27,7 +28,9 @@ const (
 const MaxSize = 4 << 20
 
 // Versions are those of the CNI specification that kactus speaks, in ascending order.
-func Versions() []string { return []string{"0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0"} }
+func Versions() []string {
+	return []string{"0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"}
+}
 
 // Conf is a validated netconf.
 type Conf struct {
@@ -56,6 +59,13 @@ type Conf struct {
 	LogLevel *Level
 	// LogFile is the log's path; empty where the netconf does not say.
 	LogFile string
+	// DisableCheck and DisableGC make CHECK and GC succeed without doing anything. Runtimes heed those of a configuration list, and
+	// do not see those of a netconf that stands alone in its file.
+	DisableCheck, DisableGC bool
+	// PrevResult is, at a CHECK, the result of the ADD; nil where the runtime does not say.
+	PrevResult json.RawMessage
+	// ValidAttachments are, at a GC, what the runtime still has; nil where it does not say, which is not the same as none.
+	ValidAttachments []types.GCAttachment
 }
 
 // Error is all that is wrong with a netconf.
@@ -116,7 +126,11 @@ func parseAll(stdin []byte) (Conf, *Error) {
 		DelegateTimeout:    r.duration("delegateTimeout", DefaultDelegateTimeout),
 		LogLevel:           r.level("logLevel"),
 		LogFile:            r.path("logFile", ""),
+		DisableCheck:       r.boolean("disableCheck"),
+		DisableGC:          r.boolean("disableGC"),
+		ValidAttachments:   r.validAttachments(),
 	}
+	conf.PrevResult, _ = r.take("prevResult")
 	r.decode("type", "a string", new(string))
 	r.decode("runtimeConfig", "an object", &conf.RuntimeConfig)
 	conf.Master, conf.Auxiliary = r.delegates(conf.Name, conf.CNIVersion)

@@ -71,7 +71,7 @@ func (r *reader) boolean(key string) bool {
 
 // standardKeys may stand in any netconf: the CNI specification (section 1) and its conventions define them, and
 // runtimes add some. kactus has no use for them.
-var standardKeys = []string{"args", "capabilities", "dns", "disableCheck", "disableGC", "ipMasq", "ipam", "prevResult"}
+var standardKeys = []string{"args", "capabilities", "dns", "ipMasq", "ipam"}
 
 func (r *reader) unknownKeys() {
 	var unknown []string
