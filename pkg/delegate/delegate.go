@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"time"
@@ -29,6 +30,9 @@ type Runner struct {
 	Timeout time.Duration
 	// Inherit is a file that plugins get as descriptor 3; may be nil.
 	Inherit *os.File
+
+	// grace is how long a plugin has from SIGTERM to SIGKILL; zero: defaultGrace.
+	grace time.Duration
 }
 
 // Call is one attachment, as a delegate needs to know it.
@@ -74,13 +78,13 @@ func (r Runner) add(ctx context.Context, c Call, plugin cniconf.Plugin, prev typ
 	if err != nil {
 		return nil, err
 	}
-	var prevJSON json.RawMessage
+	keys := map[string]json.RawMessage{}
 	if prev != nil {
-		if prevJSON, err = json.Marshal(prev); err != nil {
+		if keys[keyPrevResult], err = json.Marshal(prev); err != nil {
 			return nil, err
 		}
 	}
-	stdin, err := c.stdin(plugin, prevJSON)
+	stdin, err := c.stdin(plugin, keys)
 	if err != nil {
 		return nil, err
 	}
@@ -98,13 +102,13 @@ func (r Runner) add(ctx context.Context, c Call, plugin cniconf.Plugin, prev typ
 // as the specification says: a plugin's DEL may need what the ones before it made. A plugin whose binary is
 // gone cannot come back by waiting: the others run all the same, and the error is ErrMissing.
 func (r Runner) Del(ctx context.Context, c Call) error {
-	prev, err := c.prevResult()
+	keys, err := c.prevResult()
 	if err != nil {
 		return err
 	}
 	var missing error
 	for _, plugin := range slices.Backward(c.Config.Plugins) {
-		err := r.del(ctx, c, plugin, prev)
+		err := r.run(ctx, "DEL", c, plugin, keys)
 		switch {
 		case errors.Is(err, ErrMissing):
 			missing = errors.Join(missing, fail("DEL", c, plugin, err))
@@ -115,20 +119,23 @@ func (r Runner) Del(ctx context.Context, c Call) error {
 	return missing
 }
 
-func (r Runner) del(ctx context.Context, c Call, plugin cniconf.Plugin, prev json.RawMessage) error {
+// run runs one plugin for a verb that has no result. Its configuration has these keys beside its own.
+func (r Runner) run(ctx context.Context, verb string, c Call, plugin cniconf.Plugin, keys map[string]json.RawMessage) error {
 	path, err := r.find(plugin.Type)
 	if err != nil {
 		return err
 	}
-	stdin, err := c.stdin(plugin, prev)
+	stdin, err := c.stdin(plugin, keys)
 	if err != nil {
 		return err
 	}
-	return invoke.ExecPluginWithoutResult(ctx, path, stdin, r.env("DEL", c), r.process())
+	return invoke.ExecPluginWithoutResult(ctx, path, stdin, r.env(verb, c), r.process())
 }
 
-// prevResult is the result for a DEL: the specification has had it there since 0.4.0.
-func (c Call) prevResult() (json.RawMessage, error) {
+const keyPrevResult = "prevResult"
+
+// prevResult is the key of that name with the result of the ADD, or nothing: the specification has had it since 0.4.0.
+func (c Call) prevResult() (map[string]json.RawMessage, error) {
 	has, err := version.GreaterThanOrEqualTo(c.Config.CNIVersion, "0.4.0")
 	if err != nil || !has || len(c.Result) == 0 {
 		return nil, err
@@ -140,17 +147,17 @@ func (c Call) prevResult() (json.RawMessage, error) {
 	if result, err = result.GetAsVersion(c.Config.CNIVersion); err != nil {
 		return nil, fmt.Errorf("convert the recorded result of %s: %w", c.Device, err)
 	}
-	return json.Marshal(result)
+	data, err := json.Marshal(result)
+	return map[string]json.RawMessage{keyPrevResult: data}, err
 }
 
-// stdin is the plugin's configuration with what the specification adds to it (section 3, "Deriving request configuration from plugin configuration").
-func (c Call) stdin(plugin cniconf.Plugin, prev json.RawMessage) ([]byte, error) {
+// stdin is the plugin's configuration with these keys, and what the specification adds to it (section 3, "Deriving request configuration from
+// plugin configuration").
+func (c Call) stdin(plugin cniconf.Plugin, keys map[string]json.RawMessage) ([]byte, error) {
 	with := map[string]json.RawMessage{}
+	maps.Copy(with, keys)
 	with["name"], _ = json.Marshal(c.Config.Name)
 	with["cniVersion"], _ = json.Marshal(c.Config.CNIVersion)
-	if prev != nil {
-		with["prevResult"] = prev
-	}
 	rc := map[string]json.RawMessage{}
 	for capability, declared := range plugin.Capabilities {
 		if value, said := c.RuntimeConfig[capability]; said && declared {

@@ -10,7 +10,8 @@ import (
 
 // Error is that a plugin failed.
 type Error struct {
-	// Verb, Network, Device and Plugin say what was being done: Network is the delegate's name, Plugin its type.
+	// Verb, Network, Device and Plugin say what was being done: Network is the delegate's name, Plugin its type. Device is empty
+	// where the verb is for no container.
 	Verb, Network, Device, Plugin string
 	// Code is the CNI error code that the plugin printed; zero where it printed none.
 	Code uint
@@ -31,7 +32,11 @@ func fail(verb string, c Call, plugin cniconf.Plugin, cause error) *Error {
 
 // Error is one sentence that ends in the plugin's message.
 func (e *Error) Error() string {
-	return fmt.Sprintf("%s of the delegate %s for %s: plugin %s: %v", e.Verb, e.Network, e.Device, e.Plugin, e.cause)
+	whose := e.Network
+	if e.Device != "" {
+		whose += " for " + e.Device
+	}
+	return fmt.Sprintf("%s of the delegate %s: plugin %s: %v", e.Verb, whose, e.Plugin, e.cause)
 }
 
 // Unwrap is why.

@@ -2,6 +2,7 @@ package delegate
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -22,9 +23,10 @@ const (
 	maxStdout = 1 << 20
 	// maxStderr is how much of a plugin's stderr an error quotes, in bytes.
 	maxStderr = 4 << 10
-	// grace is how long a plugin has from SIGTERM to SIGKILL, and how long a process that it left behind can keep its
-	// stdout open.
-	grace = 2 * time.Second
+	// defaultGrace is how long a plugin has from SIGTERM to SIGKILL, and how long a process that it left behind can keep its
+	// stdout open. At a STATUS, for which runtimes wait one second, it is statusGrace.
+	defaultGrace = 2 * time.Second
+	statusGrace  = 150 * time.Millisecond
 )
 
 // process runs a plugin as a process; it implements invoke.Exec. Unlike the CNI library's it puts
@@ -32,11 +34,15 @@ const (
 // descriptor on.
 type process struct {
 	version.PluginDecoder
-	timeout time.Duration
-	inherit *os.File
+	timeout, grace time.Duration
+	inherit        *os.File
 }
 
-func (r Runner) process() invoke.Exec { return &process{timeout: r.Timeout, inherit: r.Inherit} }
+var _ invoke.Exec = (*process)(nil)
+
+func (r Runner) process() *process {
+	return &process{timeout: r.Timeout, grace: cmp.Or(r.grace, defaultGrace), inherit: r.Inherit}
+}
 
 // FindInPath implements invoke.Exec.
 func (p *process) FindInPath(plugin string, paths []string) (string, error) {
@@ -77,7 +83,7 @@ func (p *process) run(ctx context.Context, path string, stdin []byte, environ []
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
-	cmd.WaitDelay = grace
+	cmd.WaitDelay = p.grace
 	err := cmd.Run()
 	if ctx.Err() != nil && cmd.Process != nil {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what SIGTERM did not end, and what the plugin started

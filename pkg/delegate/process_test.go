@@ -37,7 +37,7 @@ func TestAPluginThatDoesNotWantToEndIsKilledWithAllThatItStarted(t *testing.T) {
 		sh -c 'trap "" TERM; echo $$ >child; echo >ready; while :; do sleep 0.05; done' & wait`)
 	begin := time.Now()
 	_, err := f.runner().Add(f.untilThereIs("ready"), callOf(t, `{"type": "one"}`))
-	if took := time.Since(begin); took < grace || took > grace+10*time.Second {
+	if took := time.Since(begin); took < defaultGrace || took > defaultGrace+10*time.Second {
 		t.Errorf("it took %v", took)
 	}
 	if !errors.Is(failure(t, err), errReady) {
