@@ -48,6 +48,15 @@ func TestAChainOfRealPluginsMakesAndUndoesAllThatItSays(t *testing.T) {
 	if c.Result, err = json.Marshal(result); err != nil {
 		t.Fatal(err)
 	}
+	if err := r.Check(t.Context(), c); err != nil {
+		t.Error(err)
+	}
+	if err := ns.Links(t).LinkSetMTU(ns.Link(t, c.Device), 1280); err != nil {
+		t.Fatal(err)
+	}
+	if failed := failure(t, r.Check(t.Context(), c)); failed.Plugin != "tuning" {
+		t.Errorf("with another MTU: %v", failed)
+	}
 	for range 2 { // and again: DEL of nothing is no error
 		if err := r.Del(t.Context(), c); err != nil {
 			t.Fatal(err)

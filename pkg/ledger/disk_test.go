@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -44,7 +45,7 @@ func TestAPlanThatDoesNotFitFailsAndLeavesNoFile(t *testing.T) {
 	l, dir, fill := openSmall(t)
 	b := lock(t, l, "c1")
 	fill()
-	err := b.Plan(Netns{}, podargs.Pod{}, "eth0", []Entry{entry(t, "eth0")})
+	err := b.Plan(context.Background(), Netns{}, podargs.Pod{}, "eth0", []Entry{entry(t, "eth0")})
 	if !errors.Is(err, unix.ENOSPC) || !strings.Contains(err.Error(), "write the plan for the container c1") {
 		t.Errorf("Plan: %v", err)
 	}
@@ -64,7 +65,7 @@ func TestAHotPlanThatDoesNotFitLeavesTheRecordAsItWas(t *testing.T) {
 	fill()
 	e := entry(t, "net1")
 	e.Args = strings.Repeat("x", 32<<10)
-	if err := b.Plan(Netns{}, podargs.Pod{}, "", []Entry{e}); err == nil {
+	if err := b.Plan(context.Background(), Netns{}, podargs.Pod{}, "", []Entry{e}); err == nil {
 		t.Error("Plan succeeded")
 	}
 	b.Close()

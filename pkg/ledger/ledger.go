@@ -16,8 +16,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrBusy is why a container's lock was not to be had: another verb on it runs, or a delegate that it left behind.
-var ErrBusy = errors.New("another verb on this container still runs")
+// ErrBusy is why a lock was not to be had: another verb on the container runs, or a delegate that it left behind; or, for the plan of an
+// ADD, a GC.
+var ErrBusy = errors.New("another verb still runs")
 
 // maxSize is the largest file that is read, in bytes: 64 networks with configurations of the greatest size.
 const maxSize = 80 << 20
@@ -112,16 +113,12 @@ func (b *Book) Close() {
 func (b *Book) path(suffix string) string { return filepath.Join(b.dir, b.id+suffix) }
 
 func (b *Book) read() error {
-	data, err := readFile(b.path(".json"))
+	record, err := readRecord(b.path(".json"), b.id)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if transient(err) {
 		return fmt.Errorf("read the record of the container %s: %w", b.id, err)
-	}
-	var record Record
-	if err == nil {
-		record, err = decode(data, b.id)
 	}
 	if err == nil {
 		b.pen.record = record

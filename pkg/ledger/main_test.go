@@ -46,7 +46,7 @@ func otherProcess(what, dir, id string) error {
 	if what == "plan" {
 		e, err := newEntry("eth0")
 		if err == nil {
-			err = b.Plan(Netns{}, podargs.Pod{}, "eth0", []Entry{e})
+			err = b.Plan(context.Background(), Netns{}, podargs.Pod{}, "eth0", []Entry{e})
 		}
 		if err != nil {
 			return err
@@ -147,7 +147,7 @@ func planned(t *testing.T, b *Book, devices ...string) {
 	for _, device := range devices {
 		entries = append(entries, entry(t, device))
 	}
-	if err := b.Plan(Netns{Path: "/run/netns/a", Inode: 7}, podargs.Pod{Namespace: "tenant", Name: "app"}, "eth0", entries); err != nil {
+	if err := b.Plan(context.Background(), Netns{Path: "/run/netns/a", Inode: 7}, podargs.Pod{Namespace: "tenant", Name: "app"}, "eth0", entries); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -15,7 +16,11 @@ type Netns struct {
 	Device uint64 `json:"device"`
 	Inode  uint64 `json:"inode"`
 	BootID string `json:"bootID"`
+	// Mounts is the inode of the mount namespace in which Path was seen; elsewhere it may be missing, or something else.
+	Mounts uint64 `json:"mounts,omitempty"`
 }
+
+var errNotNetns = errors.New("is not a network namespace")
 
 // Identify looks at the network namespace that path holds.
 func Identify(path string) (Netns, error) {
@@ -24,7 +29,7 @@ func Identify(path string) (Netns, error) {
 		return Netns{}, fmt.Errorf("look at the network namespace %s: %w", path, err)
 	}
 	if fs.Type != unix.NSFS_MAGIC {
-		return Netns{}, fmt.Errorf("%s is not a network namespace", path)
+		return Netns{}, fmt.Errorf("%s %w", path, errNotNetns)
 	}
 	var st unix.Stat_t
 	if err := unix.Stat(path, &st); err != nil {
@@ -34,7 +39,11 @@ func Identify(path string) (Netns, error) {
 	if err != nil {
 		return Netns{}, fmt.Errorf("read the node's boot ID: %w", err)
 	}
-	return Netns{Path: path, Device: st.Dev, Inode: st.Ino, BootID: strings.TrimSpace(string(bootID))}, nil
+	var mounts unix.Stat_t
+	if err := unix.Stat("/proc/self/ns/mnt", &mounts); err != nil {
+		return Netns{}, fmt.Errorf("look at the mount namespace: %w", err)
+	}
+	return Netns{Path: path, Device: st.Dev, Inode: st.Ino, BootID: strings.TrimSpace(string(bootID)), Mounts: mounts.Ino}, nil
 }
 
 // Same says whether both are one network namespace, by whatever path.

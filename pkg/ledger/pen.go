@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/podargs"
 )
@@ -33,10 +36,15 @@ func (b *Book) Record() Record {
 
 // Plan adds entries to the record, durably: when it returns, a loss of power does not make the node forget them. Nothing of
 // what they say may be made before. What is said of the Pod counts where the record knows no attachment yet; device is its
-// default network's, empty for a hot ADD.
-func (b *Book) Plan(netns Netns, pod podargs.Pod, device string, entries []Entry) error {
+// default network's, empty for a hot ADD. It waits while the ledger is frozen, and fails with ErrBusy when ctx ends before it no longer is.
+func (b *Book) Plan(ctx context.Context, netns Netns, pod podargs.Pod, device string, entries []Entry) error {
+	dir, err := lockDir(ctx, b.dir, unix.LOCK_SH)
+	if err != nil {
+		return fmt.Errorf("plan for the container %s: lock the ledger: %w", b.id, err)
+	}
+	defer unlockDir(dir)
 	before := b.Record()
-	err := b.change(func(r *Record) {
+	err = b.change(func(r *Record) {
 		r.Format, r.ContainerID = Format, b.id
 		if len(r.Attachments) == 0 { // a hot ADD knows less of the Pod than its ADD did
 			r.Netns, r.Pod, r.Device = netns, pod, device
@@ -44,7 +52,7 @@ func (b *Book) Plan(netns Netns, pod podargs.Pod, device string, entries []Entry
 		r.Attachments = append(r.Attachments, entries...)
 	})
 	if err == nil {
-		err = syncDir(b.dir)
+		err = dir.Sync()
 	}
 	if err != nil {
 		_ = b.change(func(r *Record) { *r = before })
@@ -68,10 +76,11 @@ func (b *Book) Attached(results map[string]json.RawMessage) error {
 	return nil
 }
 
-// Undone removes an attachment that is no more.
+// Undone removes the attachment of that device, which is no more; or, where the record has only orphans of it, those.
 func (b *Book) Undone(device string) error {
 	err := b.change(func(r *Record) {
-		r.Attachments = slices.DeleteFunc(r.Attachments, func(e Entry) bool { return e.Device == device })
+		list := r.holding(device)
+		*list = slices.DeleteFunc(*list, func(e Entry) bool { return e.Device == device })
 	})
 	if err != nil {
 		return fmt.Errorf("remove %s of the container %s from the ledger: %w", device, b.id, err)
@@ -79,12 +88,13 @@ func (b *Book) Undone(device string) error {
 	return nil
 }
 
-// Failed records that an attachment could not be undone at the time now.
+// Failed records that what Undone would have removed could not be undone at the time now.
 func (b *Book) Failed(device string, now time.Time, cause error) error {
 	err := b.change(func(r *Record) {
-		for i, e := range r.Attachments {
+		list := *r.holding(device)
+		for i, e := range list {
 			if e.Device == device {
-				r.Attachments[i] = e.failed(now, cause)
+				list[i] = e.failed(now, cause)
 			}
 		}
 	})
@@ -108,6 +118,14 @@ func (b *Book) Park(device string, now time.Time, cause error) error {
 		return fmt.Errorf("move %s of the container %s to the ledger's orphans: %w", device, b.id, err)
 	}
 	return nil
+}
+
+// holding is the list that has the device: the attachments, or else the orphans.
+func (r *Record) holding(device string) *[]Entry {
+	if _, ok := r.Find(device); ok {
+		return &r.Attachments
+	}
+	return &r.Orphans
 }
 
 func (e Entry) failed(now time.Time, cause error) Entry {

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"path/filepath"
@@ -17,7 +18,7 @@ func TestTheNextVerbReadsWhatTheLastOneRecorded(t *testing.T) {
 	b := lock(t, l, "c1")
 	netns := Netns{Path: "/run/netns/a", Device: 4, Inode: 4026532008, BootID: "boot"}
 	pod := podargs.Pod{Namespace: "tenant", Name: "app", UID: "uid", InfraContainerID: "c1"}
-	must(t, b.Plan(netns, pod, "eth0", []Entry{entry(t, "eth0"), entry(t, "net1")}))
+	must(t, b.Plan(context.Background(), netns, pod, "eth0", []Entry{entry(t, "eth0"), entry(t, "net1")}))
 	must(t, b.Attached(map[string]json.RawMessage{"eth0": json.RawMessage(`{"cniVersion":"1.0.0"}`)}))
 	must(t, b.Failed("net1", time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), errors.New("no")))
 	written := b.Record()
@@ -124,7 +125,7 @@ func TestAHotPlanAddsToARecordAndKeepsWhatItSaysOfThePod(t *testing.T) {
 	b := lock(t, l, "c1")
 	defer b.Close()
 	planned(t, b, "eth0")
-	must(t, b.Plan(Netns{Path: "/another/path"}, podargs.Pod{Name: "app"}, "", []Entry{entry(t, "net1")}))
+	must(t, b.Plan(context.Background(), Netns{Path: "/another/path"}, podargs.Pod{Name: "app"}, "", []Entry{entry(t, "net1")}))
 	r := b.Record()
 	if r.Netns.Path != "/run/netns/a" || r.Pod.Namespace != "tenant" || r.Device != "eth0" {
 		t.Errorf("%+v", r)
@@ -140,7 +141,7 @@ func TestAPlanAfterOrphansAloneSaysWhoseThePodIsNow(t *testing.T) {
 	defer b.Close()
 	planned(t, b, "eth0")
 	must(t, b.Park("eth0", time.Now(), errors.New("gone")))
-	must(t, b.Plan(Netns{Path: "/run/netns/b"}, podargs.Pod{Name: "next"}, "eth0", []Entry{entry(t, "eth0")}))
+	must(t, b.Plan(context.Background(), Netns{Path: "/run/netns/b"}, podargs.Pod{Name: "next"}, "eth0", []Entry{entry(t, "eth0")}))
 	r := b.Record()
 	if r.Netns.Path != "/run/netns/b" || r.Pod.Name != "next" || devicesOf(r.Orphans) != "eth0 " {
 		t.Errorf("%+v", r)

@@ -28,7 +28,7 @@ func (v *Verbs) attach(ctx context.Context, book Book, req Request, netns ledger
 			Created:    v.Now().UTC(),
 		})
 	}
-	if err := book.Plan(netns, req.Args.Pod, req.defaultDevice(), w.entries); err != nil {
+	if err := book.Plan(ctx, netns, req.Args.Pod, req.defaultDevice(), w.entries); err != nil {
 		return nil, ledgerError(err)
 	}
 	result, err := w.run(ctx)

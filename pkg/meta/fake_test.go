@@ -83,11 +83,11 @@ func breaking(calls ...string) func(Book) Book {
 
 func (b *brokenBook) broken(call string) bool { return slices.Contains(b.fail, call) }
 
-func (b *brokenBook) Plan(netns ledger.Netns, pod podargs.Pod, device string, entries []ledger.Entry) error {
+func (b *brokenBook) Plan(ctx context.Context, netns ledger.Netns, pod podargs.Pod, device string, entries []ledger.Entry) error {
 	if b.broken("Plan") {
 		return errLedger
 	}
-	return b.Book.Plan(netns, pod, device, entries)
+	return b.Book.Plan(ctx, netns, pod, device, entries)
 }
 
 func (b *brokenBook) Attached(results map[string]json.RawMessage) error {

@@ -76,8 +76,8 @@ func TestAVerbOnABusyContainerIsToldToTryAgain(t *testing.T) {
 	cancel() // the time for waiting is over
 	req := n.request(n.conf(`{"type": "master"}`))
 	_, err = n.verbs.Add(ctx, req)
-	n.check(err, types.ErrTryAgainLater, []string{"another verb on this container still runs"})
-	n.check(n.verbs.Del(ctx, req), types.ErrTryAgainLater, []string{"another verb on this container still runs"})
+	n.check(err, types.ErrTryAgainLater, []string{"another verb still runs"})
+	n.check(n.verbs.Del(ctx, req), types.ErrTryAgainLater, []string{"another verb still runs"})
 	same(t, "diary", n.read("diary"), "")
 }
 

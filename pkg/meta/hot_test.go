@@ -75,7 +75,7 @@ func TestAHotAddUndoesFirstWhatAnEarlierOneLeftHalfMade(t *testing.T) {
 	attachment, err := n.verbs.planHot(context.Background(), killed)
 	must(t, err)
 	e := ledger.Entry{Attachment: attachment, State: ledger.Planned, Args: pod.CNIArgs("")}
-	must(t, book.Plan(book.Record().Netns, pod, "", []ledger.Entry{e}))
+	must(t, book.Plan(context.Background(), book.Record().Netns, pod, "", []ledger.Entry{e}))
 	_, err = n.runner.Add(context.Background(), call(container, n.netns.Path, e))
 	must(t, err)
 	book.Close()

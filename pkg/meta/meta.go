@@ -63,7 +63,7 @@ type Book interface {
 	Record() ledger.Record
 	SetAside() error
 	LockFile() *os.File
-	Plan(netns ledger.Netns, pod podargs.Pod, device string, entries []ledger.Entry) error
+	Plan(ctx context.Context, netns ledger.Netns, pod podargs.Pod, device string, entries []ledger.Entry) error
 	Attached(results map[string]json.RawMessage) error
 	Undone(device string) error
 	Failed(device string, now time.Time, cause error) error
