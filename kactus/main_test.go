@@ -27,6 +27,9 @@ func run(env map[string]string, stdin string, args ...string) ran {
 
 const validNetconf = `{"cniVersion": "1.0.0", "name": "n", "type": "kactus", "delegates": [{"type": "ptp", "masterPlugin": true}]}`
 
+// with is a netconf with one key more.
+func with(netconf, key string) string { return strings.Replace(netconf, "{", "{"+key+", ", 1) }
+
 func TestByHand(t *testing.T) {
 	tests := []struct {
 		behaviour string
@@ -115,9 +118,17 @@ func TestRefusals(t *testing.T) {
 		code      uint
 		says      string
 	}{
-		{"CHECK is not done yet, and says so", env("CNI_COMMAND", "CHECK"), netconf, 106, "CHECK"},
-		{"GC is not done yet", env("CNI_COMMAND", "GC"), netconf, 106, "GC"},
-		{"STATUS is not done yet", env("CNI_COMMAND", "STATUS"), netconf, 106, "STATUS"},
+		{"a CHECK without a namespace", env("CNI_COMMAND", "CHECK", "CNI_NETNS", ""), netconf, 4, "CNI_NETNS"},
+		{"a CHECK of a version that has none", env("CNI_COMMAND", "CHECK"), strings.Replace(netconf, "1.0.0", "0.3.1", 1), 1, "0.3.1"},
+		{"a CHECK without the result of the ADD", env("CNI_COMMAND", "CHECK"), netconf, 7, "prevResult"},
+		{"a CHECK with a result that is none", env("CNI_COMMAND", "CHECK"), with(netconf, `"prevResult": {"ips": 1}`), 7, "prevResult"},
+		{"a CHECK of what the ledger does not know", env("CNI_COMMAND", "CHECK"), with(netconf, `"prevResult": {"cniVersion": "1.0.0"}`), 107, "eth0"},
+		{"a GC of a version that has none", env("CNI_COMMAND", "GC"), with(netconf, `"cni.dev/valid-attachments": []`), 1, "1.0.0"},
+		{"a GC that is not told what is valid", env("CNI_COMMAND", "GC"), strings.Replace(netconf, "1.0.0", "1.1.0", 1), 7, "cni.dev/valid-attachments"},
+		{"a GC without a folder of plugins", env("CNI_COMMAND", "GC", "CNI_PATH", ""), netconf, 4, "CNI_PATH"},
+		{"a STATUS of a version that has none", env("CNI_COMMAND", "STATUS"), netconf, 1, "1.0.0"},
+		{"a STATUS without the delegate's binary", env("CNI_COMMAND", "STATUS"), strings.Replace(netconf, "1.0.0", "1.1.0", 1), 50, "ptp"},
+		{"a STATUS where the ledger cannot be", env("CNI_COMMAND", "STATUS"), strings.Replace(strings.Replace(netconf, "1.0.0", "1.1.0", 1), dir, "/proc", 1), 50, "/proc/ledger"},
 		{"a verb that nobody knows", env("CNI_COMMAND", "FROB"), netconf, 4, "FROB"},
 		{"no container ID", env("CNI_CONTAINERID", ""), netconf, 4, "CNI_CONTAINERID"},
 		{"a container ID that climbs", env("CNI_CONTAINERID", "../../etc/passwd"), netconf, 4, "CNI_CONTAINERID"},

@@ -119,3 +119,9 @@ func (p program) validate(_ context.Context, args []string) int {
 	}
 	return 1
 }
+
+// about is what kactus says of itself.
+func about() string {
+	known := strings.Join(netconf.Versions(), ", ")
+	return fmt.Sprintf("kactus %s: a CNI meta-plugin that gives Pods more than one network\nCNI versions: %s\n", version, known)
+}

@@ -6,16 +6,15 @@ import (
 	"errors"
 
 	"github.com/containernetworking/cni/pkg/types"
-	"github.com/containernetworking/cni/pkg/version"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniconf"
 )
 
 // Check runs CHECK of each plugin in turn, and gives each the result of the ADD (CNI specification, section 2, "CHECK"). It ends at the first
-// that fails, with an *Error. A delegate whose version of the specification has no CHECK, or that disables it, passes.
+// that fails, with an *Error. A delegate that has no CHECK (see cniconf.Chain.Has) passes.
 func (r Runner) Check(ctx context.Context, c Call) error {
-	if has, err := version.GreaterThanOrEqualTo(c.Config.CNIVersion, "0.4.0"); err != nil || !has || c.Config.DisableCheck {
-		return err
+	if !c.Config.Has("CHECK") {
+		return nil
 	}
 	keys, err := c.prevResult()
 	if err != nil {
@@ -30,11 +29,10 @@ func (r Runner) Check(ctx context.Context, c Call) error {
 }
 
 // GC runs GC of each plugin, and tells each which attachments of the delegate's are still valid (CNI specification 1.1.0, section 2, "GC"). Every
-// plugin is tried; the error joins an *Error for each that failed. A delegate whose version of the specification has no GC, or that
-// disables it, is left alone.
+// plugin is tried; the error joins an *Error for each that failed. A delegate that has no GC is left alone.
 func (r Runner) GC(ctx context.Context, chain cniconf.Chain, valid []types.GCAttachment) error {
-	if has, err := version.GreaterThanOrEqualTo(chain.CNIVersion, "1.1.0"); err != nil || !has || chain.DisableGC {
-		return err
+	if !chain.Has("GC") {
+		return nil
 	}
 	list, err := json.Marshal(append([]types.GCAttachment{}, valid...)) // never null
 	if err != nil {
@@ -55,10 +53,10 @@ func (r Runner) GC(ctx context.Context, chain cniconf.Chain, valid []types.GCAtt
 }
 
 // Status runs STATUS of each plugin in turn (CNI specification 1.1.0, section 2, "STATUS"). It ends at the first that fails, with an
-// *Error. A plugin that does not answer before ctx ends is ended at once. A delegate whose version of the specification has no STATUS passes.
+// *Error. A plugin that does not answer before ctx ends is ended at once. A delegate that has no STATUS passes.
 func (r Runner) Status(ctx context.Context, chain cniconf.Chain) error {
-	if has, err := version.GreaterThanOrEqualTo(chain.CNIVersion, "1.1.0"); err != nil || !has {
-		return err
+	if !chain.Has("STATUS") {
+		return nil
 	}
 	r.grace = statusGrace
 	for _, plugin := range chain.Plugins {

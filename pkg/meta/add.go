@@ -60,7 +60,7 @@ func (v *Verbs) begin(ctx context.Context, req Request) (ledger.Netns, Book, err
 	if err != nil {
 		return ledger.Netns{}, nil, err
 	}
-	book, err := v.lock(ctx, req.ContainerID)
+	book, err := v.lock(ctx, req.ContainerID, lockTime)
 	return netns, book, err
 }
 

@@ -38,7 +38,7 @@ func (v *Verbs) Del(ctx context.Context, req Request) error {
 
 func (v *Verbs) delPod(ctx context.Context, req Request) error {
 	begin := time.Now()
-	book, err := v.lock(ctx, req.ContainerID)
+	book, err := v.lock(ctx, req.ContainerID, lockTime)
 	if err != nil {
 		return err
 	}
@@ -144,7 +144,7 @@ func (v *Verbs) undo(ctx context.Context, book Book, delegates Delegates, u undo
 	auxiliaryCtx, cancelAuxiliary := context.WithTimeoutCause(ctx, u.auxiliaryTime, fmt.Errorf("undoing auxiliary networks may take %s", u.auxiliaryTime))
 	defer cancelAuxiliary()
 	failed := make([]error, len(u.entries))
-	inParallel(len(u.entries), func(i int) {
+	inParallel(parallelDelegates, len(u.entries), func(i int) {
 		if e := u.entries[i]; e.Device != u.defaultDevice {
 			failed[i] = v.undoEntry(auxiliaryCtx, book, delegates, u, e)
 		}

@@ -26,8 +26,10 @@ const (
 	CodeAttached uint = 104
 	// CodeUnfulfilled: the delegate made a device without the MAC address or the IP addresses that were asked for.
 	CodeUnfulfilled uint = 105
-	// CodeUnsupported: this version of kactus does not do that verb.
-	CodeUnsupported uint = 106
+	// CodeCheck: a CHECK found that an attachment is not as its ADD left it.
+	CodeCheck uint = 107
+	// CodeUntold: a GC did not tell the delegates what is valid, because the ledger cannot say all that is.
+	CodeUntold uint = 108
 )
 
 // codedError is an error whose CNI error code is known where it arises.

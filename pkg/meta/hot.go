@@ -132,7 +132,7 @@ func (v *Verbs) delHot(ctx context.Context, req Request) error {
 	if err := checkHot(req); err != nil {
 		return err
 	}
-	book, err := v.lock(ctx, req.ContainerID)
+	book, err := v.lock(ctx, req.ContainerID, lockTime)
 	if err != nil {
 		return err
 	}

@@ -84,6 +84,17 @@ func newNode(t *testing.T) *node {
 	n.verbs = &Verbs{
 		API:  func() (API, error) { return n.api, nil },
 		Lock: n.lock,
+		Read: func() (ledger.Snapshot, error) { return ledger.Read(n.path("ledger")) },
+		Freeze: func(ctx context.Context) (*ledger.Frozen, error) {
+			l, err := ledger.Open(n.path("ledger"))
+			must(t, err)
+			return l.Freeze(ctx)
+		},
+		Probe: func() error {
+			l, err := ledger.Open(n.path("ledger"))
+			must(t, err)
+			return l.Probe()
+		},
 		Delegates: func(lock *os.File) Delegates {
 			r := n.runner
 			r.Inherit = lock

@@ -4,6 +4,7 @@ package meta
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"os"
 	"time"
@@ -44,7 +45,13 @@ type Verbs struct {
 	API func() (API, error)
 	// Lock waits for the container's lock until ctx ends, and reads its record.
 	Lock func(ctx context.Context, containerID string) (Book, error)
-	// Delegates runs plugins that inherit the lock.
+	// Read is all that the ledger holds, read without any lock.
+	Read func() (ledger.Snapshot, error)
+	// Freeze waits until ctx ends for the ledger to hold still.
+	Freeze func(ctx context.Context) (*ledger.Frozen, error)
+	// Probe says whether the ledger can be written.
+	Probe func() error
+	// Delegates runs plugins that inherit the lock, which may be nil.
 	Delegates func(lock *os.File) Delegates
 	// Devices opens a network namespace.
 	Devices func(netns string) (Devices, error)
@@ -77,6 +84,9 @@ type Delegates interface {
 	Find(chain cniconf.Chain) error
 	Add(ctx context.Context, c delegate.Call) (types.Result, error)
 	Del(ctx context.Context, c delegate.Call) error
+	Check(ctx context.Context, c delegate.Call) error
+	GC(ctx context.Context, chain cniconf.Chain, valid []types.GCAttachment) error
+	Status(ctx context.Context, chain cniconf.Chain) error
 }
 
 // Devices are those of one network namespace.
@@ -96,16 +106,27 @@ const (
 	// delTime is for a DEL; its auxiliary attachments have until delAuxiliaryTime of it.
 	delTime          = 38 * time.Second
 	delAuxiliaryTime = 25 * time.Second
+	// checkTime is for a CHECK.
+	checkTime = 30 * time.Second
+	// sweepTime is for a GC to undo what is not valid, and tellTime for it to tell the delegates what is, while no ADD can begin.
+	sweepTime = 70 * time.Second
+	tellTime  = 15 * time.Second
+	// statusTime is for a STATUS, which is to take less than a second.
+	statusTime = 750 * time.Millisecond
 	// lockTime is for another verb on the container to end.
 	lockTime = 12 * time.Second
 )
 
-// parallelDelegates is how many delegates of a Pod run at once.
-const parallelDelegates = 16
+const (
+	// parallelDelegates is how many delegates of a Pod run at once.
+	parallelDelegates = 16
+	// parallelContainers is how many containers a GC undoes at once.
+	parallelContainers = 4
+)
 
-// lock takes the container's lock, and tells of a record that could not be read.
-func (v *Verbs) lock(ctx context.Context, containerID string) (Book, error) {
-	ctx, cancel := context.WithTimeout(ctx, lockTime)
+// lock takes the container's lock, for which it waits as long as that, and tells of a record that could not be read.
+func (v *Verbs) lock(ctx context.Context, containerID string, wait time.Duration) (Book, error) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	book, err := v.Lock(ctx, containerID)
 	if err != nil {
@@ -115,6 +136,14 @@ func (v *Verbs) lock(ctx context.Context, containerID string) (Book, error) {
 		v.Log.Warn("a record was set aside", "cause", aside)
 	}
 	return book, nil
+}
+
+// needVersion: a runtime does not give a verb that its version of the specification does not have.
+func needVersion(conf netconf.Conf, verb string) error {
+	if cniconf.HasVerb(conf.CNIVersion, verb) {
+		return nil
+	}
+	return coded(types.ErrIncompatibleCNIVersion, fmt.Errorf("the version %s of the CNI specification, which is the netconf's cniVersion, has no %s", conf.CNIVersion, verb))
 }
 
 // call is what the delegate of e is told.

@@ -2,10 +2,10 @@ package meta
 
 import "golang.org/x/sync/errgroup"
 
-// inParallel calls do for each i below n, as many at once as delegates may run.
-func inParallel(n int, do func(i int)) {
+// inParallel calls do for each i below n, limit at once.
+func inParallel(limit, n int, do func(i int)) {
 	var group errgroup.Group
-	group.SetLimit(parallelDelegates)
+	group.SetLimit(limit)
 	for i := range n {
 		group.Go(func() error {
 			do(i)
