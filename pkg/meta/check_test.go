@@ -46,8 +46,8 @@ func TestACheckOfAPodThatIsWholePasses(t *testing.T) {
 func TestACheckFindsWhatIsNotAsTheAddLeftIt(t *testing.T) {
 	for what, c := range map[string]struct {
 		spoil func(n *node)
-		code   uint
-		says   []string
+		code  uint
+		says  []string
 	}{
 		"a device that is gone": {func(n *node) { must(n.T, n.netns.Links(n).LinkDel(n.netns.Link(n, greenDevice))) },
 			CodeCheck, []string{"network green", greenDevice, "no such device"}},
