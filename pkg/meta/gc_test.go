@@ -245,3 +245,25 @@ func TestASweepUndoesWhatIsStaleAlone(t *testing.T) {
 	same(t, "leases", len(n.leases()), 2)
 	same(t, "devices of c1", n.netns.Devices(t), []string{"eth0", greenDevice})
 }
+
+func TestASweepAsksAgainWhenItHasTheContainersLock(t *testing.T) {
+	n, _, _ := collected(t)
+	asked := map[string]int{}
+	must(t, n.verbs.Sweep(context.Background(), func(r ledger.Record) bool {
+		asked[r.ContainerID]++
+		return r.ContainerID == "c2" && asked["c2"] == 1 // a verb came in between
+	}))
+	same(t, "leases", len(n.leases()), 4)
+}
+
+func TestADelegateIsNotToldToKeepWhatCouldNotBeUndone(t *testing.T) {
+	n, conf, _ := collected(t)
+	n.plugin("sick", `[ $CNI_COMMAND = DEL ] && exit 1; [ $CNI_COMMAND = GC ] && cat >gc.blue; echo '{"cniVersion": "1.1.0"}'`)
+	n.api.networks["tenant/blue"] = `{"type": "sick"}`
+	n.api.annotation = `[{"name": "blue"}]`
+	for _, id := range []string{"c3", "c4"} {
+		n.add(n.another(id, conf))
+	}
+	n.gcFails(valid(conf, "c1", "c2", "c3"), CodeDelegate, "container c4", "network blue")
+	same(t, "blue's", n.told("blue"), "c3/"+blueDevice)
+}
