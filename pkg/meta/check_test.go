@@ -9,6 +9,7 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 	"github.com/vishvananda/netlink"
 
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/ledger"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/podargs"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/netnstest"
 )
@@ -89,7 +90,13 @@ func TestACheckOfWhatIsHalfMadeOrHalfUndoneFails(t *testing.T) {
 	n, req := stuckPod(t)
 	req.Conf.PrevResult = json.RawMessage(`{"cniVersion": "1.0.0"}`)
 	n.delFails(n.green(req.Conf), CodeDelegate)
-	n.checkFails(req, CodeCheck, "network green", "half undone")
+	book, err := n.lock(context.Background(), container) // and a hot ADD of blue was killed
+	must(t, err)
+	blue, _ := book.Record().Find(greenDevice)
+	blue.Network, blue.Device, blue.State, blue.Failures = "blue", "eth1", ledger.Planned, 0
+	must(t, book.Plan(context.Background(), book.Record().Netns, pod, "", []ledger.Entry{blue}))
+	book.Close()
+	n.checkFails(req, CodeCheck, "network green", "half undone", "network blue: eth1 is half made")
 }
 
 func TestACheckIsOfTheNamespaceThatTheAddWasFor(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -248,10 +249,9 @@ func TestASweepUndoesWhatIsStaleAlone(t *testing.T) {
 
 func TestASweepAsksAgainWhenItHasTheContainersLock(t *testing.T) {
 	n, _, _ := collected(t)
-	asked := map[string]int{}
+	var asked atomic.Int32
 	must(t, n.verbs.Sweep(context.Background(), func(r ledger.Record) bool {
-		asked[r.ContainerID]++
-		return r.ContainerID == "c2" && asked["c2"] == 1 // a verb came in between
+		return r.ContainerID == "c2" && asked.Add(1) == 1 // a verb came in between
 	}))
 	same(t, "leases", len(n.leases()), 4)
 }
