@@ -23,6 +23,9 @@ func (p program) subcommands() []subcommand {
 		{"version", "", "print the version, the commit and the date of the commit", p.printVersion},
 		{"device-name", "NETWORK...", "print the name that a network's device has in a Pod", p.printDeviceNames},
 		{"validate", "[FILE]", "say all that is wrong with a netconf (of stdin, without FILE)", p.validate},
+		{"list", "[OPTION...]", "list the attachments of this node (-h: its options)", p.list},
+		{"check", "[OPTION...]", "compare every attachment of this node with the kernel; exit 1 where something is off", p.check},
+		{"gc", "[OPTION...]", "undo what no live network namespace holds (-dry-run: say what that would be)", p.collect},
 		{"install", "[OPTION...]", "install kactus on a node, and stay to keep it right (-h: its options)", p.install},
 		{"help", "", "print this", p.help},
 	}

@@ -91,7 +91,7 @@ func (p program) podVerb(ctx context.Context, command string) ([]byte, error) {
 }
 
 func (p program) do(ctx context.Context, command string, req meta.Request, log *slog.Logger) ([]byte, error) {
-	verbs, err := p.verbs(req.Conf, log)
+	verbs, err := p.verbs(req.Conf, p.getenv("CNI_PATH"), log)
 	if err != nil {
 		return nil, types.NewError(types.ErrIOFailure, err.Error(), "")
 	}
@@ -135,7 +135,7 @@ func (p program) nodeVerb(ctx context.Context, command string) error {
 }
 
 func (p program) gc(ctx context.Context, conf netconf.Conf, log *slog.Logger) error {
-	verbs, err := p.verbs(conf, log)
+	verbs, err := p.verbs(conf, p.getenv("CNI_PATH"), log)
 	if err != nil {
 		return types.NewError(types.ErrIOFailure, err.Error(), "")
 	}
@@ -143,7 +143,7 @@ func (p program) gc(ctx context.Context, conf netconf.Conf, log *slog.Logger) er
 }
 
 func (p program) status(ctx context.Context, conf netconf.Conf, log *slog.Logger) error {
-	verbs, err := p.verbs(conf, log)
+	verbs, err := p.verbs(conf, p.getenv("CNI_PATH"), log)
 	if err != nil {
 		return types.NewError(types.ErrPluginNotAvailable, err.Error(), "")
 	}

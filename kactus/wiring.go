@@ -36,14 +36,14 @@ func (p program) log(conf netconf.Conf) (*slog.Logger, func()) {
 	return cnilog.Open(level, file, p.stderr)
 }
 
-// verbs puts the real collaborators together.
-func (p program) verbs(conf netconf.Conf, log *slog.Logger) (*meta.Verbs, error) {
+// verbs puts the real collaborators together; path is the folders of plugins, as CNI_PATH has them.
+func (p program) verbs(conf netconf.Conf, path string, log *slog.Logger) (*meta.Verbs, error) {
 	records, err := ledger.Open(conf.CNIDir)
 	if err != nil {
 		return nil, err
 	}
 	runner := delegate.Runner{
-		Path:    filepath.SplitList(p.getenv("CNI_PATH")),
+		Path:    filepath.SplitList(path),
 		Env:     p.delegateEnv(),
 		Timeout: conf.DelegateTimeout,
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -46,6 +47,26 @@ func (n *Namespace) MAC(name string) (network.MAC, error) {
 		return "", err
 	}
 	return network.MAC(link.Attrs().HardwareAddr.String()), nil
+}
+
+// Addresses are the IP addresses of the device of that name, with their prefix lengths; ErrAbsent where there is no such device.
+func (n *Namespace) Addresses(name string) ([]netip.Prefix, error) {
+	link, err := n.link(name)
+	if err != nil {
+		return nil, err
+	}
+	addrs, err := n.handle.AddrList(link, netlink.FAMILY_ALL)
+	if err != nil {
+		return nil, fmt.Errorf("list the addresses of %s in %s: %w", name, n.path, err)
+	}
+	var prefixes []netip.Prefix
+	for _, a := range addrs {
+		if addr, ok := netip.AddrFromSlice(a.IP); ok {
+			bits, _ := a.Mask.Size()
+			prefixes = append(prefixes, netip.PrefixFrom(addr.Unmap(), bits))
+		}
+	}
+	return prefixes, nil
 }
 
 // SetMAC gives the device of that name the address mac, without taking it down: that would cost it its routes.

@@ -113,7 +113,7 @@ func (b *Book) Close() {
 func (b *Book) path(suffix string) string { return filepath.Join(b.dir, b.id+suffix) }
 
 func (b *Book) read() error {
-	record, err := readRecord(b.path(".json"), b.id)
+	record, err := ReadRecord(b.dir, b.id)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -35,14 +35,22 @@ func LookAround() (Live, error) {
 	return live, nil
 }
 
-// Ended says whether the network namespace is no more for certain: the node was started again since, or neither its path, seen
-// from where it was recorded, leads to it nor a process is in it. The kernel numbers namespaces anew when old
-// ones are gone, so that one that ended can be taken for alive, but not the other way around.
+// Sees says whether something certain can be said of the namespace from here: it is of before the node was last started, or was
+// recorded in this process's mount namespace, so that its path means the same.
+func (l Live) Sees(n Netns) bool {
+	return n.BootID != "" && (n.BootID != l.own.BootID || n.Mounts == l.own.Mounts)
+}
+
+// Ended says whether the network namespace is no more for certain: the node was started again since, or neither its path leads to it
+// nor a process is in it. The kernel gives the number of a namespace that is gone to a new one, so that one that ended can be taken for
+// alive, but not the other way around.
 func (l Live) Ended(n Netns) bool {
-	if n.BootID != l.own.BootID {
-		return n.BootID != ""
-	}
-	if n.Mounts != l.own.Mounts || l.inhabited[fmt.Sprintf("net:[%d]", n.Inode)] {
+	switch {
+	case !l.Sees(n):
+		return false
+	case n.BootID != l.own.BootID:
+		return true
+	case l.inhabited[fmt.Sprintf("net:[%d]", n.Inode)]:
 		return false
 	}
 	now, err := Identify(n.Path)

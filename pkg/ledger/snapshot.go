@@ -26,6 +26,14 @@ type Unread struct {
 	Cause error
 }
 
+// String is a sentence.
+func (u Unread) String() string {
+	if u.Aside {
+		return fmt.Sprintf("the record of the container %s did not read, and was set aside as %s", u.ContainerID, u.Path)
+	}
+	return fmt.Sprintf("the record of the container %s does not read: %s: %v", u.ContainerID, u.Path, u.Cause)
+}
+
 // Find is the record of that container.
 func (s Snapshot) Find(containerID string) (Record, bool) {
 	for _, r := range s.Records {
@@ -54,7 +62,7 @@ func Read(dir string) (Snapshot, error) {
 		if name == nil {
 			continue
 		}
-		record, err := readRecord(path, name[1])
+		record, err := ReadRecord(dir, name[1])
 		switch {
 		case errors.Is(err, fs.ErrNotExist): // its container was undone meanwhile
 		case err != nil:
@@ -75,8 +83,9 @@ var (
 	asideName  = regexp.MustCompile(`^(.+)\.json\.[0-9T.]+\.corrupt$`)
 )
 
-func readRecord(path, containerID string) (Record, error) {
-	data, err := readFile(path)
+// ReadRecord reads one container's record as Read does. The error is fs.ErrNotExist where there is none.
+func ReadRecord(dir, containerID string) (Record, error) {
+	data, err := readFile(filepath.Join(dir, containerID+".json"))
 	if err != nil {
 		return Record{}, err
 	}

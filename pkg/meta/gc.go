@@ -133,7 +133,7 @@ func (g gc) accountedFor(snapshot ledger.Snapshot) error {
 	}
 	for _, u := range snapshot.Unread {
 		if g.listed[u.ContainerID] {
-			unknown = append(unknown, fmt.Errorf("the record %s of the container %s, which the runtime lists, could not be read", u.Path, u.ContainerID))
+			unknown = append(unknown, errors.New(u.String()))
 		}
 	}
 	slices.SortFunc(unknown, func(a, b error) int { return cmp.Compare(a.Error(), b.Error()) })

@@ -28,7 +28,7 @@ func (v *Verbs) sweep(ctx context.Context, stale func(ledger.Record) bool) (swep
 		return nil, ledgerError(err)
 	}
 	for _, u := range snapshot.Unread {
-		v.Log.Warn("a record cannot be read, and nothing of it be undone", "containerID", u.ContainerID, "path", u.Path, "cause", u.Cause)
+		v.Log.Warn("what a container has is not known, and cannot be undone", "cause", u)
 	}
 	var mu sync.Mutex
 	done := swept{}
