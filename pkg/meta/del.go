@@ -94,7 +94,7 @@ func (v *Verbs) delUnknown(ctx context.Context, delegates Delegates, req Request
 // recorded one; but empty where that is not the one that the attachments were made in, be it gone or another by now. An empty one means that
 // the devices went with it, and makes a delegate undo what is elsewhere: addresses, ports.
 func (v *Verbs) usableNetns(path string, record ledger.Record) string {
-	recorded := len(record.Attachments) > 0
+	recorded := len(record.Attachments)+len(record.Orphans) > 0
 	if path == "" && recorded {
 		path = record.Netns.Path
 	}

@@ -63,9 +63,29 @@ func (p *pod) libcniDel(t *testing.T, conf netconf, c call) error {
 	return p.libcni(t).DelNetworkList(t.Context(), configList(t, conf), p.runtimeConf(c))
 }
 
-func (p *pod) libcni(t *testing.T) *libcni.CNIConfig {
+func (p *pod) libcniCheck(t *testing.T, conf netconf, c call) error {
+	t.Helper()
+	return p.libcni(t).CheckNetworkList(t.Context(), configList(t, conf), p.runtimeConf(c))
+}
+
+// libcniGC runs GC as a runtime does of whose Pods those are left.
+func (tn *tenant) libcniGC(t *testing.T, pods ...*pod) error {
+	t.Helper()
+	args := &libcni.GCArgs{}
+	for _, p := range pods {
+		args.ValidAttachments = append(args.ValidAttachments, types.GCAttachment{ContainerID: p.id, IfName: "eth0"})
+	}
+	return tn.libcni(t).GCNetworkList(t.Context(), configList(t, tn.conf), args)
+}
+
+func (tn *tenant) libcniStatus(t *testing.T) error {
+	t.Helper()
+	return tn.libcni(t).GetStatusNetworkList(t.Context(), configList(t, tn.conf))
+}
+
+func (tn *tenant) libcni(t *testing.T) *libcni.CNIConfig {
 	exec := &invoke.DefaultExec{RawExec: &invoke.RawExec{Stderr: t.Output()}}
-	return libcni.NewCNIConfigWithCacheDir(p.path, filepath.Join(p.dir, "libcni"), exec)
+	return libcni.NewCNIConfigWithCacheDir(tn.path, filepath.Join(tn.dir, "libcni"), exec)
 }
 
 // configList wraps a netconf, as a caller does that finds it in a file of the name .conf.

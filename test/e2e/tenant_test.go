@@ -37,6 +37,7 @@ type netconf struct {
 	NetworkNamespace   string            `json:"networkNamespace,omitempty"`
 	NamespaceIsolation bool              `json:"namespaceIsolation,omitempty"`
 	APITimeout         string            `json:"apiTimeout,omitempty"`
+	DelegateTimeout    string            `json:"delegateTimeout,omitempty"`
 	LogLevel           string            `json:"logLevel,omitempty"`
 	LogFile            string            `json:"logFile,omitempty"`
 	Delegates          []json.RawMessage `json:"delegates"`

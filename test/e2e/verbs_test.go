@@ -9,22 +9,6 @@ import (
 	"testing"
 )
 
-func TestVerbsThatThereAreNotYet(t *testing.T) {
-	t.Parallel()
-	tn := newTenant(t)
-	p := tn.podWith(t, nil)
-	p.add(t)
-	for _, verb := range []string{"CHECK", "GC", "STATUS"} {
-		t.Run(verb+" says so", func(t *testing.T) {
-			_, err := p.start(t, verb, p.conf, p.runtime()).wait(t)
-			expectError(t, cniError(t, err), 106, verb)
-			p.expectDevices(t, "eth0")
-		})
-	}
-	p.del(t)
-	p.expectGone(t)
-}
-
 func TestWhatADelegateIsTold(t *testing.T) {
 	t.Parallel()
 	tn := newTenant(t)
