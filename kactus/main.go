@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 )
 
@@ -27,7 +28,11 @@ type program struct {
 	stderr io.Writer
 }
 
+// softLimit is from when on the garbage collector works harder, in bytes. What kactus keeps is bounded well below it.
+const softLimit = 36 << 20
+
 func main() {
+	debug.SetMemoryLimit(softLimit)
 	// Told to end, a verb undoes what it began, and then does.
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()

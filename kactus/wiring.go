@@ -46,6 +46,7 @@ func (p program) verbs(conf netconf.Conf, path string, log *slog.Logger) (*meta.
 		Path:    filepath.SplitList(path),
 		Env:     p.delegateEnv(),
 		Timeout: conf.DelegateTimeout,
+		Room:    &delegate.Room{},
 	}
 	return &meta.Verbs{
 		API: func() (meta.API, error) { return kube.New(conf.Kubeconfig, "kactus/"+version) },

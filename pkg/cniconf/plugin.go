@@ -1,6 +1,7 @@
 package cniconf
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,11 +24,20 @@ type Plugin struct {
 func (p Plugin) Stdin(with map[string]json.RawMessage) ([]byte, error) {
 	conf := maps.Clone(p.conf)
 	maps.Copy(conf, with)
-	return json.Marshal(conf)
+	return encode(conf)
 }
 
 // MarshalJSON gives the configuration as it was read, for the ledger.
-func (p Plugin) MarshalJSON() ([]byte, error) { return json.Marshal(p.conf) }
+func (p Plugin) MarshalJSON() ([]byte, error) { return encode(p.conf) }
+
+// encode leaves characters alone that json.Marshal writes for HTML with six bytes each: a configuration must not grow by being read.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
+}
 
 // UnmarshalJSON reads what MarshalJSON wrote, with the same checks as Parse: the ledger's files are input too.
 func (p *Plugin) UnmarshalJSON(data []byte) error {

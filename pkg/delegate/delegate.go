@@ -30,6 +30,8 @@ type Runner struct {
 	Timeout time.Duration
 	// Inherit is a file that plugins get as descriptor 3; may be nil.
 	Inherit *os.File
+	// Room is for what plugins print; nil: each may print as much as one may.
+	Room *Room
 
 	// grace is how long a plugin has from SIGTERM to SIGKILL; zero: defaultGrace.
 	grace time.Duration
@@ -88,7 +90,7 @@ func (r Runner) add(ctx context.Context, c Call, plugin cniconf.Plugin, prev typ
 	if err != nil {
 		return nil, err
 	}
-	result, err := invoke.ExecPluginWithResult(ctx, path, stdin, r.env("ADD", c), r.process())
+	result, err := invoke.ExecPluginWithResult(ctx, path, stdin, r.env("ADD", c), r.process("ADD"))
 	if err == nil {
 		result, err = result.GetAsVersion(c.Config.CNIVersion)
 	}
@@ -129,7 +131,7 @@ func (r Runner) run(ctx context.Context, verb string, c Call, plugin cniconf.Plu
 	if err != nil {
 		return err
 	}
-	return invoke.ExecPluginWithoutResult(ctx, path, stdin, r.env(verb, c), r.process())
+	return invoke.ExecPluginWithoutResult(ctx, path, stdin, r.env(verb, c), r.process(verb))
 }
 
 const keyPrevResult = "prevResult"

@@ -21,7 +21,7 @@ import (
 const (
 	// maxStdout is the longest result that is read, in bytes.
 	maxStdout = 1 << 20
-	// maxStderr is how much of a plugin's stderr an error quotes, in bytes.
+	// maxStderr is how much of a plugin's stderr an error quotes, and of its message and its details, in bytes.
 	maxStderr = 4 << 10
 	// defaultGrace is how long a plugin has from SIGTERM to SIGKILL, and how long a process that it left behind can keep its
 	// stdout open. At a STATUS, for which runtimes wait one second, it is statusGrace.
@@ -36,12 +36,15 @@ type process struct {
 	version.PluginDecoder
 	timeout, grace time.Duration
 	inherit        *os.File
+	room           *Room
+	// result says that what the plugin prints is one, and is kept.
+	result bool
 }
 
 var _ invoke.Exec = (*process)(nil)
 
-func (r Runner) process() *process {
-	return &process{timeout: r.Timeout, grace: cmp.Or(r.grace, defaultGrace), inherit: r.Inherit}
+func (r Runner) process(verb string) *process {
+	return &process{timeout: r.Timeout, grace: cmp.Or(r.grace, defaultGrace), inherit: r.Inherit, room: r.Room, result: verb == "ADD"}
 }
 
 // FindInPath implements invoke.Exec.
@@ -72,8 +75,13 @@ func (p *process) ExecPlugin(ctx context.Context, path string, stdin []byte, env
 	}
 }
 
-func (p *process) run(ctx context.Context, path string, stdin []byte, environ []string) ([]byte, error) {
-	stdout, stderr := capped{max: maxStdout}, capped{max: maxStderr}
+func (p *process) run(ctx context.Context, path string, stdin []byte, environ []string) (_ []byte, err error) {
+	stdout, stderr := capped{max: maxStdout, room: p.room}, capped{max: maxStderr}
+	defer func() {
+		if err != nil || !p.result {
+			p.room.leave(len(stdout.data))
+		}
+	}()
 	cmd := exec.CommandContext(ctx, path)
 	cmd.Env = environ
 	cmd.Stdin = bytes.NewReader(stdin)
@@ -84,7 +92,7 @@ func (p *process) run(ctx context.Context, path string, stdin []byte, environ []
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	cmd.WaitDelay = p.grace
-	err := cmd.Run()
+	err = cmd.Run()
 	if ctx.Err() != nil && cmd.Process != nil {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what SIGTERM did not end, and what the plugin started
 		err = fmt.Errorf("it was ended: %w", context.Cause(ctx))
@@ -95,7 +103,7 @@ func (p *process) run(ctx context.Context, path string, stdin []byte, environ []
 		return nil, newExit(err, stdout, stderr)
 	}
 	if stdout.over {
-		return nil, newExit(fmt.Errorf("it printed more than %d bytes", maxStdout), capped{}, stderr)
+		return nil, newExit(fmt.Errorf("it printed more than %d bytes, or all plugins together more than %d", maxStdout, maxOutput), capped{}, stderr)
 	}
 	return stdout.data, nil
 }
@@ -117,8 +125,12 @@ func newExit(cause error, stdout, stderr capped) *exit {
 			e.cause = fmt.Errorf("%w, and printed what is not a CNI error: %q", cause, stdout.data[:min(quoted, len(stdout.data))])
 		}
 	}
+	e.said.Msg, e.said.Details = cut(e.said.Msg), cut(e.said.Details)
 	return e
 }
+
+// cut keeps of a plugin's words what an error quotes.
+func cut(words string) string { return words[:min(maxStderr, len(words))] }
 
 func (e *exit) Error() string {
 	if e.said.Msg != "" {
@@ -129,17 +141,18 @@ func (e *exit) Error() string {
 
 func (e *exit) Unwrap() error { return e.cause }
 
-// capped keeps the first max bytes written to it and swallows the rest, so that the writer does not block.
+// capped keeps the first max bytes written to it, as far as there is room for them, and swallows the rest, so that the writer does not block.
 type capped struct {
 	max  int
+	room *Room
 	data []byte
 	over bool
 }
 
 func (c *capped) Write(p []byte) (int, error) {
-	room := c.max - len(c.data)
-	c.data = append(c.data, p[:min(room, len(p))]...)
-	c.over = c.over || len(p) > room
+	kept := p[:c.room.take(min(c.max-len(c.data), len(p)))]
+	c.data = append(c.data, kept...)
+	c.over = c.over || len(kept) < len(p)
 	return len(p), nil
 }
 

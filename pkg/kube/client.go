@@ -22,6 +22,7 @@ type Client struct {
 	base *url.URL
 	// perTry is how long one request may take, and pause the first pause between two.
 	perTry, pause time.Duration
+	room          *room
 }
 
 // attemptTimeout is how long one request may take before it is tried again: an apiserver far away needs most of a second, a
@@ -47,7 +48,7 @@ func New(kubeconfig, userAgent string) (*Client, error) {
 	if base.Path == "" {
 		base.Path = "/"
 	}
-	return &Client{http: httpClient, base: base, perTry: attemptTimeout, pause: 50 * time.Millisecond}, nil
+	return &Client{http: httpClient, base: base, perTry: attemptTimeout, pause: 50 * time.Millisecond, room: newRoom(maxAnswers)}, nil
 }
 
 func load(kubeconfig string) (*rest.Config, error) {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -14,10 +13,6 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
-
-// maxAnswer is the longest answer that is read, in bytes: an object of the apiserver has at most 1.5 MiB in etcd,
-// and a Network's configuration at most 1 MiB before its quotes are escaped.
-const maxAnswer = 4 << 20
 
 // longestPause is how long to wait at most between two tries, where the apiserver does not say.
 const longestPause = 2 * time.Second
@@ -83,19 +78,19 @@ func (c *Client) try(ctx context.Context, target *url.URL, accept string) ([]byt
 		return nil, 0, failed
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	body, err := c.room.read(resp)
 	failed.Status = resp.StatusCode
 	switch {
 	case resp.StatusCode != http.StatusOK:
 		failed.Cause = statusCause(body)
 		failed.retry = resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode >= http.StatusInternalServerError
 		return nil, retryAfter(resp.Header), failed
+	case errors.Is(err, errTooLong):
+		failed.Cause = err
+		return nil, 0, failed
 	case err != nil:
 		c.http.CloseIdleConnections()
 		failed.Cause, failed.retry = fmt.Errorf("the answer broke off: %w", err), true
-		return nil, 0, failed
-	case len(body) > maxAnswer:
-		failed.Cause = fmt.Errorf("the answer has more than %d bytes", maxAnswer)
 		return nil, 0, failed
 	}
 	return body, 0, nil

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -144,11 +145,29 @@ func TestAnAnswerWithoutEndIsNotReadToItsEnd(t *testing.T) {
 		gone <- written
 	})
 	_, err := s.client(t).Pod(within(t, 10*time.Second), "tenant", "app")
-	if failed := failure(t, err); failed.Temporary() || !strings.Contains(err.Error(), "more than 4194304 bytes") {
+	if failed := failure(t, err); failed.Temporary() || !strings.Contains(err.Error(), "more than 2621440 bytes") {
 		t.Errorf("got %v", err)
 	}
-	if written := <-gone; written > 4*maxAnswer {
+	if written := <-gone; written > 4*maxAnswers {
 		t.Errorf("the server could send %d bytes", written)
+	}
+}
+
+// A Pod may name many Networks, each of which is short enough.
+func TestAnswersAreBoundedTogether(t *testing.T) {
+	long := strings.Repeat("x", maxAnswers/3)
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, `{"metadata": {"name": "green", "annotations": {"long": %q}}, "spec": {}}`, long)
+	})
+	c := s.client(t)
+	for range 2 {
+		if _, err := c.Network(within(t, 10*time.Second), "tenant", "green"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := c.Network(within(t, 10*time.Second), "tenant", "green")
+	if failed := failure(t, err); failed.Temporary() || !strings.Contains(err.Error(), "more than 2621440 bytes together") {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -3,6 +3,7 @@
 package ledger
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -163,12 +164,14 @@ func readFile(path string) ([]byte, error) {
 // write replaces the record's file: a reader, and whoever comes after a crash or a loss of power, finds the old one
 // or the new one, whole.
 func (b *Book) write(r Record) error {
-	data, err := json.Marshal(r)
-	if err != nil {
+	var data bytes.Buffer
+	enc := json.NewEncoder(&data)
+	enc.SetEscapeHTML(false) // what has six bytes for one is not worth it
+	if err := enc.Encode(r); err != nil {
 		return err
 	}
 	tmp := b.path(".tmp")
-	if err := writeFile(tmp, data); err != nil {
+	if err := writeFile(tmp, bytes.TrimSpace(data.Bytes())); err != nil {
 		_ = os.Remove(tmp)
 		return err
 	}
