@@ -24,11 +24,16 @@ const comingUp = 5 * time.Second
 // get reads one object, and tries again while that can help and ctx lasts. The error is an *Error.
 func (c *Client) get(ctx context.Context, path *url.URL, accept string) ([]byte, error) {
 	var refused time.Time // since when
+	var before *Error
 	for try := 1; ; try++ {
 		body, wait, failed := c.try(ctx, path, accept)
 		if failed == nil {
 			return body, nil
 		}
+		if ctx.Err() != nil && before != nil { // a try that was cut short says less than the one before
+			failed = before
+		}
+		before = failed
 		failed.Tries = try
 		if failed.refused() && try > 1 {
 			if refused.IsZero() {

@@ -61,7 +61,7 @@ func TestVersions(t *testing.T) {
 	t.Parallel()
 	tn := newTenant(t)
 	tn.bridges(t, "green")
-	for _, version := range []string{"0.3.1", "0.4.0", "1.0.0"} {
+	for _, version := range []string{"0.3.1", "0.4.0", "1.0.0", "1.1.0"} {
 		t.Run("a runtime of "+version+" gets a result of "+version, func(t *testing.T) {
 			p := tn.pod(t, `[{"name":"green"}]`)
 			conf := p.conf
@@ -122,6 +122,6 @@ func TestVersions(t *testing.T) {
 		if err := json.Unmarshal(out, &answer); err != nil {
 			t.Fatal(err)
 		}
-		expectSame(t, "versions", answer.SupportedVersions, []string{"0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0"})
+		expectSame(t, "versions", answer.SupportedVersions, []string{"0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"})
 	})
 }
