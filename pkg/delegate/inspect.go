@@ -30,6 +30,7 @@ func (r Runner) Check(ctx context.Context, c Call) error {
 
 // GC runs GC of each plugin, and tells each which attachments of the delegate's are still valid (CNI specification 1.1.0, section 2, "GC"). Every
 // plugin is tried; the error joins an *Error for each that failed. A delegate that has no GC is left alone.
+// A plugin is killed when kactus dies: what it was told is not true for long.
 func (r Runner) GC(ctx context.Context, chain cniconf.Chain, valid []types.GCAttachment) error {
 	if !chain.Has("GC") {
 		return nil

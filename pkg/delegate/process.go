@@ -39,12 +39,21 @@ type process struct {
 	room           *Room
 	// result says that what the plugin prints is one, and is kept.
 	result bool
+	// bound says that the plugin is killed when kactus dies, where otherwise it goes on, with the lock that it inherits.
+	bound bool
 }
 
 var _ invoke.Exec = (*process)(nil)
 
 func (r Runner) process(verb string) *process {
-	return &process{timeout: r.Timeout, grace: cmp.Or(r.grace, defaultGrace), inherit: r.Inherit, room: r.Room, result: verb == "ADD"}
+	return &process{
+		timeout: r.Timeout,
+		grace:   cmp.Or(r.grace, defaultGrace),
+		inherit: r.Inherit,
+		room:    r.Room,
+		result:  verb == "ADD",
+		bound:   verb == "GC" || verb == "STATUS",
+	}
 }
 
 // FindInPath implements invoke.Exec.
@@ -90,6 +99,9 @@ func (p *process) run(ctx context.Context, path string, stdin []byte, environ []
 		cmd.ExtraFiles = []*os.File{p.inherit}
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if p.bound {
+		cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	cmd.WaitDelay = p.grace
 	err = cmd.Run()

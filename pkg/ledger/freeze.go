@@ -21,11 +21,8 @@ func (l Ledger) Freeze(ctx context.Context) (*Frozen, error) {
 	return &Frozen{dir: dir}, nil
 }
 
-// LockFile is what a child process must inherit to keep the ledger frozen when kactus dies before it.
-func (f *Frozen) LockFile() *os.File { return f.dir }
-
 // Close lets attachments be planned again.
-func (f *Frozen) Close() { unlockDir(f.dir) }
+func (f *Frozen) Close() { _ = f.dir.Close() }
 
 // lockDir locks the folder: shared by those that write a plan, or for one alone that wants none to be written.
 func lockDir(ctx context.Context, path string, how int) (*os.File, error) {
@@ -38,10 +35,4 @@ func lockDir(ctx context.Context, path string, how int) (*os.File, error) {
 		return nil, err
 	}
 	return dir, nil
-}
-
-// unlockDir releases the lock for those too that have inherited it.
-func unlockDir(dir *os.File) {
-	_ = unix.Flock(int(dir.Fd()), unix.LOCK_UN)
-	_ = dir.Close()
 }

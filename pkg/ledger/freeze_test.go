@@ -3,8 +3,6 @@ package ledger
 import (
 	"context"
 	"errors"
-	"os"
-	"os/exec"
 	"testing"
 	"time"
 
@@ -53,29 +51,10 @@ func TestPlansDoNotWaitForEachOther(t *testing.T) {
 	l, dir := open(t)
 	other, err := lockDir(t.Context(), dir, unix.LOCK_SH)
 	must(t, err)
-	defer unlockDir(other)
+	defer other.Close()
 	b := lock(t, l, "c1")
 	defer b.Close()
 	planned(t, b, "eth0")
-}
-
-func TestAGCsDelegateKeepsTheLedgerFrozenWhenKactusDies(t *testing.T) {
-	l, _ := open(t)
-	frozen, err := l.Freeze(t.Context())
-	must(t, err)
-	child := exec.Command("cat")
-	child.ExtraFiles = []*os.File{frozen.LockFile()}
-	stdin, err := child.StdinPipe()
-	must(t, err)
-	must(t, child.Start())
-	defer child.Wait()
-	defer stdin.Close()
-	_ = frozen.dir.Close() // as when the process is killed
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
-	defer cancel()
-	if again, err := l.Freeze(ctx); !errors.Is(err, ErrBusy) {
-		t.Errorf("frozen again: %v, %v", again, err)
-	}
 }
 
 func TestProbeSaysWhetherTheDiskTakesARecord(t *testing.T) {

@@ -42,7 +42,7 @@ func (b *Book) Plan(ctx context.Context, netns Netns, pod podargs.Pod, device st
 	if err != nil {
 		return fmt.Errorf("plan for the container %s: lock the ledger: %w", b.id, err)
 	}
-	defer unlockDir(dir)
+	defer dir.Close()
 	before := b.Record()
 	err = b.change(func(r *Record) {
 		r.Format, r.ContainerID = Format, b.id

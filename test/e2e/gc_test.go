@@ -121,6 +121,32 @@ exit 1
 		succeed(t, tn.libcniGC(t))
 		p.expectGone(t)
 	})
+	t.Run("takes its delegates with it when it is killed, and holds no ADD up", func(t *testing.T) {
+		tn := collectingTenant(t)
+		running := fifo(t, filepath.Join(tn.dir, "running"))
+		tn.script(t, "bridge", `[ "$CNI_COMMAND" = GC ] || exec `+suite.plugins+`/bridge
+echo $$ >`+tn.dir+`/collector
+echo >`+running.Name()+`
+exec sleep 1000
+`)
+		var conf map[string]any
+		succeed(t, json.Unmarshal(encode(t, tn.conf), &conf))
+		conf["cni.dev/valid-attachments"] = []any{}
+		p := tn.pod(t, `[{"name":"green"}]`)
+		collection := p.start(t, "GC", conf, call{})
+		gate{running: running}.await(t)
+		add := p.start(t, "ADD", p.conf, p.runtime())
+		add.waitsForLock(t)
+		p.expectNoPlan(t)
+		collection.signal(t, syscall.SIGKILL)
+		<-collection.exited
+		eventually(t, "the delegate ends", func() bool { return processEnded(t, filepath.Join(tn.dir, "collector")) })
+		if _, err := add.wait(t); err != nil {
+			t.Errorf("ADD: %v", err)
+		}
+		p.del(t)
+		p.expectGone(t)
+	})
 	t.Run("tells no delegate to free anything where a live Pod's record does not read", func(t *testing.T) {
 		tn := collectingTenant(t)
 		p, q := tn.pod(t, `[{"name":"green"}]`), tn.pod(t, `[{"name":"green"}]`)
@@ -139,6 +165,14 @@ exit 1
 		q.del(t)
 		p.expectGone(t)
 	})
+}
+
+// expectNoPlan: nothing is planned for the Pod.
+func (p *pod) expectNoPlan(t *testing.T) {
+	t.Helper()
+	if _, err := os.Stat(p.recordPath()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("there is a record: %v", err)
+	}
 }
 
 // forgetCache makes the CNI library forget what it added.
