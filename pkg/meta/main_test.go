@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -85,7 +86,7 @@ func newNode(t *testing.T) *node {
 		API:  func() (API, error) { return n.api, nil },
 		Lock: n.lock,
 		Read: func() (ledger.Snapshot, error) { return ledger.Read(n.path("ledger")) },
-		Freeze: func(ctx context.Context) (*ledger.Frozen, error) {
+		Freeze: func(ctx context.Context) (io.Closer, error) {
 			l, err := ledger.Open(n.path("ledger"))
 			must(t, err)
 			return l.Freeze(ctx)

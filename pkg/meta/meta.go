@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"time"
@@ -47,8 +48,8 @@ type Verbs struct {
 	Lock func(ctx context.Context, containerID string) (Book, error)
 	// Read is all that the ledger holds, read without any lock.
 	Read func() (ledger.Snapshot, error)
-	// Freeze waits until ctx ends for the ledger to hold still.
-	Freeze func(ctx context.Context) (*ledger.Frozen, error)
+	// Freeze waits until ctx ends for the ledger to hold still, which it does until that is closed.
+	Freeze func(ctx context.Context) (io.Closer, error)
 	// Probe says whether the ledger can be written.
 	Probe func() error
 	// Delegates runs plugins that inherit the lock, which may be nil.
