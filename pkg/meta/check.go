@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/containernetworking/cni/pkg/types"
+	types100 "github.com/containernetworking/cni/pkg/types/100"
 	"github.com/containernetworking/cni/pkg/types/create"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/delegate"
@@ -54,7 +55,8 @@ func (v *Verbs) check(ctx context.Context, req Request) error {
 	delegates := v.Delegates(book.LockFile())
 	failed := make([]error, len(entries))
 	inParallel(parallelDelegates, len(entries), func(i int) {
-		failed[i] = checkEntry(ctx, devices, delegates, call(req.ContainerID, req.Netns, entries[i]), entries[i])
+		netns := netnsOfAdd(entries[i], record.Netns, req.Netns)
+		failed[i] = checkEntry(ctx, devices, delegates, call(req.ContainerID, netns, entries[i]), entries[i])
 	})
 	return errors.Join(failed...)
 }
@@ -96,6 +98,28 @@ func (v *Verbs) recordedDevices(req Request, record ledger.Record) (Devices, err
 		return nil, fmt.Errorf("%s is not the network namespace in which the container's attachments were made (%s)", req.Netns, record.Netns.Path)
 	}
 	return v.Devices(req.Netns)
+}
+
+// netnsOfAdd is the path by which the ADD of e named the namespace, since plugins compare it with their result; the request's, where that path leads
+// elsewhere by now. The runtime and a node agent may have different paths for one namespace.
+func netnsOfAdd(e ledger.Entry, recorded ledger.Netns, requested string) string {
+	result, err := create.CreateFromBytes(e.Result)
+	if err != nil {
+		return requested
+	}
+	current, err := types100.NewResultFromResult(result)
+	if err != nil {
+		return requested
+	}
+	for _, i := range current.Interfaces {
+		if i.Name != e.Device || i.Sandbox == "" {
+			continue
+		}
+		if netns, err := ledger.Identify(i.Sandbox); err == nil && netns.Same(recorded) {
+			return i.Sandbox
+		}
+	}
+	return requested
 }
 
 func checkEntry(ctx context.Context, devices Devices, delegates Delegates, c delegate.Call, e ledger.Entry) error {

@@ -44,6 +44,19 @@ func TestACheckOfAPodThatIsWholePasses(t *testing.T) {
 	must(t, n.verbs.Check(context.Background(), hot))
 }
 
+// Node agents name a namespace by a process, runtimes by a file.
+func TestACheckPassesWhereTheAddNamedTheNamespaceByAnotherPath(t *testing.T) {
+	n, req := checked(t)
+	n.api.networks["tenant/blue"] = n.bridged(3)
+	hot := n.hot(req.Conf, blueDevice, podargs.Hot{Network: "blue"})
+	hot.Netns = n.path("link")
+	must(t, os.Symlink(n.netns.Path, hot.Netns))
+	n.add(hot)
+	must(t, n.verbs.Check(context.Background(), req))
+	must(t, os.Remove(hot.Netns))
+	n.checkFails(req, CodeDelegate, "network blue")
+}
+
 func TestACheckFindsWhatIsNotAsTheAddLeftIt(t *testing.T) {
 	for what, c := range map[string]struct {
 		spoil func(n *node)
