@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -48,7 +47,7 @@ spec:
 func TestNodes(t *testing.T) {
 	binaries := buildCluster(t)
 	t.Setenv("TMPDIR", t.TempDir())
-	before := traces(t)
+	before := traces(t, "")
 	c, err := cluster.StartNodes(t.Context(), cluster.NodesOptions{Options: cluster.Options{Binaries: binaries}, DefaultCNI: true})
 	if err != nil {
 		t.Fatal(err)
@@ -188,14 +187,13 @@ func TestNodesDieWithTheParent(t *testing.T) {
 }
 
 func testNodesStop(t *testing.T, c *cluster.Cluster, before []string) {
-	during := traces(t)
+	during := traces(t, c.Dir())
 	namespaces := namespacesOf(t, c)
-	cgroup := cgroupRoot(t, c.Nodes()[0])
 	if err := c.Stop(); err != nil {
 		t.Fatal(err)
 	}
 	expectGone(t, c.Dir())
-	expectNoTraces(t, before, cgroup, namespaces)
+	expectNoTraces(t, c.Dir(), before, namespaces)
 	if slices.Equal(during, before) {
 		t.Error("not one trace of the cluster while it ran: this test sees nothing")
 	}
@@ -207,7 +205,7 @@ func testNodesStop(t *testing.T, c *cluster.Cluster, before []string) {
 func TestUpNodesAndDown(t *testing.T) {
 	binaries := buildCluster(t)
 	dir := filepath.Join(t.TempDir(), "demo")
-	before := traces(t)
+	before := traces(t, "")
 	t.Cleanup(func() {
 		if err := cluster.Down(dir); err != nil {
 			t.Error(err)
@@ -229,12 +227,12 @@ func TestUpNodesAndDown(t *testing.T) {
 			t.Errorf("the node's images: %s, %v", out, err)
 		}
 	})
-	namespaces, cgroup := namespacesOf(t, c), cgroupRoot(t, node)
+	namespaces := namespacesOf(t, c)
 	if err := cluster.Down(dir); err != nil {
 		t.Fatal(err)
 	}
 	expectGone(t, dir)
-	expectNoTraces(t, before, cgroup, namespaces)
+	expectNoTraces(t, c.Dir(), before, namespaces)
 }
 
 func testGetsReady(t *testing.T, c *cluster.Cluster, node *cluster.Node) {
@@ -254,14 +252,14 @@ func testGetsReady(t *testing.T, c *cluster.Cluster, node *cluster.Node) {
 func TestDownAfterUpWasKilled(t *testing.T) {
 	buildCluster(t)
 	dir := filepath.Join(t.TempDir(), "cut-short")
-	before := traces(t)
+	before := traces(t, "")
 	t.Cleanup(func() { cluster.Down(dir) })
 	killOnce(t, dieUpEnv, dir, "node1/containerd.pid")
 	if err := cluster.Down(dir); err != nil {
 		t.Fatal(err)
 	}
 	expectGone(t, dir)
-	expectNoTraces(t, before, "", nil)
+	expectNoTraces(t, dir, before, nil)
 }
 
 // killOnce runs the test binary to start a cluster in a folder, and kills it once a file is
@@ -350,15 +348,17 @@ func buildCluster(t *testing.T) cluster.Binaries {
 	return binaries
 }
 
-// traces are the mounts, the devices and the cgroups that are known on the machine.
-func traces(t *testing.T) []string {
+// traces are the mounts and the devices that are known on the machine, and the cgroups of
+// the cluster in dir: other tests run clusters of their own meanwhile.
+func traces(t *testing.T, dir string) []string {
 	t.Helper()
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		t.Fatal(err)
 	}
 	found := strings.Split(string(mounts), "\n")
-	for _, pattern := range []string{"/sys/class/net/*", "/run/netns/*", "/sys/fs/cgroup/kactus-*", "/sys/fs/cgroup/*/kactus-*"} {
+	cgroup := cluster.CgroupOf(dir)
+	for _, pattern := range []string{"/sys/class/net/*", "/run/netns/*", "/sys/fs/cgroup" + cgroup, "/sys/fs/cgroup/*" + cgroup} {
 		names, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)
@@ -368,14 +368,13 @@ func traces(t *testing.T) []string {
 	return found
 }
 
-// expectNoTraces waits until there is no trace that was not there before, and no process
-// in these namespaces. Other tests, in parallel, may leave their own for a moment.
-func expectNoTraces(t *testing.T, before []string, cgroup string, namespaces []string) {
+// expectNoTraces waits until the cluster in dir has left no trace that was not there
+// before, and no process in these namespaces.
+func expectNoTraces(t *testing.T, dir string, before, namespaces []string) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for {
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(100 * time.Millisecond) {
 		left := processesIn(t, namespaces)
-		for _, trace := range traces(t) {
+		for _, trace := range traces(t, dir) {
 			if !slices.Contains(before, trace) {
 				left = append(left, trace)
 			}
@@ -384,10 +383,9 @@ func expectNoTraces(t *testing.T, before []string, cgroup string, namespaces []s
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Errorf("left behind (its cgroup was %q): %q", cgroup, left)
+			t.Errorf("left behind: %q", left)
 			return
 		}
-		time.Sleep(100 * time.Millisecond)
 	}
 }
 
@@ -428,17 +426,4 @@ func processesIn(t *testing.T, namespaces []string) []string {
 		}
 	}
 	return found
-}
-
-func cgroupRoot(t *testing.T, node *cluster.Node) string {
-	t.Helper()
-	config, err := os.ReadFile(node.Path("/etc/kubernetes/kubelet.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	match := regexp.MustCompile(`cgroupRoot: (.*)`).FindSubmatch(config)
-	if match == nil {
-		t.Fatal("the kubelet has no cgroup root")
-	}
-	return string(match[1])
 }

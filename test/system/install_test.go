@@ -1,8 +1,10 @@
 package system
 
 import (
+	"encoding/json"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -53,6 +55,43 @@ func (s *site) install(t *testing.T) {
 	if got != want {
 		t.Errorf("node1 has kactus %s, the image %s", got, want)
 	}
+}
+
+// status takes a plugin away from a node whose netconf is of the version that has STATUS: the runtime asks every few seconds.
+func (s *site) status(t *testing.T) {
+	node := s.Nodes()[0]
+	s.setVersion(t, node, "1.1.0")
+	plugin := node.Path("/opt/cni/bin/flannel")
+	if err := os.Rename(plugin, plugin+".away"); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "node1 says that kactus is not ready", func() (string, bool) {
+		said := s.kubectl(t, "get", "node", node.Name(), "-o", `jsonpath={.status.conditions[?(@.type=="Ready")]}`)
+		return said, strings.Contains(said, `"False"`) && strings.Contains(said, "flannel")
+	})
+	if err := os.Rename(plugin+".away", plugin); err != nil {
+		t.Fatal(err)
+	}
+	s.nodesReady(t)
+	s.apply(t, podManifest("fit", node.Name(), ""))
+	s.ready(t, "pod/fit")
+	s.setVersion(t, node, "1.0.0")
+}
+
+// setVersion waits until the installer has brought a change of the ConfigMap to a node, for which the kubelet takes up to a minute.
+func (s *site) setVersion(t *testing.T, node *cluster.Node, version string) {
+	t.Helper()
+	netconf := s.kubectl(t, "-n", "kube-system", "get", "configmap", "kactus", "-o", `jsonpath={.data.05-kactus\.conf}`)
+	changed := regexp.MustCompile(`"cniVersion": "1[.0-9]*"`).ReplaceAllString(netconf, `"cniVersion": "`+version+`"`)
+	patch, err := json.Marshal(map[string]any{"data": map[string]string{"05-kactus.conf": changed}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.kubectl(t, "-n", "kube-system", "patch", "configmap", "kactus", "-p", string(patch))
+	await(t, node.Name()+" has the netconf of "+version, func() (string, bool) {
+		installed, err := os.ReadFile(node.Path(netconfPath))
+		return string(installed), err == nil && strings.TrimSpace(string(installed)) == changed // kubectl's answer is trimmed
+	})
 }
 
 func (s *site) isReady(t *testing.T, node *cluster.Node, want bool) {

@@ -50,6 +50,7 @@ func TestOnNodes(t *testing.T) {
 		{"Pods outlast a restart of containerd", s.containerdRestart},
 		{"Pods that are deleted while the kubelet is dead are gone when it is back", s.kubeletRestart},
 		{"Pods come back after a reboot of their node, and nothing leaks", s.reboot},
+		{"a changed ConfigMap reaches the nodes, which are not ready while kactus's STATUS is not", s.status},
 		{"uninstalled, the node has what it had", s.uninstall},
 	} {
 		t.Run(tt.behaviour, func(t *testing.T) {
