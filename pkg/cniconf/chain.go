@@ -74,7 +74,7 @@ func (c *Chain) readHead(head map[string]json.RawMessage) error {
 		return err
 	}
 	if !validName.MatchString(c.Name) {
-		return fmt.Errorf("name: %q does not begin with a letter or digit, followed by those, '_', '.' or '-'", c.Name)
+		return fmt.Errorf("name: %.64q does not begin with a letter or digit, followed by those, '_', '.' or '-'", c.Name)
 	}
 	if err := readString(head, "cniVersion", &c.CNIVersion); err != nil {
 		return err
@@ -93,7 +93,7 @@ func (c *Chain) readHead(head map[string]json.RawMessage) error {
 func (c *Chain) readVersions(head map[string]json.RawMessage) error {
 	known := version.All.SupportedVersions() // in ascending order
 	if !slices.Contains(known, c.CNIVersion) {
-		return fmt.Errorf("cniVersion: %q is not a version of the CNI specification that kactus knows", c.CNIVersion)
+		return fmt.Errorf("cniVersion: %.64q is not a version of the CNI specification that kactus knows", c.CNIVersion)
 	}
 	raw, ok := head["cniVersions"]
 	if !ok {
@@ -117,7 +117,7 @@ var listKeys = []string{"name", "cniVersion", "cniVersions", "disableCheck", "di
 func parseList(head map[string]json.RawMessage, def Defaults) ([]Plugin, error) {
 	for key := range head {
 		if !slices.Contains(listKeys, key) {
-			return nil, fmt.Errorf("%s: a configuration list has no such key", key)
+			return nil, fmt.Errorf("%.64s: a configuration list has no such key", key)
 		}
 	}
 	var raw []json.RawMessage
@@ -137,7 +137,7 @@ func parseList(head map[string]json.RawMessage, def Defaults) ([]Plugin, error) 
 		plugins = append(plugins, plugin)
 	}
 	if def.Type != "" && plugins[0].Type != def.Type {
-		return nil, fmt.Errorf("plugins[0].type: it is %q, but the plugin is said to be %q", plugins[0].Type, def.Type)
+		return nil, fmt.Errorf("plugins[0].type: it is %.64q, but the plugin is said to be %.64q", plugins[0].Type, def.Type)
 	}
 	return plugins, nil
 }
@@ -153,7 +153,7 @@ func parseOne(conf map[string]json.RawMessage, def Defaults) ([]Plugin, error) {
 	case own == "":
 		conf["type"], _ = json.Marshal(def.Type)
 	case def.Type != "" && def.Type != own:
-		return nil, fmt.Errorf("type: it is %q, but the plugin is said to be %q", own, def.Type)
+		return nil, fmt.Errorf("type: it is %.64q, but the plugin is said to be %.64q", own, def.Type)
 	}
 	plugin, err := newPlugin(conf, def.Keys)
 	if err != nil {

@@ -99,6 +99,11 @@ func TestParseRefuses(t *testing.T) {
 		{"versions that are no array", `{"plugins": [{"type": "ptp"}], "cniVersions": "1.0.0"}`, "", []string{"cniVersions"}},
 		{"capabilities that are no booleans", `{"type": "ptp", "capabilities": {"mac": "yes"}}`, "", []string{"capabilities"}},
 		{"disableCheck that is no boolean", `{"disableCheck": 1, "plugins": [{"type": "ptp"}]}`, "", []string{"disableCheck"}},
+		{"a long name that is none", `{"type": "ptp", "name": "` + strings.Repeat("/", 100_000) + `"}`, "", []string{"name"}},
+		{"a long version that is none", `{"type": "ptp", "cniVersion": "` + strings.Repeat("9", 100_000) + `"}`, "", []string{"cniVersion"}},
+		{"a long networkName that is another's", `{"type": "ptp", "networkName": "` + strings.Repeat("a", 100_000) + `"}`, "", []string{"networkName"}},
+		{"a long key that a list has not", `{"` + strings.Repeat("k", 100_000) + `": 1, "plugins": [{"type": "ptp"}]}`, "", []string{"kkk"}},
+		{"a long key twice", `{"type": "ptp", "` + strings.Repeat("k", 100_000) + `": 1, "` + strings.Repeat("k", 100_000) + `": 1}`, "", []string{"kkk", "twice"}},
 		{"more than a mebibyte", `{"type": "ptp", "x": "` + strings.Repeat("a", MaxSize) + `"}`, "", []string{"1048576"}},
 	}
 	for _, tt := range tests {

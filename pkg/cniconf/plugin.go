@@ -81,7 +81,7 @@ func newPlugin(conf map[string]json.RawMessage, keys map[string]string) (Plugin,
 			return Plugin{}, err
 		}
 		if own != value {
-			return Plugin{}, fmt.Errorf("%s: it is %q, but kactus sets it to %q", key, own, value)
+			return Plugin{}, fmt.Errorf("%s: it is %.64q, but kactus sets it to %.64q", key, own, value)
 		}
 		conf[key], _ = json.Marshal(value)
 	}

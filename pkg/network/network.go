@@ -3,9 +3,8 @@ package network
 import (
 	"fmt"
 
-	kjson "sigs.k8s.io/json"
-
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniconf"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/strictjson"
 )
 
 // Network is the custom resource networks.kaloom.com/v1: how to make a network.
@@ -30,7 +29,7 @@ func Parse(object []byte) (Network, error) {
 			Config string `json:"config"`
 		} `json:"spec"`
 	}
-	if err := kjson.UnmarshalCaseSensitivePreserveInts(object, &raw); err != nil {
+	if err := strictjson.Decode(object, &raw); err != nil {
 		return Network{}, err
 	}
 	return Network{Name: raw.Metadata.Name, Namespace: raw.Metadata.Namespace, Plugin: raw.Spec.Plugin, Config: raw.Spec.Config}, nil

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -26,9 +27,47 @@ func Unmarshal(data []byte, v any) error {
 	}
 	strict, err := kjson.UnmarshalStrict(data, v)
 	if err != nil {
+		return inWords(err)
+	}
+	const told = 8
+	unknown := make([]error, 0, told)
+	for _, err := range strict[:min(len(strict), told)] {
+		var field kjson.FieldError
+		if errors.As(err, &field) {
+			err = fmt.Errorf("unknown field %.64q", field.FieldPath())
+		}
+		unknown = append(unknown, err)
+	}
+	return errors.Join(unknown...)
+}
+
+// Decode decodes data into v, as Unmarshal does, but ignores keys that v does not have: for what the apiserver answers.
+func Decode(data []byte, v any) error {
+	return inWords(kjson.UnmarshalCaseSensitivePreserveInts(data, v))
+}
+
+// inWords says a wrong type without the words of Go.
+func inWords(err error) error {
+	var wrong *json.UnmarshalTypeError
+	if !errors.As(err, &wrong) || wrong.Field == "" {
 		return err
 	}
-	return errors.Join(strict...)
+	return fmt.Errorf("%s: not %s but a JSON %.64s", wrong.Field, kindOf(wrong.Type), wrong.Value)
+}
+
+func kindOf(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.String:
+		return "a string"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Slice:
+		return "an array"
+	case reflect.Struct, reflect.Map:
+		return "an object"
+	default:
+		return "an integer"
+	}
 }
 
 // Check says whether data is one JSON value in which no object, however deep, has a key twice. Keys that differ
@@ -60,7 +99,7 @@ func checkValue(dec *json.Decoder, path string, depth int) error {
 		return nil
 	}
 	if depth == MaxDepth {
-		return fmt.Errorf("%s: nested more than %d deep", pathOr(path, "the JSON value"), MaxDepth)
+		return fmt.Errorf("%.256s: nested more than %d deep", pathOr(path, "the JSON value"), MaxDepth)
 	}
 	if delim == '{' {
 		err = checkObject(dec, path, depth)
@@ -90,9 +129,9 @@ func checkObject(dec *json.Decoder, path string, depth int) error {
 		}
 		if first, dup := seen[fold(key)]; dup {
 			if first == key {
-				return fmt.Errorf("%s: the key occurs twice", keyPath)
+				return fmt.Errorf("%.256s: the key occurs twice", keyPath)
 			}
-			return fmt.Errorf("%s: the key occurs twice, as %q and as %q", keyPath, first, key)
+			return fmt.Errorf("%.256s: the key occurs twice, as %.64q and as %.64q", keyPath, first, key)
 		}
 		seen[fold(key)] = key
 		if err := checkValue(dec, keyPath, depth+1); err != nil {

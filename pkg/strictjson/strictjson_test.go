@@ -2,6 +2,7 @@ package strictjson
 
 import (
 	"encoding/json"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -40,8 +41,10 @@ func TestCheck(t *testing.T) {
 
 func TestUnmarshal(t *testing.T) {
 	type object struct {
-		Name string `json:"name"`
-		Size int    `json:"size"`
+		Name string   `json:"name"`
+		Size int      `json:"size"`
+		Good bool     `json:"good"`
+		List []string `json:"list"`
 	}
 	tests := []struct {
 		behaviour string
@@ -49,22 +52,62 @@ func TestUnmarshal(t *testing.T) {
 		want      object
 		fails     []string
 	}{
-		{"known keys are decoded", `{"name": "a", "size": 3}`, object{"a", 3}, nil},
+		{"known keys are decoded", `{"name": "a", "size": 3}`, object{Name: "a", Size: 3}, nil},
 		{"an unknown key is named", `{"name": "a", "nmae": "b"}`, object{}, []string{"nmae"}},
 		{"a key in another case is unknown", `{"Name": "a"}`, object{}, []string{"Name"}},
-		{"a wrong type names the key", `{"name": 3}`, object{}, []string{"name", "number"}},
-		{"a fraction is no integer", `{"size": 1.5}`, object{}, []string{"size"}},
+		{"a number is no string", `{"name": 3}`, object{}, []string{"name: not a string but a JSON number"}},
+		{"a fraction is no integer", `{"size": 1.5}`, object{}, []string{"size: not an integer but a JSON number 1.5"}},
+		{"a string is no boolean", `{"good": "yes"}`, object{}, []string{"good: not true or false but a JSON string"}},
+		{"a string is no array", `{"list": "a"}`, object{}, []string{"list: not an array but a JSON string"}},
+		{"a wrong element names the key", `{"list": ["a", 7]}`, object{}, []string{"list: not a string but a JSON number"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.behaviour, func(t *testing.T) {
 			var got object
 			err := Unmarshal([]byte(tt.in), &got)
 			expect(t, err, tt.fails)
-			if tt.fails == nil && got != tt.want {
+			if tt.fails == nil && !reflect.DeepEqual(got, tt.want) {
 				t.Errorf("got %+v, want %+v", got, tt.want)
 			}
 		})
 	}
+}
+
+func TestAnErrorDoesNotRepeatTheInput(t *testing.T) {
+	long := strings.Repeat("k", 100_000)
+	var many strings.Builder
+	for i := range 10_000 {
+		fmt.Fprintf(&many, `"key-%d": 1, `, i)
+	}
+	for what, in := range map[string]string{
+		"a long unknown key":          `{"` + long + `": 1}`,
+		"a long key twice":            `{"` + long + `": 1, "` + long + `": 2}`,
+		"a long key in two spellings": `{"` + long + `": 1, "` + strings.ToUpper(long) + `": 2}`,
+		"many unknown keys":           `{` + many.String() + `"name": "a"}`,
+		"too deep below a long key":   `{"` + long + `": ` + strings.Repeat("[", MaxDepth) + strings.Repeat("]", MaxDepth) + `}`,
+		"a long number":               `{"name": ` + strings.Repeat("1", 100_000) + `}`,
+	} {
+		t.Run(what, func(t *testing.T) {
+			var object struct {
+				Name string `json:"name"`
+			}
+			if err := Unmarshal([]byte(in), &object); err == nil || len(err.Error()) > 1024 {
+				t.Errorf("the error is of %d bytes", len(fmt.Sprint(err)))
+			}
+		})
+	}
+}
+
+func TestWhatIsDecodedMayHaveOtherKeys(t *testing.T) {
+	var got struct {
+		Spec struct {
+			Config string `json:"config"`
+		} `json:"spec"`
+	}
+	if err := Decode([]byte(`{"kind": "Network", "spec": {"config": "{}", "Config": "other"}}`), &got); err != nil || got.Spec.Config != "{}" {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	expect(t, Decode([]byte(`{"spec": {"config": {"type": "vlan"}}}`), &got), []string{"spec.config: not a string but a JSON object"})
 }
 
 func expect(t *testing.T, err error, fails []string) {
