@@ -68,7 +68,7 @@ func (c *Client) backoff(try int) time.Duration {
 // try asks once. The time is how long the apiserver wants to be left alone; zero where it does not say.
 func (c *Client) try(ctx context.Context, target *url.URL, accept string) ([]byte, time.Duration, *Error) {
 	failed := &Error{Doing: "GET " + target.Path, Path: target.Path}
-	tryCtx, cancel := context.WithTimeout(ctx, c.perTry)
+	tryCtx, cancel := context.WithTimeoutCause(ctx, c.perTry, fmt.Errorf("no answer within %s", c.perTry))
 	defer cancel()
 	req, err := http.NewRequestWithContext(tryCtx, http.MethodGet, target.String(), nil)
 	if err != nil {
@@ -80,6 +80,9 @@ func (c *Client) try(ctx context.Context, target *url.URL, accept string) ([]byt
 	if err != nil {
 		c.http.CloseIdleConnections() // one that died in silence must not be used again
 		failed.Cause, failed.retry = unwrapURL(err), retryable(err)
+		if failed.Cause == tryCtx.Err() { // and not what says more, such as that nobody took the connection
+			failed.Cause = context.Cause(tryCtx)
+		}
 		return nil, 0, failed
 	}
 	defer resp.Body.Close()

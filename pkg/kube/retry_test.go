@@ -89,6 +89,22 @@ func TestTriesEndWithTheContext(t *testing.T) {
 	}
 }
 
+func TestAnErrorSaysHowLongWasWaited(t *testing.T) {
+	c := serve(t, hang).client(t)
+	c.perTry = 50 * time.Millisecond
+	_, err := c.Pod(within(t, 400*time.Millisecond), "tenant", "app")
+	if failure(t, err); !strings.Contains(err.Error(), podPath+": no answer within 50ms") {
+		t.Errorf("got %v", err)
+	}
+	c.perTry = time.Minute
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 50*time.Millisecond, errors.New("the caller's time is over"))
+	defer cancel()
+	_, err = c.Pod(ctx, "tenant", "app")
+	if failed := failure(t, err); !failed.Temporary() || !strings.HasSuffix(err.Error(), podPath+": the caller's time is over") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestACallerThatHasGoneIsNotWaitedFor(t *testing.T) {
 	s := serve(t, hang)
 	c := s.client(t)

@@ -66,7 +66,7 @@ func (v *Verbs) begin(ctx context.Context, req Request) (ledger.Netns, Book, err
 
 // planPod asks the apiserver what the Pod is to have.
 func (v *Verbs) planPod(ctx context.Context, req Request) ([]plan.Attachment, error) {
-	ctx, cancel := context.WithTimeout(ctx, req.Conf.APITimeout)
+	ctx, cancel := askingTime(ctx, req)
 	defer cancel()
 	api, err := v.API()
 	if err != nil {
@@ -93,6 +93,11 @@ func (v *Verbs) planPod(ctx context.Context, req Request) ([]plan.Attachment, er
 		return nil, coded(types.ErrInvalidNetworkConfig, err)
 	}
 	return attachments, nil
+}
+
+// askingTime bounds what the apiserver may take for all that an ADD asks it.
+func askingTime(ctx context.Context, req Request) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, req.Conf.APITimeout, fmt.Errorf("no answer within %s, the netconf's apiTimeout", req.Conf.APITimeout))
 }
 
 // checkIdentity: the runtime's UID of a static Pod is the hash of its file, which its mirror in the apiserver has as an annotation.

@@ -109,7 +109,7 @@ func refuseDefault(req Request, e ledger.Entry, state string) error {
 }
 
 func (v *Verbs) planHot(ctx context.Context, req Request) (plan.Attachment, error) {
-	ctx, cancel := context.WithTimeout(ctx, req.Conf.APITimeout)
+	ctx, cancel := askingTime(ctx, req)
 	defer cancel()
 	api, err := v.API()
 	if err != nil {
