@@ -62,13 +62,13 @@ lint() {
 	tool staticcheck ./...
 }
 
-case "${1-}" in
-	'') build bin/kactus ;;
-	-o) build "${2:?a file is needed after -o}" ;;
-	-t) run_tests ;;
-	-l) lint ;;
-	-V) go vet ./... ;;
-	-h | --help) usage ;;
+case "$#:${1-}" in
+	0:) build bin/kactus ;;
+	2:-o) build "$2" ;;
+	1:-t) run_tests ;;
+	1:-l) lint ;;
+	1:-V) go vet ./... ;;
+	1:-h | 1:--help) usage ;;
 	*)
 		usage >&2
 		exit 2
