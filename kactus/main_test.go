@@ -49,6 +49,9 @@ func TestByHand(t *testing.T) {
 		{"validate says all that is wrong", `{"cniVersion": "3", "foo": 1}`, []string{"validate"}, 1, []string{"stdin: name: ", "stdin: cniVersion: ", "stdin: delegates: ", "stdin: foo: "}, nil},
 		{"validate says that it is not JSON", `{`, []string{"validate"}, 1, []string{"stdin: it does not parse"}, nil},
 		{"validate of a file that is not there", "", []string{"validate", "/nonexistent/kactus.conf"}, 1, nil, []string{"/nonexistent/kactus.conf"}},
+		{"each subcommand says how it is called", "", []string{"validate", "-h"}, 0, []string{"kactus validate [FILE]", "wrong with a netconf"}, nil},
+		{"a subcommand with options lists them", "", []string{"list", "--help"}, 0, []string{"kactus list [OPTION...]", "-cni-dir"}, nil},
+		{"a wish for help is no network", "", []string{"device-name", "--help"}, 0, []string{"kactus device-name NETWORK..."}, nil},
 		{"validate takes one file", "", []string{"validate", "a", "b"}, 2, nil, []string{"Usage"}},
 	}
 	for _, tt := range tests {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netconf"
@@ -18,15 +19,18 @@ type subcommand struct {
 	run              func(ctx context.Context, args []string) int
 }
 
+// withOptions is the args of a subcommand that has options, and says itself what they are.
+const withOptions = "[OPTION...]"
+
 func (p program) subcommands() []subcommand {
 	return []subcommand{
 		{"version", "", "print the version, the commit and the date of the commit", p.printVersion},
 		{"device-name", "NETWORK...", "print the name that a network's device has in a Pod", p.printDeviceNames},
 		{"validate", "[FILE]", "say all that is wrong with a netconf (of stdin, without FILE)", p.validate},
-		{"list", "[OPTION...]", "list the attachments of this node (-h: its options)", p.list},
-		{"check", "[OPTION...]", "compare every attachment of this node with the kernel; exit 1 where something is off", p.check},
-		{"gc", "[OPTION...]", "undo what no live network namespace holds (-dry-run: say what that would be)", p.collect},
-		{"install", "[OPTION...]", "install kactus on a node, and stay to keep it right (-h: its options)", p.install},
+		{"list", withOptions, "list the attachments of this node (-h: its options)", p.list},
+		{"check", withOptions, "compare every attachment of this node with the kernel; exit 1 where something is off", p.check},
+		{"gc", withOptions, "undo what no live network namespace holds (-dry-run: say what that would be)", p.collect},
+		{"install", withOptions, "install kactus on a node, and stay to keep it right (-h: its options)", p.install},
 		{"help", "", "print this", p.help},
 	}
 }
@@ -36,19 +40,26 @@ func (p program) runSubcommand(ctx context.Context) int {
 		return p.help(ctx, nil)
 	}
 	name := p.args[0]
-	switch name {
-	case "-h", "--help":
+	switch {
+	case isHelp(name):
 		name = "help"
-	case "--version":
+	case name == "--version":
 		name = "version"
 	}
 	for _, s := range p.subcommands() {
-		if s.name == name {
+		switch {
+		case s.name != name:
+		case s.args != withOptions && slices.ContainsFunc(p.args[1:], isHelp):
+			fmt.Fprintf(p.stdout, "Usage: kactus %s\n\n%s\n", strings.TrimSpace(s.name+" "+s.args), s.help)
+			return 0
+		default:
 			return s.run(ctx, p.args[1:])
 		}
 	}
 	return p.usage("%q is not a subcommand of kactus", p.args[0])
 }
+
+func isHelp(arg string) bool { return arg == "-h" || arg == "--help" }
 
 // usage says what was wrong with the call.
 func (p program) usage(format string, args ...any) int {
