@@ -14,10 +14,10 @@ import (
 
 	"github.com/containernetworking/cni/pkg/invoke"
 	"github.com/containernetworking/cni/pkg/types"
-	"github.com/containernetworking/cni/pkg/types/create"
 	"github.com/containernetworking/cni/pkg/version"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniconf"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniresult"
 )
 
 // Runner runs delegates.
@@ -90,9 +90,14 @@ func (r Runner) add(ctx context.Context, c Call, plugin cniconf.Plugin, prev typ
 	if err != nil {
 		return nil, err
 	}
-	result, err := invoke.ExecPluginWithResult(ctx, path, stdin, r.env("ADD", c), r.process("ADD"))
+	return c.result(ctx, path, stdin, r.env("ADD", c), r.process("ADD"))
+}
+
+// result runs the plugin at path for a result, in the chain's version of the CNI specification, whatever version the plugin prints.
+func (c Call) result(ctx context.Context, path string, stdin []byte, e env, exec invoke.Exec) (types.Result, error) {
+	result, err := invoke.ExecPluginWithResult(ctx, path, stdin, e, exec)
 	if err == nil {
-		result, err = result.GetAsVersion(c.Config.CNIVersion)
+		result, err = cniresult.As(result, c.Config.CNIVersion)
 	}
 	if ended := (*exit)(nil); err != nil && !errors.As(err, &ended) {
 		return nil, fmt.Errorf("read its result: %w", err)
@@ -142,12 +147,9 @@ func (c Call) prevResult() (map[string]json.RawMessage, error) {
 	if err != nil || !has || len(c.Result) == 0 {
 		return nil, err
 	}
-	result, err := create.CreateFromBytes(c.Result)
+	result, err := cniresult.Read(c.Result, c.Config.CNIVersion)
 	if err != nil {
 		return nil, fmt.Errorf("read the recorded result of %s: %w", c.Device, err)
-	}
-	if result, err = result.GetAsVersion(c.Config.CNIVersion); err != nil {
-		return nil, fmt.Errorf("convert the recorded result of %s: %w", c.Device, err)
 	}
 	data, err := json.Marshal(result)
 	return map[string]json.RawMessage{keyPrevResult: data}, err

@@ -8,9 +8,7 @@ import (
 	"slices"
 	"time"
 
-	types100 "github.com/containernetworking/cni/pkg/types/100"
-	"github.com/containernetworking/cni/pkg/types/create"
-
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniresult"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/ledger"
 )
 
@@ -83,11 +81,7 @@ func given(e ledger.Entry) (mac string, ips []netip.Prefix) {
 	if len(e.Result) == 0 {
 		return "", nil
 	}
-	result, err := create.CreateFromBytes(e.Result)
-	if err != nil {
-		return "", nil
-	}
-	current, err := types100.NewResultFromResult(result)
+	current, err := cniresult.Current(e.Result)
 	if err != nil {
 		return "", nil
 	}

@@ -6,9 +6,9 @@ import (
 	"fmt"
 
 	"github.com/containernetworking/cni/pkg/types"
-	types100 "github.com/containernetworking/cni/pkg/types/100"
 	"github.com/containernetworking/cni/pkg/types/create"
 
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniresult"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/delegate"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/ledger"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netconf"
@@ -103,11 +103,7 @@ func (v *Verbs) recordedDevices(req Request, record ledger.Record) (Devices, err
 // netnsOfAdd is the path by which the ADD of e named the namespace, since plugins compare it with their result; the request's, where that path leads
 // elsewhere by now. The runtime and a node agent may have different paths for one namespace.
 func netnsOfAdd(e ledger.Entry, recorded ledger.Netns, requested string) string {
-	result, err := create.CreateFromBytes(e.Result)
-	if err != nil {
-		return requested
-	}
-	current, err := types100.NewResultFromResult(result)
+	current, err := cniresult.Current(e.Result)
 	if err != nil {
 		return requested
 	}

@@ -6,8 +6,8 @@ import (
 	"fmt"
 
 	"github.com/containernetworking/cni/pkg/types"
-	"github.com/containernetworking/cni/pkg/types/create"
 
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniresult"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/device"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/ledger"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
@@ -90,10 +90,7 @@ func (v *Verbs) existing(req Request, e ledger.Entry) (types.Result, error) {
 		return nil, coded(CodeAttached, fmt.Errorf("hot ADD of the network %s: %s is there already, with the MAC address %s and not %s: hot DEL it first",
 			hot.Network, e.Device, mac, hot.MAC))
 	}
-	result, err := create.CreateFromBytes(e.Result)
-	if err == nil {
-		result, err = result.GetAsVersion(req.Conf.CNIVersion)
-	}
+	result, err := cniresult.Read(e.Result, req.Conf.CNIVersion)
 	if err != nil {
 		return nil, fmt.Errorf("read the recorded result of %s: %w", e.Device, err)
 	}

@@ -175,3 +175,21 @@ func TestAMissingPluginIsFoundBeforeAnythingIsMade(t *testing.T) {
 	same(t, "diary", n.read("diary"), "")
 	n.nothingLeft()
 }
+
+// The CNI library panics where it converts such a result, and does not read it again for the DEL.
+func TestAResultWithAHoleIsRolledBack(t *testing.T) {
+	for what, result := range map[string]string{
+		"a null for a device":     `{"cniVersion":"0.4.0","interfaces":[null]}`,
+		"an address that is none": `{"cniVersion":"1.0.0","ips":[{}]}`,
+	} {
+		t.Run(what, func(t *testing.T) {
+			n := newNode(t)
+			n.plugin("holes", `echo $CNI_COMMAND >>diary; echo '`+result+`'`)
+			n.api.annotation = `[{"name": "green"}]`
+			n.api.networks["tenant/green"] = `{"type": "holes"}`
+			n.addFails(n.request(n.conf(n.ptp(1))), CodeDelegate, "network green", "plugin holes: read its result")
+			same(t, "diary", n.read("diary"), "ADD\nDEL")
+			n.nothingLeft()
+		})
+	}
+}
