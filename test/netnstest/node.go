@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -19,6 +20,9 @@ const inNode = "KACTUS_TEST_IN_NODE"
 // the node: the process runs itself again, and exits as that does. It comes first in a TestMain. The node has mounts of its own too, with
 // nothing under /run, where plugins keep notes, and processes of its own: whatever a test leaves ends with it.
 func Node() {
+	if slices.Contains(os.Args, "-test.fuzzworker") {
+		return // it was started on the node, and has descriptors that it would lose by running itself again
+	}
 	if os.Getenv(inNode) == "" {
 		os.Exit(runInNode())
 	}

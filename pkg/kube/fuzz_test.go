@@ -1,0 +1,98 @@
+package kube
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// answers stands in for a connection to an apiserver: every request is answered so.
+type answers struct {
+	status     int
+	retryAfter string
+	body       []byte
+}
+
+func (a answers) RoundTrip(req *http.Request) (*http.Response, error) {
+	return &http.Response{
+		StatusCode: a.status,
+		Header:     http.Header{"Retry-After": {a.retryAfter}},
+		Body:       io.NopCloser(bytes.NewReader(a.body)),
+		Request:    req,
+	}, nil
+}
+
+// FuzzAnswer: whatever the apiserver answers to the question for a Pod or a Network is that object, or an error that is bounded.
+func FuzzAnswer(f *testing.F) {
+	for _, body := range []string{podJSON, networkJSON, `null`, `{}`, `[]`, `<html>`, `{"kind":"Status","message":"no"}`, `{"kind":"PartialObjectMetadata","metadata":{"name":"app","annotations":{"networks":null}}}`} {
+		for _, status := range []int{200, 302, 404, 429, 503} {
+			f.Add(status, "7", []byte(body))
+		}
+	}
+	f.Add(429, "Wed, 21 Oct 2015 07:28:00 GMT", []byte(nil))
+	f.Fuzz(func(t *testing.T, status int, retryAfter string, body []byte) {
+		c := &Client{
+			http:   &http.Client{Transport: answers{status, retryAfter, body}},
+			base:   &url.URL{Scheme: "https", Host: "apiserver", Path: "/"},
+			perTry: time.Minute, pause: time.Second, room: newRoom(maxAnswers),
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), c.pause/2) // no second try comes in time, and so none is waited for
+		defer cancel()
+		pod, err := c.Pod(ctx, "tenant", "app")
+		expectBounded(t, err)
+		if err == nil && pod.Name != "app" {
+			t.Errorf("the Pod is %q", pod.Name)
+		}
+		network, err := c.Network(ctx, "tenant", "green")
+		expectBounded(t, err)
+		if err == nil && network.Name != "green" {
+			t.Errorf("the Network is %q", network.Name)
+		}
+		if wait := retryAfterOf(retryAfter); wait < 0 {
+			t.Errorf("it wants to be left alone for %v", wait)
+		}
+	})
+}
+
+func retryAfterOf(value string) time.Duration { return retryAfter(http.Header{"Retry-After": {value}}) }
+
+func expectBounded(t *testing.T, err error) {
+	t.Helper()
+	var failed *Error
+	if err != nil && (!errors.As(err, &failed) || len(err.Error()) > 2*maxRefusal) {
+		t.Errorf("the error, %T, has %d bytes", err, len(err.Error()))
+	}
+}
+
+// FuzzKubeconfig: whatever is in the file, reading it ends in a configuration or in an error that does not tell the token.
+func FuzzKubeconfig(f *testing.F) {
+	const text = `apiVersion: v1
+kind: Config
+current-context: c
+clusters: [{name: c, cluster: {server: "https://10.0.0.1:6443", certificate-authority-data: AAAA}}]
+users: [{name: u, user: {token: ` + token + `}}]
+contexts: [{name: c, context: {cluster: c, user: u}}]
+`
+	for _, seed := range []string{text, text[:120], "", "{", "null", "users: [{user: " + token + "}]", strings.Replace(text, "token: ", "exec: {command: ", 1), "a: &a [*a]", "\t"} {
+		f.Add([]byte(seed))
+	}
+	path := filepath.Join(f.TempDir(), "kubeconfig")
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := load(path)
+		expectBounded(t, err)
+		if err != nil && strings.Contains(err.Error(), token) {
+			t.Errorf("the error tells the token: %v", err)
+		}
+	})
+}
