@@ -175,7 +175,7 @@ func FuzzParse(f *testing.F) {
 		if len(chain.Plugins) == 0 {
 			t.Fatal("a chain of nothing")
 		}
-		recorded, err := json.Marshal(chain)
+		recorded, err := encode(chain) // as the ledger does
 		if err != nil {
 			t.Fatal(err)
 		}
