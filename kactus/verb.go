@@ -11,6 +11,7 @@ import (
 
 	"github.com/containernetworking/cni/pkg/types"
 
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/kube"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/meta"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netconf"
 )
@@ -100,6 +101,9 @@ func (p program) do(ctx context.Context, command string, req meta.Request, log *
 		return nil, verbs.Del(ctx, req)
 	case "CHECK":
 		return nil, verbs.Check(ctx, req)
+	}
+	if exposed := kube.Exposed(req.Conf.Kubeconfig); exposed != nil {
+		log.Warn("others may use the node's credentials", "cause", exposed)
 	}
 	result, err := verbs.Add(ctx, req)
 	if err != nil {

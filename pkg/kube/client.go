@@ -3,15 +3,18 @@ package kube
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	kjson "sigs.k8s.io/json"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
 )
@@ -20,6 +23,7 @@ import (
 type Client struct {
 	http *http.Client
 	base *url.URL
+	sent *credentials
 	// perTry is how long one request may take, and pause the first pause between two.
 	perTry, pause time.Duration
 	room          *room
@@ -37,19 +41,38 @@ func New(kubeconfig, userAgent string) (*Client, error) {
 		return nil, err
 	}
 	config.UserAgent = userAgent
-	httpClient, err := rest.HTTPClientFor(config)
+	sent := &credentials{}
+	config.Wrap(func(rt http.RoundTripper) http.RoundTripper {
+		bound(rt)
+		sent.RoundTripper = rt
+		return sent
+	})
+	transport, err := rest.TransportFor(config)
 	if err != nil {
 		return nil, &Error{Doing: "use the credentials of " + source(kubeconfig), Cause: err}
 	}
 	base, _, err := rest.DefaultServerUrlFor(config)
 	if err != nil {
-		return nil, &Error{Doing: "use the server's URL of " + source(kubeconfig), Cause: err}
+		return nil, &Error{Doing: "use the server's URL of " + source(kubeconfig), Cause: withoutUsers(err, config.Host)}
 	}
 	if base.Path == "" {
 		base.Path = "/"
 	}
-	return &Client{http: httpClient, base: base, perTry: attemptTimeout, pause: 50 * time.Millisecond, room: newRoom(maxAnswers)}, nil
+	return &Client{
+		http:   &http.Client{Transport: transport, CheckRedirect: stay},
+		base:   base,
+		sent:   sent,
+		perTry: attemptTimeout,
+		pause:  50 * time.Millisecond,
+		room:   newRoom(maxAnswers),
+	}, nil
 }
+
+// stay: an apiserver redirects nobody, and client-go would send the token wherever it is sent.
+func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// disconnect closes the connections that nobody uses: one that died in silence must not be used again.
+func (c *Client) disconnect() { utilnet.CloseIdleConnectionsFor(c.http.Transport) }
 
 func load(kubeconfig string) (*rest.Config, error) {
 	if kubeconfig == "" {
@@ -59,15 +82,26 @@ func load(kubeconfig string) (*rest.Config, error) {
 		}
 		return config, nil
 	}
+	if err := checkOwner(kubeconfig); err != nil {
+		return nil, &Error{Doing: "read the kubeconfig " + kubeconfig, Cause: err}
+	}
 	file, err := clientcmd.LoadFromFile(kubeconfig)
 	if err != nil {
 		return nil, &Error{Doing: "read the kubeconfig " + kubeconfig, Cause: redact(err)}
 	}
 	config, err := clientcmd.NewDefaultClientConfig(*file, &clientcmd.ConfigOverrides{}).ClientConfig()
 	if err != nil {
-		return nil, &Error{Doing: "use the kubeconfig " + kubeconfig, Cause: err}
+		return nil, &Error{Doing: "use the kubeconfig " + kubeconfig, Cause: withoutUsers(err, urls(file)...)}
 	}
 	return config, nil
+}
+
+func urls(config *clientcmdapi.Config) []string {
+	var all []string
+	for _, cluster := range config.Clusters {
+		all = append(all, cluster.Server, cluster.ProxyURL)
+	}
+	return all
 }
 
 func source(kubeconfig string) string {
@@ -85,15 +119,35 @@ func (c *Client) Pod(ctx context.Context, namespace, name string) (*metav1.Parti
 	if err != nil {
 		return nil, err
 	}
-	var pod metav1.PartialObjectMetadata
-	if err := json.Unmarshal(body, &pod); err != nil {
+	pod, err := parsePod(body)
+	if err == nil && (pod.Kind != "PartialObjectMetadata" || pod.Name != name) {
+		err = fmt.Errorf("it is the %.64s %.64q, not the metadata of that Pod", c.sent.secret().hide(pod.Kind), c.sent.secret().hide(pod.Name))
+	}
+	if err != nil {
 		return nil, &Error{Doing: "read what GET " + path.Path + " answered", Path: path.Path, Status: http.StatusOK, Cause: err}
 	}
-	if pod.Kind != "PartialObjectMetadata" || pod.Name != name {
-		return nil, &Error{Doing: "read what GET " + path.Path + " answered", Path: path.Path, Status: http.StatusOK,
-			Cause: fmt.Errorf("it is the %.64s %.64q, not the metadata of that Pod", pod.Kind, pod.Name)}
+	return pod, nil
+}
+
+// parsePod takes of the metadata what an ADD needs. The rest, of which there may be much, costs no memory.
+func parsePod(body []byte) (*metav1.PartialObjectMetadata, error) {
+	var answer struct {
+		Kind     string `json:"kind"`
+		Metadata struct {
+			Name        string            `json:"name"`
+			Namespace   string            `json:"namespace"`
+			UID         types.UID         `json:"uid"`
+			Annotations map[string]string `json:"annotations"`
+		} `json:"metadata"`
 	}
-	return &pod, nil
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(body, &answer); err != nil {
+		return nil, err
+	}
+	m := answer.Metadata
+	return &metav1.PartialObjectMetadata{
+		TypeMeta:   metav1.TypeMeta{Kind: answer.Kind},
+		ObjectMeta: metav1.ObjectMeta{Name: m.Name, Namespace: m.Namespace, UID: m.UID, Annotations: m.Annotations},
+	}, nil
 }
 
 // Network reads a Network. The error is an *Error.
@@ -105,7 +159,7 @@ func (c *Client) Network(ctx context.Context, namespace, name string) (network.N
 	}
 	n, err := network.Parse(body)
 	if err == nil && n.Name != name {
-		err = fmt.Errorf("it is %.64q, not that Network", n.Name)
+		err = fmt.Errorf("it is %.64q, not that Network", c.sent.secret().hide(n.Name))
 	}
 	if err != nil {
 		return network.Network{}, &Error{Doing: "read what GET " + path.Path + " answered", Path: path.Path, Status: http.StatusOK, Cause: err}

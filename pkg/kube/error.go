@@ -24,6 +24,8 @@ type Error struct {
 	Cause error
 
 	retry bool
+	// broken says that the connection may be dead.
+	broken bool
 }
 
 // Error is one sentence: what was being done, the status, and the cause.

@@ -55,6 +55,9 @@ func (c *Client) get(ctx context.Context, path *url.URL, accept string) ([]byte,
 		case <-ctx.Done():
 			return nil, failed
 		}
+		if failed.broken {
+			c.disconnect() // what is left of the request has left the connection by now
+		}
 	}
 }
 
@@ -78,8 +81,8 @@ func (c *Client) try(ctx context.Context, target *url.URL, accept string) ([]byt
 	req.Header.Set("Accept", accept)
 	resp, err := c.http.Do(req)
 	if err != nil {
-		c.http.CloseIdleConnections() // one that died in silence must not be used again
-		failed.Cause, failed.retry = unwrapURL(err), retryable(err)
+		failed.Cause, failed.retry = c.sent.secret().without(unwrapURL(err)), retryable(err)
+		failed.broken = true
 		if failed.Cause == tryCtx.Err() { // and not what says more, such as that nobody took the connection
 			failed.Cause = context.Cause(tryCtx)
 		}
@@ -90,28 +93,29 @@ func (c *Client) try(ctx context.Context, target *url.URL, accept string) ([]byt
 	failed.Status = resp.StatusCode
 	switch {
 	case resp.StatusCode != http.StatusOK:
-		failed.Cause = statusCause(body)
+		failed.Cause = statusCause(body, c.sent.secret())
 		failed.retry = resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode >= http.StatusInternalServerError
 		return nil, retryAfter(resp.Header), failed
 	case errors.Is(err, errTooLong):
 		failed.Cause = err
 		return nil, 0, failed
 	case err != nil:
-		c.http.CloseIdleConnections()
-		failed.Cause, failed.retry = fmt.Errorf("the answer broke off: %w", err), true
+		failed.Cause, failed.retry, failed.broken = fmt.Errorf("the answer broke off: %w", err), true, true
 		return nil, 0, failed
 	}
 	return body, 0, nil
 }
 
-// statusCause is why the apiserver refused, in its words, or the beginning of what it said where that is not a Status.
-func statusCause(body []byte) error {
+// statusCause is why the apiserver refused, in its words, or the beginning of what it said where that is not a Status. Some proxies repeat what they
+// were sent.
+func statusCause(body []byte, sent secret) error {
 	var status metav1.Status
 	if err := json.Unmarshal(body, &status); err == nil && status.Kind == "Status" && status.Message != "" {
-		return errors.New(status.Message)
+		return errors.New(sent.hide(status.Message))
 	}
 	const quoted = 128
-	return fmt.Errorf("the answer begins with %q", body[:min(quoted, len(body))])
+	said := sent.hide(string(body))
+	return fmt.Errorf("the answer begins with %q", said[:min(quoted, len(said))])
 }
 
 // retryAfter reads the header of that name, a number of seconds or a date (RFC 9110, section 10.2.3).

@@ -37,6 +37,9 @@ func TestAKubeconfigThatCannotBeUsedIsAnErrorThatDoesNotQuoteIt(t *testing.T) {
 		"not base64":           write("base64", whole(`server: "https://127.0.0.1", certificate-authority-data: "`+token+`!"`, "token: "+token)),
 		"no such context":      write("context", "apiVersion: v1\nkind: Config\ncurrent-context: nowhere\n"),
 		"a file that is not":   write("file", whole(`server: "https://127.0.0.1", certificate-authority: /nowhere/ca.pem`, "token: "+token)),
+		"a password in a URL":  write("url", whole(`server: "https://u:`+token+`@127.0.0.1:port"`, "token: t")),
+		"one that is no URL":   write("nourl", whole(`server: "u:`+token+`@127.0.0.1:1:2"`, "token: t")),
+		"a proxy's password":   write("proxy", whole(`server: "https://127.0.0.1", proxy-url: "http://u:`+token+`@127.0.0.1:port"`, "token: t")),
 		"two ways to identify": write("two", whole(`server: "https://127.0.0.1"`, "token: "+token+", username: u, password: "+token)),
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -72,7 +72,7 @@ func newClient(t *testing.T, kubeconfig string) *Client {
 		t.Fatal(err)
 	}
 	c.pause = time.Millisecond
-	t.Cleanup(c.http.CloseIdleConnections)
+	t.Cleanup(c.disconnect)
 	return c
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -118,6 +119,24 @@ func TestACallerThatHasGoneIsNotWaitedFor(t *testing.T) {
 	_, err := c.Pod(ctx, "tenant", "app")
 	if !errors.Is(err, context.Canceled) || s.requests.Load() != 1 {
 		t.Errorf("got %v after %d requests", err, s.requests.Load())
+	}
+}
+
+func TestAConnectionThatDiedInSilenceIsNotUsedForEver(t *testing.T) {
+	var once sync.Once
+	dead := ""
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		once.Do(func() { dead = r.RemoteAddr })
+		if r.RemoteAddr == dead {
+			hang(w, r)
+			return
+		}
+		object(w, r)
+	})
+	c := s.client(t)
+	c.perTry, c.pause = 100*time.Millisecond, 10*time.Millisecond
+	if _, err := c.Pod(within(t, 10*time.Second), "tenant", "app"); err != nil {
+		t.Error(err)
 	}
 }
 

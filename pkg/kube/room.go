@@ -6,6 +6,8 @@ import (
 	"io"
 	"net/http"
 	"sync/atomic"
+
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 )
 
 const (
@@ -14,6 +16,10 @@ const (
 	maxAnswers = 5 << 19
 	// maxRefusal is how much is read of an answer that is an error, in bytes.
 	maxRefusal = 64 << 10
+	// maxHeader is how long the header of an answer may be, in bytes.
+	maxHeader = 64 << 10
+	// maxUnread is how much of one answer, and four times of it of all, the apiserver may send before it is read, in bytes.
+	maxUnread = 256 << 10
 )
 
 var errTooLong = errors.New("the answers are too long")
@@ -54,4 +60,24 @@ func (m *metered) Read(p []byte) (int, error) {
 		return n, fmt.Errorf("%w: more than %d bytes together", errTooLong, maxAnswers)
 	}
 	return n, err
+}
+
+// bound bounds what the transport inside of rt holds of answers before they are read: net/http's own bounds are megabytes for each of
+// the Networks that are read at once.
+func bound(rt http.RoundTripper) {
+	for {
+		switch inner := rt.(type) {
+		case *http.Transport:
+			if inner.MaxResponseHeaderBytes == maxHeader { // client-go gives out a transport again
+				return
+			}
+			inner.MaxResponseHeaderBytes = maxHeader
+			inner.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: maxUnread, MaxReceiveBufferPerConnection: 4 * maxUnread}
+			return
+		case utilnet.RoundTripperWrapper:
+			rt = inner.WrappedRoundTripper()
+		default:
+			return
+		}
+	}
 }
