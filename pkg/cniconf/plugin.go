@@ -70,6 +70,11 @@ func newPlugin(conf map[string]json.RawMessage, keys map[string]string) (Plugin,
 			return Plugin{}, err
 		}
 	}
+	for key, value := range conf {
+		if err := checkPaths(value, key); err != nil {
+			return Plugin{}, err
+		}
+	}
 	if raw, ok := conf["capabilities"]; ok {
 		if err := json.Unmarshal(raw, &p.Capabilities); err != nil {
 			return Plugin{}, errors.New("capabilities: not an object of booleans")

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"unicode"
 )
 
 func TestCheck(t *testing.T) {
@@ -146,4 +147,28 @@ func FuzzCheck(f *testing.F) {
 			t.Fatalf("a reader that does not mind case reads type as %s, not %s: %q", folded.Type, own, data)
 		}
 	})
+}
+
+// Whatever encoding/json takes for a key, kactus sees, too.
+func TestKeysThatOneReaderTakesForTheSameAreTheSame(t *testing.T) {
+	for r := rune(0); r <= unicode.MaxRune; r++ {
+		for other := unicode.SimpleFold(r); other != r; other = unicode.SimpleFold(other) {
+			if fold(string(r)) != fold(string(other)) {
+				t.Errorf("%U and %U count as two, where encoding/json takes one for the other", r, other)
+			}
+		}
+	}
+	for _, key := range []string{"type", "name", "ipam", "plugins", "cniVersion", "capabilities"} {
+		for i := range key {
+			for _, r := range []rune{unicode.SimpleFold(rune(key[i])), unicode.SimpleFold(unicode.SimpleFold(rune(key[i])))} {
+				other := key[:i] + string(r) + key[i+1:]
+				if other == key {
+					continue
+				}
+				if err := Check([]byte(`{"` + key + `": 1, "` + other + `": 2}`)); err == nil {
+					t.Errorf("%s and %s are taken for two keys", key, other)
+				}
+			}
+		}
+	}
 }
