@@ -3,9 +3,11 @@
 package cnilog
 
 import (
+	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
+	"os"
 
 	"golang.org/x/sys/unix"
 
@@ -24,12 +26,37 @@ func Open(level netconf.Level, path string, otherwise io.Writer) (*slog.Logger, 
 	}
 	// Something else may be where the file should be: what cannot be written at once, such as a FIFO that nobody reads, must not hold a verb up.
 	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_APPEND|unix.O_CREAT|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	if err == nil {
+		if err = closeToOthers(fd); err != nil {
+			_ = unix.Close(fd)
+		}
+	}
 	if err != nil {
 		logger := slog.New(slog.NewTextHandler(otherwise, options))
 		logger.Warn("the log cannot be opened", "cause", &fs.PathError{Op: "open", Path: path, Err: err})
 		return logger, func() {}
 	}
 	return slog.New(slog.NewTextHandler(descriptor(fd), options)), func() { _ = unix.Close(fd) }
+}
+
+// closeToOthers sees to it that others can neither read nor write the log, be it that a rotation made the file: but its group may
+// read it, as those do that collect logs. A file of another user is refused: whoever planted it can read it.
+func closeToOthers(fd int) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return err
+	}
+	if st.Mode&unix.S_IFMT == unix.S_IFCHR { // a device, such as a terminal
+		return nil
+	}
+	if int(st.Uid) != os.Geteuid() {
+		return fmt.Errorf("it belongs to the user %d", st.Uid)
+	}
+	const others = 0o027
+	if st.Mode&others != 0 {
+		return unix.Fchmod(fd, st.Mode&0o7777&^others)
+	}
+	return nil
 }
 
 // descriptor is a file that takes a line or, where it would have to wait, loses it. An os.File waits.

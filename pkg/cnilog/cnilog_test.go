@@ -77,6 +77,41 @@ func TestTheFileIsItsOwnersAloneWhateverTheUmask(t *testing.T) {
 	}
 }
 
+func TestAFileThatOthersMayReadOrWriteIsClosedToThem(t *testing.T) {
+	for before, want := range map[os.FileMode]os.FileMode{0o666: 0o640, 0o644: 0o640, 0o620: 0o600, 0o640: 0o640, 0o600: 0o600} {
+		path := filepath.Join(t.TempDir(), "kactus.log")
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, before); err != nil {
+			t.Fatal(err)
+		}
+		log, closeLog := Open(netconf.LevelInfo, path, nil)
+		log.Info("begin")
+		closeLog()
+		if info, err := os.Stat(path); err != nil || info.Mode() != want || info.Size() == 0 {
+			t.Errorf("the mode %v became %v, want %v: %v", before, info.Mode(), want, err)
+		}
+	}
+}
+
+func TestAFileOfAnotherUserIsNotWritten(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "kactus.log")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(path, 4242, -1); err != nil {
+		t.Fatal(err)
+	}
+	var otherwise bytes.Buffer
+	log, closeLog := Open(netconf.LevelInfo, path, &otherwise)
+	log.Info("begin")
+	closeLog()
+	if got := otherwise.String(); read(t, path) != "" || !strings.Contains(got, "the user 4242") || !strings.Contains(got, "msg=begin") {
+		t.Errorf("the file has %q; elsewhere is %q", read(t, path), got)
+	}
+}
+
 func TestLinesAreAddedAndNoneIsLost(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "kactus.log")
 	if err := os.WriteFile(path, []byte("before\n"), 0o600); err != nil {
