@@ -45,6 +45,10 @@ while [ $# -gt 0 ]; do
 	shift 2
 done
 command -v kubectl >/dev/null || die 'kubectl is missing'
+umask 077
+folder=$(dirname "$output")
+mkdir -p "$folder"
+[ -O "$folder" ] || die "$folder is another user's, who could put something else in the file's place: say where with --output"
 
 # of prints a field of the cluster that kubectl talks to.
 of() { kubectl config view --raw --minify --flatten -o "jsonpath={.clusters[0].cluster.$1}"; }
@@ -80,8 +84,6 @@ else
 	echo "got a token${until:+ that is good until $(date -u -d "@$until" +%Y-%m-%dT%H:%M:%SZ)}" >&2
 fi
 
-umask 077
-mkdir -p "$(dirname "$output")"
 cat >"$output.part" <<END
 apiVersion: v1
 kind: Config

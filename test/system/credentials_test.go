@@ -155,11 +155,15 @@ func writeAtOnce(t *testing.T, path, content string) {
 // kubeconfigByHand runs the script in both its ways, and asks the apiserver with what it wrote, as kactus would.
 func (s *site) kubeconfigByHand(t *testing.T) {
 	output := filepath.Join(t.TempDir(), "kubeconfig", "kactus-kubeconfig.yaml")
-	kubectl := s.Kubectl(t.Context())
+	foreign := t.TempDir()
+	if err := os.Chown(foreign, 65534, 65534); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := s.createKubeconfig(t, "--output", filepath.Join(foreign, "kubeconfig")); err == nil || !strings.Contains(out, "another user's") {
+		t.Errorf("in another user's folder: %v\n%s", err, out)
+	}
 	for _, args := range [][]string{{"--duration", "1h"}, {"--static"}} {
-		script := exec.CommandContext(t.Context(), s.path("scripts/create-kubeconfig.sh"), append(args, "--output", output)...)
-		script.Env = append(kubectl.Env, "PATH="+filepath.Dir(kubectl.Path)+":"+os.Getenv("PATH"))
-		if out, err := script.CombinedOutput(); err != nil {
+		if out, err := s.createKubeconfig(t, append(args, "--output", output)...); err != nil {
 			t.Fatalf("create-kubeconfig.sh %q: %v\n%s", args, err, out)
 		}
 		if info, err := os.Stat(output); err != nil || info.Mode().Perm() != 0o600 {
@@ -173,4 +177,13 @@ func (s *site) kubeconfigByHand(t *testing.T) {
 		}
 	}
 	s.kubectl(t, "-n", "kube-system", "delete", "secret", "kactus-token")
+}
+
+func (s *site) createKubeconfig(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	kubectl := s.Kubectl(t.Context())
+	script := exec.CommandContext(t.Context(), s.path("scripts/create-kubeconfig.sh"), args...)
+	script.Env = append(kubectl.Env, "PATH="+filepath.Dir(kubectl.Path)+":"+os.Getenv("PATH"))
+	out, err := script.CombinedOutput()
+	return string(out), err
 }
