@@ -8,7 +8,7 @@ Usage: ./build.sh [-o FILE | -t | -l | -V | -h]
 
   (none)  build bin/kactus: static, stripped, the same bytes for the same commit
   -o FILE the same, as FILE
-  -t      run all tests (needs root, iproute2, iptables, runc, busybox-static, qemu-system-x86; the first run compiles Kubernetes, for minutes)
+  -t      run all tests (needs root and the packages that README.md names; the first run compiles Kubernetes, for minutes)
   -l      run the linters: gofmt, staticcheck, go mod tidy and verify
   -V      run go vet
   -h      print this
