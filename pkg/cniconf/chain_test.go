@@ -107,6 +107,7 @@ func TestParseRefuses(t *testing.T) {
 		{"versions that are no array", `{"plugins": [{"type": "ptp"}], "cniVersions": "1.0.0"}`, "", []string{"cniVersions"}},
 		{"capabilities that are no booleans", `{"type": "ptp", "capabilities": {"mac": "yes"}}`, "", []string{"capabilities"}},
 		{"disableCheck that is no boolean", `{"disableCheck": 1, "plugins": [{"type": "ptp"}]}`, "", []string{"disableCheck"}},
+		{"networkName twice", `{"type": "ptp", "networkName": "green", "networkName": "blue"}`, "", []string{"networkName", "twice"}},
 		{"a long name that is none", `{"type": "ptp", "name": "` + strings.Repeat("/", 100_000) + `"}`, "", []string{"name"}},
 		{"a long version that is none", `{"type": "ptp", "cniVersion": "` + strings.Repeat("9", 100_000) + `"}`, "", []string{"cniVersion"}},
 		{"a long networkName that is another's", `{"type": "ptp", "networkName": "` + strings.Repeat("a", 100_000) + `"}`, "", []string{"networkName"}},
