@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 
 	"github.com/containernetworking/cni/pkg/version"
@@ -73,7 +72,7 @@ func (c *Chain) readHead(head map[string]json.RawMessage) error {
 	if err := readString(head, "name", &c.Name); err != nil {
 		return err
 	}
-	if !validName.MatchString(c.Name) {
+	if !IsNetworkName(c.Name) {
 		return fmt.Errorf("name: %.64q does not begin with a letter or digit, followed by those, '_', '.' or '-'", c.Name)
 	}
 	if err := readString(head, "cniVersion", &c.CNIVersion); err != nil {
@@ -161,9 +160,6 @@ func parseOne(conf map[string]json.RawMessage, def Defaults) ([]Plugin, error) {
 	}
 	return []Plugin{plugin}, nil
 }
-
-// validName is what the CNI specification (section 1) allows as a network's name.
-var validName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.\-]{0,252}$`)
 
 func readString(object map[string]json.RawMessage, key string, into *string) error {
 	raw, ok := object[key]

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"strings"
 )
 
@@ -130,7 +129,8 @@ func validateNested(conf map[string]json.RawMessage, key string) error {
 	return nil
 }
 
-var validType = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.\-]{0,254}$`)
+// longestType is the longest name of a file, in bytes.
+const longestType = 255
 
 // ValidateType says whether a plugin's type is the name of a file in the folders of CNI_PATH, and not
 // that of kactus itself. A path, which could reach a program outside of them, is refused.
@@ -138,7 +138,7 @@ func ValidateType(pluginType string) error {
 	if pluginType == "" {
 		return errors.New("there is none")
 	}
-	if !validType.MatchString(pluginType) {
+	if !IsName(pluginType, longestType) {
 		return fmt.Errorf("%.64q is not a plugin's name: a letter or digit, followed by those, '_', '.' or '-'", pluginType)
 	}
 	if pluginType == Self {

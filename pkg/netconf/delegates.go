@@ -18,7 +18,7 @@ func (r *reader) delegates(netconfName, cniVersion string) (master cniconf.Chain
 		r.fail("delegates: there is none, and one must have \"masterPlugin\": true")
 		return cniconf.Chain{}, nil
 	}
-	if !validName.MatchString(netconfName) {
+	if !cniconf.IsNetworkName(netconfName) {
 		netconfName = "unnamed" // which is a problem already, and not also the delegates'
 	}
 	before := len(r.problems)

@@ -145,7 +145,7 @@ func (r *reader) name() string {
 	name := r.text("name", "")
 	if name == "" {
 		r.fail("name: there is none")
-	} else if !validName.MatchString(name) {
+	} else if !cniconf.IsNetworkName(name) {
 		r.fail("name: %.64q does not begin with a letter or digit, followed by those, '_', '.' or '-'", name)
 	}
 	return name

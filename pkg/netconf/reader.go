@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -85,6 +84,3 @@ func (r *reader) unknownKeys() {
 		r.fail("%.64s: kactus has no such key", key)
 	}
 }
-
-// validName is what the CNI specification (section 1) allows as a network's name.
-var validName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.\-]{0,252}$`)

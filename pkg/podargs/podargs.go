@@ -4,9 +4,9 @@ package podargs
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniconf"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
 )
 
@@ -142,11 +142,12 @@ func optional(value string, validate func(string) error) error {
 	return validate(value)
 }
 
-// validID keeps out what would end a value of CNI_ARGS or a folder's name.
-var validID = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.\-]{0,199}$`)
+// longestID is of a container or a Pod, in bytes: the name of a file of the ledger has room for it.
+const longestID = 200
 
+// validateID keeps out what would end a value of CNI_ARGS or a folder's name.
 func validateID(id string) error {
-	if !validID.MatchString(id) {
+	if !cniconf.IsName(id, longestID) {
 		return fmt.Errorf("%.64q does not begin with a letter or digit, followed by at most 199 of those, '_', '.' or '-'", id)
 	}
 	return nil
