@@ -9,13 +9,13 @@ import (
 	"strings"
 )
 
-// adminUser is the name by which the administrator appears in the audit log.
-const adminUser = "admin"
+// AdminUser is the name by which the administrator appears in the audit log.
+const AdminUser = "admin"
 
 // writeTokens writes the apiserver's token file and returns the administrator's token.
 func writeTokens(path string, users []User) (adminToken string, err error) {
 	adminToken = rand.Text()
-	known := append([]User{{Name: adminUser, Token: adminToken, Groups: []string{"system:masters"}}}, users...)
+	known := append([]User{{Name: AdminUser, Token: adminToken, Groups: []string{"system:masters"}}}, users...)
 	var file bytes.Buffer
 	lines := csv.NewWriter(&file)
 	for _, user := range known {
