@@ -7,8 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"k8s.io/client-go/tools/clientcmd"
-	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/kube"
 )
 
 func (i *Installer) kubeconfigPath() string {
@@ -29,13 +28,7 @@ func (i *Installer) kubeconfig() (*Change, error) {
 	if len(strings.TrimSpace(string(token))) == 0 {
 		return nil, errors.New("the service account's token is empty")
 	}
-	const name = "kactus"
-	config := clientcmdapi.NewConfig()
-	config.Clusters[name] = &clientcmdapi.Cluster{Server: i.Server, CertificateAuthorityData: ca}
-	config.AuthInfos[name] = &clientcmdapi.AuthInfo{Token: strings.TrimSpace(string(token))}
-	config.Contexts[name] = &clientcmdapi.Context{Cluster: name, AuthInfo: name}
-	config.CurrentContext = name
-	content, err := clientcmd.Write(*config)
+	content, err := kube.Kubeconfig(i.Server, ca, strings.TrimSpace(string(token)))
 	if err != nil {
 		return nil, fmt.Errorf("make the kubeconfig: %w", err)
 	}

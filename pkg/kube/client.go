@@ -8,12 +8,8 @@ import (
 	"net/url"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
-	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"k8s.io/client-go/transport"
 	kjson "sigs.k8s.io/json"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
@@ -23,7 +19,8 @@ import (
 type Client struct {
 	http *http.Client
 	base *url.URL
-	sent *credentials
+	// secret is what is sent as credentials.
+	secret secret
 	// perTry is how long one request may take, and pause the first pause between two.
 	perTry, pause time.Duration
 	room          *room
@@ -36,72 +33,29 @@ const attemptTimeout = 10 * time.Second
 // New makes a client with the credentials of the kubeconfig file, or, where that is empty, with those that a Pod of the cluster has. It opens
 // no connection. The error is an *Error.
 func New(kubeconfig, userAgent string) (*Client, error) {
-	config, err := load(kubeconfig)
+	a, err := load(kubeconfig)
 	if err != nil {
 		return nil, err
 	}
-	config.UserAgent = userAgent
-	sent := &credentials{}
-	config.Wrap(func(rt http.RoundTripper) http.RoundTripper {
-		bound(rt)
-		sent.RoundTripper = rt
-		return sent
-	})
-	transport, err := rest.TransportFor(config)
+	roundTripper, err := a.transport(userAgent)
 	if err != nil {
 		return nil, &Error{Doing: "use the credentials of " + source(kubeconfig), Cause: err}
 	}
-	base, _, err := rest.DefaultServerUrlFor(config)
-	if err != nil {
-		return nil, &Error{Doing: "use the server's URL of " + source(kubeconfig), Cause: withoutUsers(err, config.Host)}
-	}
-	if base.Path == "" {
-		base.Path = "/"
-	}
 	return &Client{
-		http:   &http.Client{Transport: transport, CheckRedirect: stay},
-		base:   base,
-		sent:   sent,
+		http:   &http.Client{Transport: roundTripper, CheckRedirect: stay},
+		base:   a.server.JoinPath("/"),
+		secret: a.secret(),
 		perTry: attemptTimeout,
 		pause:  50 * time.Millisecond,
 		room:   newRoom(maxAnswers),
 	}, nil
 }
 
-// stay: an apiserver redirects nobody, and client-go would send the token wherever it is sent.
-func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-
-// disconnect closes the connections that nobody uses: one that died in silence must not be used again.
-func (c *Client) disconnect() { utilnet.CloseIdleConnectionsFor(c.http.Transport) }
-
-func load(kubeconfig string) (*rest.Config, error) {
+func load(kubeconfig string) (account, error) {
 	if kubeconfig == "" {
-		config, err := rest.InClusterConfig()
-		if err != nil {
-			return nil, &Error{Doing: "use in-cluster credentials (the netconf has no kubeconfig)", Cause: err}
-		}
-		return config, nil
+		return inCluster()
 	}
-	if err := checkOwner(kubeconfig); err != nil {
-		return nil, &Error{Doing: "read the kubeconfig " + kubeconfig, Cause: err}
-	}
-	file, err := clientcmd.LoadFromFile(kubeconfig)
-	if err != nil {
-		return nil, &Error{Doing: "read the kubeconfig " + kubeconfig, Cause: redact(err)}
-	}
-	config, err := clientcmd.NewDefaultClientConfig(*file, &clientcmd.ConfigOverrides{}).ClientConfig()
-	if err != nil {
-		return nil, &Error{Doing: "use the kubeconfig " + kubeconfig, Cause: withoutUsers(err, urls(file)...)}
-	}
-	return config, nil
-}
-
-func urls(config *clientcmdapi.Config) []string {
-	var all []string
-	for _, cluster := range config.Clusters {
-		all = append(all, cluster.Server, cluster.ProxyURL)
-	}
-	return all
+	return readKubeconfig(kubeconfig)
 }
 
 func source(kubeconfig string) string {
@@ -111,43 +65,72 @@ func source(kubeconfig string) string {
 	return "the kubeconfig " + kubeconfig
 }
 
+// transport says who asks with each request. What it holds of answers before they are read is bounded: net/http's own bounds are
+// megabytes for each of the Networks that are read at once.
+func (a account) transport(userAgent string) (http.RoundTripper, error) {
+	a.how.UserAgent = userAgent
+	tlsConfig, err := transport.TLSConfigFor(&a.how)
+	if err != nil {
+		return nil, err
+	}
+	proxy := http.ProxyFromEnvironment
+	if a.proxy != nil {
+		proxy = http.ProxyURL(a.proxy)
+	}
+	return transport.HTTPWrappersForConfig(&a.how, &http.Transport{
+		Proxy:                  proxy,
+		TLSClientConfig:        tlsConfig,
+		ForceAttemptHTTP2:      true,
+		MaxResponseHeaderBytes: maxHeader,
+		HTTP2:                  &http.HTTP2Config{MaxReceiveBufferPerStream: maxUnread, MaxReceiveBufferPerConnection: 4 * maxUnread},
+	})
+}
+
+// stay: an apiserver redirects nobody, and the token would be sent wherever it sends us.
+func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// disconnect closes the connections that nobody uses: one that died in silence must not be used again.
+func (c *Client) disconnect() { utilnet.CloseIdleConnectionsFor(c.http.Transport) }
+
+// Pod is what an ADD needs of a Pod's metadata.
+type Pod struct {
+	Name, Namespace, UID string
+	Annotations          map[string]string
+}
+
 // Pod reads a Pod's metadata. The error is an *Error.
-func (c *Client) Pod(ctx context.Context, namespace, name string) (*metav1.PartialObjectMetadata, error) {
+func (c *Client) Pod(ctx context.Context, namespace, name string) (Pod, error) {
 	const accept = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 	path := c.base.JoinPath("api", "v1", "namespaces", url.PathEscape(namespace), "pods", url.PathEscape(name))
 	body, err := c.get(ctx, path, accept)
 	if err != nil {
-		return nil, err
+		return Pod{}, err
 	}
-	pod, err := parsePod(body)
-	if err == nil && (pod.Kind != "PartialObjectMetadata" || pod.Name != name) {
-		err = fmt.Errorf("it is the %.64s %.64q, not the metadata of that Pod", c.sent.secret().hide(pod.Kind), c.sent.secret().hide(pod.Name))
-	}
+	pod, err := c.parsePod(body, name)
 	if err != nil {
-		return nil, &Error{Doing: "read what GET " + path.Path + " answered", Path: path.Path, Status: http.StatusOK, Cause: err}
+		return Pod{}, &Error{Doing: "read what GET " + path.Path + " answered", Path: path.Path, Status: http.StatusOK, Cause: err}
 	}
 	return pod, nil
 }
 
 // parsePod takes of the metadata what an ADD needs. The rest, of which there may be much, costs no memory.
-func parsePod(body []byte) (*metav1.PartialObjectMetadata, error) {
+func (c *Client) parsePod(body []byte, name string) (Pod, error) {
 	var answer struct {
 		Kind     string `json:"kind"`
 		Metadata struct {
 			Name        string            `json:"name"`
 			Namespace   string            `json:"namespace"`
-			UID         types.UID         `json:"uid"`
+			UID         string            `json:"uid"`
 			Annotations map[string]string `json:"annotations"`
 		} `json:"metadata"`
 	}
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(body, &answer); err != nil {
-		return nil, err
+		return Pod{}, err
 	}
-	m := answer.Metadata
-	return &metav1.PartialObjectMetadata{
-		TypeMeta:   metav1.TypeMeta{Kind: answer.Kind},
-		ObjectMeta: metav1.ObjectMeta{Name: m.Name, Namespace: m.Namespace, UID: m.UID, Annotations: m.Annotations},
-	}, nil
+	if m := answer.Metadata; answer.Kind == "PartialObjectMetadata" && m.Name == name {
+		return Pod{Name: m.Name, Namespace: m.Namespace, UID: m.UID, Annotations: m.Annotations}, nil
+	}
+	return Pod{}, fmt.Errorf("it is the %.64s %.64q, not the metadata of that Pod", c.secret.hide(answer.Kind), c.secret.hide(answer.Metadata.Name))
 }
 
 // Network reads a Network. The error is an *Error.
@@ -159,7 +142,7 @@ func (c *Client) Network(ctx context.Context, namespace, name string) (network.N
 	}
 	n, err := network.Parse(body)
 	if err == nil && n.Name != name {
-		err = fmt.Errorf("it is %.64q, not that Network", c.sent.secret().hide(n.Name))
+		err = fmt.Errorf("it is %.64q, not that Network", c.secret.hide(n.Name))
 	}
 	if err != nil {
 		return network.Network{}, &Error{Doing: "read what GET " + path.Path + " answered", Path: path.Path, Status: http.StatusOK, Cause: err}

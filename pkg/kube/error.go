@@ -79,11 +79,11 @@ func isAlert(err error) bool {
 	return errors.As(err, &opErr) && (opErr.Op == "remote error" || opErr.Op == "local error")
 }
 
-// redact keeps of a kubeconfig's error what cannot quote its content: the decoder's messages may hold a token.
-func redact(err error) error {
+// withoutPath is why a file did not read, for a sentence that names it.
+func withoutPath(err error) error {
 	var pathErr *fs.PathError
 	if errors.As(err, &pathErr) {
 		return pathErr.Err
 	}
-	return errors.New("it is not a kubeconfig (its content is not quoted here: kubectl config view --kubeconfig=FILE says what is wrong)")
+	return err
 }

@@ -10,8 +10,6 @@ import (
 	"net/url"
 	"strconv"
 	"time"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // longestPause is how long to wait at most between two tries, where the apiserver does not say.
@@ -81,7 +79,7 @@ func (c *Client) try(ctx context.Context, target *url.URL, accept string) ([]byt
 	req.Header.Set("Accept", accept)
 	resp, err := c.http.Do(req)
 	if err != nil {
-		failed.Cause, failed.retry = c.sent.secret().without(unwrapURL(err)), retryable(err)
+		failed.Cause, failed.retry = c.secret.without(unwrapURL(err)), retryable(err)
 		failed.broken = true
 		if failed.Cause == tryCtx.Err() { // and not what says more, such as that nobody took the connection
 			failed.Cause = context.Cause(tryCtx)
@@ -93,7 +91,7 @@ func (c *Client) try(ctx context.Context, target *url.URL, accept string) ([]byt
 	failed.Status = resp.StatusCode
 	switch {
 	case resp.StatusCode != http.StatusOK:
-		failed.Cause = statusCause(body, c.sent.secret())
+		failed.Cause = statusCause(body, c.secret)
 		failed.retry = resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode >= http.StatusInternalServerError
 		return nil, retryAfter(resp.Header), failed
 	case errors.Is(err, errTooLong):
@@ -109,7 +107,7 @@ func (c *Client) try(ctx context.Context, target *url.URL, accept string) ([]byt
 // statusCause is why the apiserver refused, in its words, or the beginning of what it said where that is not a Status. Some proxies repeat what they
 // were sent.
 func statusCause(body []byte, sent secret) error {
-	var status metav1.Status
+	var status struct{ Kind, Message string }
 	if err := json.Unmarshal(body, &status); err == nil && status.Kind == "Status" && status.Message != "" {
 		return errors.New(sent.hide(status.Message))
 	}

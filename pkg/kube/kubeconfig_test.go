@@ -72,3 +72,70 @@ func TestWithoutAKubeconfigCredentialsOfTheClusterAreAskedFor(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestAKubeconfigSaysWhereAndWho(t *testing.T) {
+	dir := t.TempDir()
+	for name, content := range map[string]string{"token": "from-a-file\n", "ca.crt": "an authority"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read := func(cluster, user string) account {
+		t.Helper()
+		path := filepath.Join(dir, "kubeconfig")
+		text := "current-context: here\ncontexts: [{name: there, context: {cluster: no, user: no}}, {name: here, context: {cluster: c, user: u}}]\n" +
+			"clusters: [{name: no, cluster: {server: 'https://no'}}, {name: c, cluster: {" + cluster + "}}]\nusers: [{name: no, user: {token: no}}, {name: u, user: {" + user + "}}]\n"
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		a, err := readKubeconfig(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+
+	a := read("server: 'https://10.0.0.1:6443/prefix', certificate-authority: ca.crt, tls-server-name: kubernetes, proxy-url: 'socks5://127.0.0.1:1'", "token: not-this, tokenFile: token")
+	if a.server.String() != "https://10.0.0.1:6443/prefix" || a.proxy.String() != "socks5://127.0.0.1:1" || string(a.how.TLS.CAData) != "an authority" || a.how.TLS.ServerName != "kubernetes" {
+		t.Errorf("the server is %+v", a)
+	}
+	if a.how.BearerToken != "from-a-file" {
+		t.Errorf("the token is %q", a.how.BearerToken)
+	}
+	a = read("server: 'https://[::1]', insecure-skip-tls-verify: true", "client-certificate-data: QQ==, client-key-data: Qg==")
+	if !a.how.TLS.Insecure || string(a.how.TLS.CertData) != "A" || string(a.how.TLS.KeyData) != "B" || a.how.HasTokenAuth() {
+		t.Errorf("got %+v", a)
+	}
+	if a = read("server: 'http://127.0.0.1:8080'", "username: me, password: mine"); a.how.Username != "me" || a.how.Password != "mine" || a.secret() != "bWU6bWluZQ==" {
+		t.Errorf("got %+v", a)
+	}
+}
+
+func TestCredentialsThatAProgramWouldFetchAreRefusedByName(t *testing.T) {
+	for _, key := range []string{"exec: {command: get-token}", "auth-provider: {name: oidc}", "as: someone"} {
+		path := filepath.Join(t.TempDir(), "kubeconfig")
+		text := "current-context: c\ncontexts: [{name: c, context: {cluster: c, user: u}}]\nclusters: [{name: c, cluster: {server: 'https://c'}}]\nusers: [{name: u, user: {" + key + "}}]\n"
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := New(path, "kactus/test")
+		if want, _, _ := strings.Cut(key, ":"); !strings.Contains(failure(t, err).Error(), want+":") {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
+}
+
+func TestTheKubeconfigThatIsWrittenIsOneThatIsRead(t *testing.T) {
+	content, err := Kubeconfig("https://[fd00::1]:443", []byte("an authority"), token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a, err := readKubeconfig(path)
+	if err != nil || a.server.Host != "[fd00::1]:443" || string(a.how.TLS.CAData) != "an authority" || a.how.BearerToken != token {
+		t.Errorf("got %+v, %v", a, err)
+	}
+}

@@ -6,8 +6,6 @@ import (
 	"io"
 	"net/http"
 	"sync/atomic"
-
-	utilnet "k8s.io/apimachinery/pkg/util/net"
 )
 
 const (
@@ -60,24 +58,4 @@ func (m *metered) Read(p []byte) (int, error) {
 		return n, fmt.Errorf("%w: more than %d bytes together", errTooLong, maxAnswers)
 	}
 	return n, err
-}
-
-// bound bounds what the transport inside of rt holds of answers before they are read: net/http's own bounds are megabytes for each of
-// the Networks that are read at once.
-func bound(rt http.RoundTripper) {
-	for {
-		switch inner := rt.(type) {
-		case *http.Transport:
-			if inner.MaxResponseHeaderBytes == maxHeader { // client-go gives out a transport again
-				return
-			}
-			inner.MaxResponseHeaderBytes = maxHeader
-			inner.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: maxUnread, MaxReceiveBufferPerConnection: 4 * maxUnread}
-			return
-		case utilnet.RoundTripperWrapper:
-			rt = inner.WrappedRoundTripper()
-		default:
-			return
-		}
-	}
 }

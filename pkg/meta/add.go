@@ -7,8 +7,8 @@ import (
 
 	"github.com/containernetworking/cni/pkg/types"
 	"golang.org/x/sync/errgroup"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/kube"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/ledger"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/plan"
@@ -101,9 +101,9 @@ func askingTime(ctx context.Context, req Request) (context.Context, context.Canc
 }
 
 // checkIdentity: the runtime's UID of a static Pod is the hash of its file, which its mirror in the apiserver has as an annotation.
-func checkIdentity(id podargs.Pod, pod *metav1.PartialObjectMetadata) error {
+func checkIdentity(id podargs.Pod, pod kube.Pod) error {
 	const staticPodHash = "kubernetes.io/config.hash"
-	if id.UID == "" || id.UID == string(pod.UID) || id.UID == pod.Annotations[staticPodHash] {
+	if id.UID == "" || id.UID == pod.UID || id.UID == pod.Annotations[staticPodHash] {
 		return nil
 	}
 	return coded(CodeReplaced, fmt.Errorf("ADD of the Pod %s/%s: it was replaced: the runtime starts the one with the UID %s, the apiserver has %s",

@@ -9,9 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	k8stypes "k8s.io/apimachinery/pkg/types"
-
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/kube"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/ledger"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
@@ -32,13 +29,13 @@ type fakeAPI struct {
 	pods, asked atomic.Int32
 }
 
-func (a *fakeAPI) Pod(_ context.Context, namespace, name string) (*metav1.PartialObjectMetadata, error) {
+func (a *fakeAPI) Pod(_ context.Context, namespace, name string) (kube.Pod, error) {
 	a.pods.Add(1)
 	switch {
 	case a.err != nil:
-		return nil, a.err
+		return kube.Pod{}, a.err
 	case a.noPod:
-		return nil, absent("/api/v1/namespaces/" + namespace + "/pods/" + name)
+		return kube.Pod{}, absent("/api/v1/namespaces/" + namespace + "/pods/" + name)
 	}
 	annotations := map[string]string{}
 	if a.annotation != "" {
@@ -47,9 +44,7 @@ func (a *fakeAPI) Pod(_ context.Context, namespace, name string) (*metav1.Partia
 	if a.hash != "" {
 		annotations["kubernetes.io/config.hash"] = a.hash
 	}
-	return &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{
-		Namespace: namespace, Name: name, UID: k8stypes.UID(a.uid), Annotations: annotations,
-	}}, nil
+	return kube.Pod{Namespace: namespace, Name: name, UID: a.uid, Annotations: annotations}, nil
 }
 
 func (a *fakeAPI) Network(_ context.Context, namespace, name string) (network.Network, error) {

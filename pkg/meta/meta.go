@@ -11,10 +11,10 @@ import (
 	"time"
 
 	"github.com/containernetworking/cni/pkg/types"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniconf"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/delegate"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/kube"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/ledger"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netconf"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
@@ -62,7 +62,7 @@ type Verbs struct {
 
 // API is what the verbs ask the apiserver.
 type API interface {
-	Pod(ctx context.Context, namespace, name string) (*metav1.PartialObjectMetadata, error)
+	Pod(ctx context.Context, namespace, name string) (kube.Pod, error)
 	Network(ctx context.Context, namespace, name string) (network.Network, error)
 }
 
