@@ -65,7 +65,10 @@ kubectl() { "$kubectl" --kubeconfig "$cluster/kubeconfig" --cache-dir "$state/ku
 
 build() {
 	say 'building kactus and its image'
-	scripts/build-docker-image.sh -a "$(go env GOHOSTARCH)" -o bin/image
+	local arch
+	arch=$(go env GOHOSTARCH)
+	scripts/build-docker-image.sh -a "$arch" -o bin/image
+	image=bin/image/kactus-$arch.tar
 	mkdir -p bin/demo
 	go build -o bin/demo/cluster ./test/cluster/cmd/cluster
 	say 'building the cluster (minutes the first time; kept for the next)'
@@ -78,7 +81,7 @@ start() {
 	mkdir "$cluster"
 	bin/demo/cluster up --dir "$cluster" --nodes 2 >/dev/null 2>"$state/up" || { cat "$state/up" >&2; die 'the cluster does not start'; }
 	for node in "$cluster"/node*; do
-		"$node/enter" ctr --namespace k8s.io images import - <bin/image/kactus-*.tar >/dev/null 2>"$state/import" || { cat "$state/import" >&2; die 'the image cannot be imported'; }
+		"$node/enter" ctr --namespace k8s.io images import - <"$image" >/dev/null 2>"$state/import" || { cat "$state/import" >&2; die 'the image cannot be imported'; }
 	done
 	run kubectl get nodes
 }
