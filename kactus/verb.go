@@ -29,19 +29,23 @@ func (p program) runVerb(ctx context.Context) int {
 		}
 		return 0
 	}
-	var cniErr *types.Error
-	if !errors.As(err, &cniErr) {
-		cniErr = types.NewError(types.ErrInternal, err.Error(), "")
-	}
 	data, merr := json.MarshalIndent(struct {
 		CNIVersion string `json:"cniVersion"`
 		*types.Error
-	}{slices.Max(netconf.Versions()), cniErr}, "", "    ")
+	}{slices.Max(netconf.Versions()), cniError(err)}, "", "    ")
 	if merr != nil {
 		data = []byte(`{"code": 999, "msg": "print an error: it does not encode"}`)
 	}
 	fmt.Fprintf(p.stdout, "%s\n", data)
 	return 1
+}
+
+func cniError(err error) *types.Error {
+	var e *types.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return types.NewError(types.ErrInternal, err.Error(), "")
 }
 
 func (p program) verb(ctx context.Context) ([]byte, error) {
@@ -84,7 +88,7 @@ func (p program) podVerb(ctx context.Context, command string) ([]byte, error) {
 	log.Info("begin", "device", req.Device, "netns", req.Netns)
 	out, err := p.do(ctx, command, req, log)
 	if err != nil {
-		log.Error("end", "took", time.Since(begin), "cause", err)
+		log.Error("end", "took", time.Since(begin), "code", cniError(err).Code, "cause", err)
 		return nil, err
 	}
 	log.Info("end", "took", time.Since(begin))
@@ -131,7 +135,7 @@ func (p program) nodeVerb(ctx context.Context, command string) error {
 		err = p.status(ctx, conf, log)
 	}
 	if err != nil {
-		log.Error("end", "took", time.Since(begin), "cause", err)
+		log.Error("end", "took", time.Since(begin), "code", cniError(err).Code, "cause", err)
 		return err
 	}
 	log.Debug("end", "took", time.Since(begin)) // runtimes call STATUS every few seconds

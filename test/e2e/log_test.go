@@ -52,6 +52,11 @@ func TestLog(t *testing.T) {
 			}
 		}
 	})
+	t.Run("tells an error's code and cause", func(t *testing.T) {
+		if !strings.Contains(log, `code=100 cause="GET /api/v1/namespaces/`+tn.namespace+"/pods/"+p.name+": 401 Unauthorized") {
+			t.Errorf("no line has the code 100 and the status 401:\n%s", log)
+		}
+	})
 	t.Run("holds no token and nothing of a kubeconfig", func(t *testing.T) {
 		for _, secret := range []string{nodeToken, agentToken, "unknown-token", "certificate-authority-data"} {
 			if strings.Contains(log, secret) {
