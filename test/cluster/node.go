@@ -223,6 +223,13 @@ func (n *Node) StopKubelet() error {
 	return n.kubelet.stop()
 }
 
+// KillKubelet ends it as a crash does.
+func (n *Node) KillKubelet() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.kubelet.kill()
+}
+
 // start starts a program of the node's and waits until it is ready.
 func (n *Node) start(ctx context.Context, p **process, part Part, args, env []string, ready func(context.Context) error) error {
 	if *p != nil && (*p).running() {

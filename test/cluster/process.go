@@ -125,7 +125,7 @@ func (p *process) await(ctx context.Context, ready func(context.Context) error) 
 		}
 		select {
 		case <-p.exited:
-			return fmt.Errorf("%s ended before it was ready: %w; its log %s ends with:\n%s", p.name, p.end(), p.log, tailOf(p.log))
+			return fmt.Errorf("%s ended before it was ready: %w; its log %s ends with:\n%s", p.name, p.stopBy(), p.log, tailOf(p.log))
 		case <-ctx.Done():
 			return fmt.Errorf("waiting for %s to be ready: %w (last: %w); its log %s ends with:\n%s", p.name, ctx.Err(), notReady, p.log, tailOf(p.log))
 		case <-poll.C:
@@ -154,11 +154,16 @@ func (p *process) running() bool {
 
 // stop ends the process: politely first, then not. It returns once the process is
 // gone, and succeeds for one that had ended before.
-func (p *process) stop() error {
+func (p *process) stop() error { return p.stopBy(syscall.SIGTERM, syscall.SIGKILL) }
+
+// kill ends the process without giving it time for anything, as a crash does.
+func (p *process) kill() error { return p.stopBy(syscall.SIGKILL) }
+
+func (p *process) stopBy(signals ...os.Signal) error {
 	if p == nil {
 		return nil
 	}
-	for _, signal := range []os.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+	for _, signal := range signals {
 		if err := p.handle.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
 			return fmt.Errorf("sending %v to %s (process %d): %w", signal, p.name, p.pid, err)
 		}

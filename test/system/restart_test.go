@@ -35,7 +35,7 @@ func (s *site) kubeletRestart(t *testing.T) {
 	node := s.Nodes()[1]
 	s.apply(t, podManifest("stays", node.Name(), greenAndData), podManifest("goes", node.Name(), greenAndData))
 	s.ready(t, "pod/stays", "pod/goes")
-	if err := node.StopKubelet(); err != nil {
+	if err := node.KillKubelet(); err != nil {
 		t.Fatal(err)
 	}
 	s.kubectl(t, "delete", "pod", "goes", "--grace-period=0", "--force")
