@@ -184,11 +184,21 @@ func (r Runner) find(pluginType string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrMissing, err)
 	}
+	if info.Mode()&0o111 == 0 {
+		return "", &unrunnable{fmt.Errorf("%s may not be executed", path)}
+	}
 	if self, err := os.Stat("/proc/self/exe"); err == nil && os.SameFile(info, self) {
 		return "", fmt.Errorf("%s is kactus itself, which cannot be its own delegate", path)
 	}
 	return path, nil
 }
 
-// ErrMissing is that a plugin's binary is not there.
+// ErrMissing is that a plugin's binary is not there, or is nothing that can be run.
 var ErrMissing = errors.New("the plugin's binary is missing")
+
+// unrunnable is why a plugin's binary, which is there, is as good as missing.
+type unrunnable struct{ error }
+
+func (*unrunnable) Is(target error) bool { return target == ErrMissing }
+
+func (e *unrunnable) Unwrap() error { return e.error }

@@ -143,15 +143,32 @@ func TestFindSaysWhichPluginIsMissing(t *testing.T) {
 	}
 }
 
-func TestAPluginThatMayNotBeRunFails(t *testing.T) {
-	f := newFolder(t)
-	f.plugin("one", `:`)
-	if err := os.Chmod(filepath.Join(f.dir, "one"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	_, err := f.runner().Add(t.Context(), callOf(t, `{"type": "one"}`))
-	if !errors.Is(err, os.ErrPermission) || errors.Is(err, ErrMissing) {
-		t.Errorf("got %v", err)
+func TestAPluginThatCannotBeRunIsAsGoodAsMissing(t *testing.T) {
+	for name, c := range map[string]struct {
+		content string
+		mode    os.FileMode
+		found   bool
+		says    string
+	}{
+		"without the execute bit": {"#!/bin/sh\n", 0o600, false, "one may not be executed"},
+		"no program":              {"hello", 0o700, true, "exec format error"},
+		"without an interpreter":  {"#!/no/such\n", 0o700, true, "no such file"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFolder(t)
+			if err := os.WriteFile(filepath.Join(f.dir, "one"), []byte(c.content), c.mode); err != nil {
+				t.Fatal(err)
+			}
+			if err := f.runner().Find(chainOf(t, `{"type": "one"}`)); (err == nil) != c.found {
+				t.Errorf("Find: %v", err)
+			}
+			_, addErr := f.runner().Add(t.Context(), callOf(t, `{"type": "one"}`))
+			for _, err := range []error{addErr, f.runner().Del(t.Context(), callOf(t, `{"type": "one"}`))} {
+				if !errors.Is(err, ErrMissing) || !strings.Contains(err.Error(), c.says) || failure(t, err).Plugin != "one" {
+					t.Errorf("got %v", err)
+				}
+			}
+		})
 	}
 }
 

@@ -110,6 +110,8 @@ func (p *process) run(ctx context.Context, path string, stdin []byte, environ []
 		err = fmt.Errorf("it was ended: %w", context.Cause(ctx))
 	}
 	switch {
+	case cmd.Process == nil && (errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.ENOEXEC) || errors.Is(err, syscall.ENOENT)):
+		return nil, &unrunnable{err}
 	case errors.Is(err, exec.ErrWaitDelay): // it ended well; a process that it left behind has its stdout
 	case err != nil:
 		return nil, newExit(err, stdout, stderr)

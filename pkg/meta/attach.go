@@ -3,12 +3,14 @@ package meta
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 
 	"github.com/containernetworking/cni/pkg/types"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/delegate"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/ledger"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/plan"
 )
@@ -16,7 +18,7 @@ import (
 // attach makes the attachments, the first before the others, and gives the first one's result in the version that the runtime
 // speaks. The plan is on the disk before anything is made; when anything fails, all that was started is undone.
 func (v *Verbs) attach(ctx context.Context, book Book, req Request, netns ledger.Netns, attachments []plan.Attachment) (types.Result, error) {
-	w := &work{verbs: v, book: book, req: req, delegates: v.Delegates(book.LockFile()), results: map[string]json.RawMessage{}}
+	w := &work{verbs: v, book: book, req: req, delegates: v.Delegates(book.LockFile()), unrun: map[string]bool{}, results: map[string]json.RawMessage{}}
 	for _, a := range attachments {
 		if err := w.delegates.Find(a.Config); err != nil {
 			return nil, coded(CodeDelegate, fmt.Errorf("ADD of the network %s for %s: %w", a.Network, a.Device, err))
@@ -48,6 +50,8 @@ type work struct {
 
 	mu      sync.Mutex
 	started []ledger.Entry
+	// unrun are the devices whose ADD ended at a plugin that could not be run.
+	unrun   map[string]bool
 	results map[string]json.RawMessage
 }
 
@@ -90,6 +94,9 @@ func (w *work) add(ctx context.Context, e ledger.Entry) (types.Result, error) {
 	result, err := w.delegates.Add(ctx, call(w.req.ContainerID, w.req.Netns, e))
 	w.verbs.Log.Debug("delegate ran", "delegateVerb", "ADD", "network", e.Network, "device", e.Device, "took", w.verbs.Now().Sub(begin), "failed", err != nil)
 	if err != nil {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.unrun[e.Device] = errors.Is(err, delegate.ErrMissing)
 		return nil, fmt.Errorf("network %s: %w", e.Network, err)
 	}
 	if err := w.keep(e, result); err != nil { // for the roll-back, should the next step fail
@@ -132,6 +139,7 @@ func (w *work) rollBack(ctx context.Context, cause error) error {
 		netns:         w.req.Netns,
 		entries:       w.started,
 		defaultDevice: w.entries[0].Device,
+		unrun:         w.unrun,
 		auxiliaryTime: undoTime / 2,
 		time:          undoTime,
 	})

@@ -130,6 +130,8 @@ type undoing struct {
 	entries            []ledger.Entry
 	// defaultDevice is undone after all others.
 	defaultDevice string
+	// unrun are devices whose ADD ended at a plugin that could not be run, so that there is nothing that it would have to undo.
+	unrun map[string]bool
 	// auxiliaryTime is how long the others may take, and time how long all may.
 	auxiliaryTime, time time.Duration
 	// park moves to the orphans what is not to hold the container any longer.
@@ -161,7 +163,7 @@ func (v *Verbs) undoEntry(ctx context.Context, book Book, delegates Delegates, u
 	begin := v.Now()
 	err := delegates.Del(ctx, call(u.containerID, u.netns, e))
 	v.Log.Debug("delegate ran", "delegateVerb", "DEL", "network", e.Network, "device", e.Device, "took", v.Now().Sub(begin), "failed", err != nil)
-	if err == nil {
+	if err == nil || u.unrun[e.Device] && errors.Is(err, delegate.ErrMissing) {
 		v.warnUnsaved(book.Undone(e.Device))
 		return nil
 	}
