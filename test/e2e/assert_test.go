@@ -228,7 +228,7 @@ func (p *pod) expectGone(t *testing.T) {
 // ports are the devices on the tenant's bridges.
 func (tn *tenant) ports(t *testing.T) []string {
 	t.Helper()
-	node := links(t, "/proc/self/ns/net")
+	node := links(t, "/proc/thread-self/ns/net") // the main thread may have been used up for a Pod's namespace
 	bridges := map[int]bool{}
 	for name, link := range node {
 		if strings.HasPrefix(name, tn.bridgePrefix()) {

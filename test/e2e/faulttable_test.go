@@ -22,6 +22,17 @@ type fault struct {
 	worst time.Duration // the longest from the fault until all was well again
 }
 
+// count adds a try to the row: how long it took from the fault until all was well again, and what was lost.
+func (f *fault) count(t *testing.T, what string, took time.Duration, lost ...string) {
+	t.Helper()
+	f.tried++
+	f.lost += len(lost)
+	f.worst = max(f.worst, took)
+	for _, l := range lost {
+		t.Errorf("%s: %s", what, l)
+	}
+}
+
 // report adds a row to the table, and fails the test if something was lost, or nothing tried.
 func (f fault) report(t *testing.T) {
 	t.Helper()
