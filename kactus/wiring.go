@@ -61,9 +61,10 @@ func (p program) verbs(conf netconf.Conf, path string, log *slog.Logger) (*meta.
 			r.Inherit = lock
 			return r
 		},
-		Devices: func(netns string) (meta.Devices, error) { return device.Open(netns) },
-		Log:     log,
-		Now:     time.Now,
+		Devices:  func(netns string) (meta.Devices, error) { return device.Open(netns) },
+		Parallel: conf.ParallelDelegates,
+		Log:      log,
+		Now:      time.Now,
 	}, nil
 }
 

@@ -62,7 +62,7 @@ func (w *work) run(ctx context.Context) (types.Result, error) {
 	}
 	// A failure does not end the others: a plugin that is killed can leave what its DEL does not know of.
 	var group errgroup.Group
-	group.SetLimit(parallelDelegates)
+	group.SetLimit(w.verbs.Parallel)
 	for _, e := range w.entries[1:] {
 		group.Go(func() error {
 			_, err := w.add(ctx, e)

@@ -54,7 +54,7 @@ func (v *Verbs) check(ctx context.Context, req Request) error {
 	defer devices.Close()
 	delegates := v.Delegates(book.LockFile())
 	failed := make([]error, len(entries))
-	inParallel(parallelDelegates, len(entries), func(i int) {
+	inParallel(v.Parallel, len(entries), func(i int) {
 		netns := netnsOfAdd(entries[i], record.Netns, req.Netns)
 		failed[i] = checkEntry(ctx, devices, delegates, call(req.ContainerID, netns, entries[i]), entries[i])
 	})

@@ -146,7 +146,7 @@ func (v *Verbs) undo(ctx context.Context, book Book, delegates Delegates, u undo
 	auxiliaryCtx, cancelAuxiliary := context.WithTimeoutCause(ctx, u.auxiliaryTime, fmt.Errorf("undoing auxiliary networks may take %s", u.auxiliaryTime))
 	defer cancelAuxiliary()
 	failed := make([]error, len(u.entries))
-	inParallel(parallelDelegates, len(u.entries), func(i int) {
+	inParallel(v.Parallel, len(u.entries), func(i int) {
 		if e := u.entries[i]; e.Device != u.defaultDevice {
 			failed[i] = v.undoEntry(auxiliaryCtx, book, delegates, u, e)
 		}

@@ -89,7 +89,7 @@ func (v *Verbs) tell(ctx context.Context, conf netconf.Conf, g gc) error {
 	valid := g.validByName(snapshot)
 	delegates := v.Delegates(nil) // a plugin that hangs must not keep the ledger frozen when kactus is killed
 	failed := make([]error, len(chains))
-	inParallel(parallelDelegates, len(chains), func(i int) {
+	inParallel(v.Parallel, len(chains), func(i int) {
 		failed[i] = delegates.GC(ctx, chains[i], valid[chains[i].Name])
 	})
 	return errors.Join(failed...)

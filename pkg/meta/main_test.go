@@ -83,9 +83,10 @@ func newNode(t *testing.T) *node {
 	}
 	must(t, os.Mkdir(n.path("plugins"), 0o755))
 	n.verbs = &Verbs{
-		API:  func() (API, error) { return n.api, nil },
-		Lock: n.lock,
-		Read: func() (ledger.Snapshot, error) { return ledger.Read(n.path("ledger")) },
+		Parallel: 16,
+		API:      func() (API, error) { return n.api, nil },
+		Lock:     n.lock,
+		Read:     func() (ledger.Snapshot, error) { return ledger.Read(n.path("ledger")) },
 		Freeze: func(ctx context.Context) (io.Closer, error) {
 			l, err := ledger.Open(n.path("ledger"))
 			must(t, err)

@@ -56,8 +56,10 @@ type Verbs struct {
 	Delegates func(lock *os.File) Delegates
 	// Devices opens a network namespace.
 	Devices func(netns string) (Devices, error)
-	Log     *slog.Logger
-	Now     func() time.Time
+	// Parallel is how many delegates of a Pod run at once.
+	Parallel int
+	Log      *slog.Logger
+	Now      func() time.Time
 }
 
 // API is what the verbs ask the apiserver.
@@ -118,12 +120,8 @@ const (
 	lockTime = 12 * time.Second
 )
 
-const (
-	// parallelDelegates is how many delegates of a Pod run at once.
-	parallelDelegates = 16
-	// parallelContainers is how many containers a GC undoes at once.
-	parallelContainers = 4
-)
+// parallelContainers is how many containers a GC undoes at once.
+const parallelContainers = 4
 
 // lock takes the container's lock, for which it waits as long as that, and tells of a record that could not be read.
 func (v *Verbs) lock(ctx context.Context, containerID string, wait time.Duration) (Book, error) {

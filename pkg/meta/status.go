@@ -25,7 +25,7 @@ func (v *Verbs) Status(ctx context.Context, conf netconf.Conf) error {
 	delegates := v.Delegates(nil)
 	attachments := plan.Default(conf, "")
 	of := make([]error, len(attachments))
-	inParallel(parallelDelegates, len(attachments), func(i int) {
+	inParallel(v.Parallel, len(attachments), func(i int) {
 		of[i] = status(ctx, delegates, attachments[i].Config)
 	})
 	if err := errors.Join(append(failed, of...)...); err != nil {

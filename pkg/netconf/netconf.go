@@ -22,6 +22,8 @@ const (
 	DefaultNetworkNamespace = "default"
 	DefaultAPITimeout       = 30 * time.Second
 	DefaultDelegateTimeout  = 60 * time.Second
+	// DefaultParallelDelegates is what scripts/bench.sh --sweep-parallel chose: fewer make a DEL wait, more make an ADD no faster.
+	DefaultParallelDelegates = 16
 )
 
 // MaxSize is the largest netconf that is read, in bytes.
@@ -55,6 +57,8 @@ type Conf struct {
 	APITimeout time.Duration
 	// DelegateTimeout is how long one delegate may run for one verb.
 	DelegateTimeout time.Duration
+	// ParallelDelegates is how many delegates of one Pod run at once, from 1 to 64.
+	ParallelDelegates int
 	// LogLevel is what the log holds; nil where the netconf does not say.
 	LogLevel *Level
 	// LogFile is the log's path; empty where the netconf does not say.
@@ -124,6 +128,7 @@ func parseAll(stdin []byte) (Conf, *Error) {
 		NamespaceIsolation: r.boolean("namespaceIsolation"),
 		APITimeout:         r.duration("apiTimeout", DefaultAPITimeout),
 		DelegateTimeout:    r.duration("delegateTimeout", DefaultDelegateTimeout),
+		ParallelDelegates:  r.parallelDelegates(),
 		LogLevel:           r.level("logLevel"),
 		LogFile:            r.path("logFile", ""),
 		DisableCheck:       r.boolean("disableCheck"),
@@ -193,6 +198,17 @@ func (r *reader) duration(key string, otherwise time.Duration) time.Duration {
 		return otherwise
 	}
 	return d
+}
+
+func (r *reader) parallelDelegates() int {
+	const key, most = "parallelDelegates", 64
+	n := DefaultParallelDelegates
+	r.decode(key, "a whole number", &n)
+	if n < 1 || n > most {
+		r.fail("%s: it is not between 1 and %d", key, most)
+		return DefaultParallelDelegates
+	}
+	return n
 }
 
 func (r *reader) level(key string) *Level {
