@@ -75,6 +75,7 @@ func TestAResultThatCannotBeReadIsAFailure(t *testing.T) {
 		"an array":           {`echo '[]'`, "read its result"},
 		"an unknown version": {`echo '{"cniVersion":"9.9.9"}'`, "9.9.9"},
 		"a bad address":      {`echo '{"cniVersion":"1.0.0","ips":[{"address":"here"}]}'`, "read its result"},
+		"too many devices":   {`printf '{"cniVersion":"1.0.0","interfaces":[{}'; head -c 4096 /dev/zero | sed 's/\x00/,{}/g'; echo ']}'`, "more than 4096 objects"},
 		"3 MiB":              {`head -c 3145728 /dev/zero`, "it printed more than 1048576 bytes"},
 	} {
 		t.Run(name, func(t *testing.T) {

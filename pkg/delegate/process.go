@@ -21,6 +21,8 @@ import (
 const (
 	// maxStdout is the longest result that is read, in bytes.
 	maxStdout = 1 << 20
+	// maxObjects is how many interfaces, addresses, routes and so on a result may have together: two bytes of JSON become a hundred in memory.
+	maxObjects = 4096
 	// maxStderr is how much of a plugin's stderr an error quotes, and of its message and its details, in bytes.
 	maxStderr = 4 << 10
 	// defaultGrace is how long a plugin has from SIGTERM to SIGKILL, and how long a process that it left behind can keep its
@@ -118,6 +120,9 @@ func (p *process) run(ctx context.Context, path string, stdin []byte, environ []
 	}
 	if stdout.over {
 		return nil, newExit(fmt.Errorf("it printed more than %d bytes, or all plugins together more than %d", maxStdout, maxOutput), capped{}, stderr)
+	}
+	if bytes.Count(stdout.data, []byte("{")) > maxObjects {
+		return nil, newExit(fmt.Errorf("what it printed has more than %d objects", maxObjects), capped{}, stderr)
 	}
 	return stdout.data, nil
 }

@@ -21,8 +21,12 @@ import (
 // ADD, a GC.
 var ErrBusy = errors.New("another verb still runs")
 
-// maxSize is the largest file that is read, in bytes: 64 networks with configurations of the greatest size.
-const maxSize = 80 << 20
+// maxSize is the largest file that is read, in bytes. No plan is added to one of more than maxPlanned: the attachments of a container, each
+// of which may be as large as it is allowed to be, come one after the other by hot ADDs, and every verb holds all of them in memory.
+const (
+	maxSize    = 16 << 20
+	maxPlanned = 4 << 20
+)
 
 // Ledger is the folder of the records.
 type Ledger struct{ dir string }

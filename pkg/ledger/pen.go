@@ -44,6 +44,9 @@ func (b *Book) Plan(ctx context.Context, netns Netns, pod podargs.Pod, device st
 	}
 	defer dir.Close()
 	before := b.Record()
+	if info, err := os.Stat(b.path(".json")); err == nil && info.Size() > maxPlanned {
+		return fmt.Errorf("plan for the container %s: its record in the ledger has %d bytes, and one of more than %d does not grow", b.id, info.Size(), maxPlanned)
+	}
 	err = b.change(func(r *Record) {
 		r.Format, r.ContainerID = Format, b.id
 		if len(r.Attachments) == 0 { // a hot ADD knows less of the Pod than its ADD did

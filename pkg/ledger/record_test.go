@@ -1,9 +1,11 @@
 package ledger
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -191,4 +193,24 @@ func encode(t *testing.T, v any) string {
 	data, err := json.Marshal(v)
 	must(t, err)
 	return string(data)
+}
+
+// Hot ADDs come one after the other, and each verb reads what all of them left.
+func TestARecordThatIsLargeAlreadyDoesNotGrow(t *testing.T) {
+	l, _ := open(t)
+	b := lock(t, l, "c1")
+	defer b.Close()
+	planned(t, b, "eth0")
+	must(t, b.Attached(map[string]json.RawMessage{"eth0": json.RawMessage(`"` + strings.Repeat("x", maxPlanned) + `"`)}))
+	before, err := os.ReadFile(b.path(".json"))
+	must(t, err)
+	err = b.Plan(t.Context(), Netns{}, podargs.Pod{}, "", []Entry{entry(t, "net1")})
+	if err == nil || !strings.Contains(err.Error(), "does not grow") {
+		t.Errorf("got %v", err)
+	}
+	if after, err := os.ReadFile(b.path(".json")); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("the record changed: %v", err)
+	}
+	must(t, b.Undone("eth0"))
+	planned(t, b, "net1")
 }
