@@ -4,12 +4,13 @@ set -euo pipefail
 
 usage() {
 	cat <<'EOF'
-Usage: ./build.sh [-o FILE | -t | -l | -V | -h]
+Usage: ./build.sh [-o FILE | -t | -l | -s [VERSION] | -V | -h]
 
   (none)  build bin/kactus: static, stripped, the same bytes for the same commit
   -o FILE the same, as FILE
   -t      run all tests (needs root and the packages that README.md names; the first run compiles Kubernetes, for minutes)
   -l      run the linters: gofmt, staticcheck, go mod tidy and verify
+  -s      look for known vulnerabilities in what kactus is built of, by Go's database of the version that is named below, or of VERSION ("latest")
   -V      run go vet
   -h      print this
 
@@ -47,7 +48,12 @@ tool() {
 run_tests() {
 	# Before the tests, because it takes minutes the first time, and says how far it is.
 	go run ./test/cluster/cmd/cluster build >/dev/null
-	tool gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg -- -count=1 -timeout 30m ./...
+	local code=0
+	source scripts/fault-table.sh
+	new_fault_table
+	tool gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg -- -count=1 -timeout 30m ./... || code=1
+	print_fault_table || code=1
+	return "$code"
 }
 
 lint() {
@@ -62,11 +68,21 @@ lint() {
 	tool staticcheck ./...
 }
 
+# The database of Go's vulnerabilities, as the module that it is made from: a tree that was right does not turn wrong by itself.
+vulndb=v0.0.0-20261105234957-e22db6528018
+
+known_vulnerabilities() {
+	local database
+	database=$(cd / && go mod download -json "golang.org/x/vulndb@$1" | sed -n 's/^\t"Dir": "\(.*\)",\{0,1\}$/\1/p')
+	tool govulncheck -db "file://$database/data/osv" ./...
+}
+
 case "$#:${1-}" in
 	0:) build bin/kactus ;;
 	2:-o) build "$2" ;;
 	1:-t) run_tests ;;
 	1:-l) lint ;;
+	1:-s | 2:-s) known_vulnerabilities "${2:-$vulndb}" ;;
 	1:-V) go vet ./... ;;
 	1:-h | 1:--help) usage ;;
 	*)

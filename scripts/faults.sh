@@ -29,14 +29,12 @@ done
 [ $((OPTIND - 1)) = $# ] || { usage >&2; exit 2; }
 
 cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.."
-table=$(mktemp)
-trap 'rm -f "$table"' EXIT
+source scripts/fault-table.sh
+new_fault_table
 
 go run ./test/cluster/cmd/cluster build >/dev/null
 code=0
-KACTUS_FAULT_TABLE=$table go test -count=1 -timeout "$timeout" -run "$pattern" ./test/e2e $full || code=1
+go test -count=1 -timeout "$timeout" -run "$pattern" ./test/e2e $full || code=1
 
-awk -F'\t' 'BEGIN { print ""; printf "%-100s %7s %6s %12s\n", "fault", "tried", "lost", "worst" }
-	{ printf "%-100s %7d %6d %12s\n", $1, $2, $3, $4; tried += $2; lost += $3 }
-	END { printf "%-100s %7d %6d\n", "all", tried, lost; exit lost > 0 }' "$table" || code=1
+print_fault_table || code=1
 exit "$code"
