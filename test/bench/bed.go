@@ -29,6 +29,7 @@ type bed struct {
 
 const (
 	namespace   = "bench"
+	podsPath    = "/api/v1/namespaces/" + namespace + "/pods"
 	maxNetworks = 64
 	defaultNet  = "pod-net"
 	cniVersion  = "1.0.0"
@@ -42,7 +43,7 @@ const (
 )
 
 func newBed(ctx context.Context, dir string, opts options) (*bed, error) {
-	cp, err := cluster.Start(ctx, cluster.Options{Users: []cluster.User{{Name: userName, Token: userToken}}})
+	cp, err := cluster.Start(ctx, cluster.Options{Builder: cluster.Builder{Root: opts.root}, Users: []cluster.User{{Name: userName, Token: userToken}}})
 	if err != nil {
 		return nil, err
 	}
@@ -63,13 +64,9 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: node}]
 `
 
 func (b *bed) fill(ctx context.Context) error {
-	root, err := cluster.FindRoot(".")
-	if err != nil {
-		return err
-	}
-	_, errCRD := b.kubectl(ctx, "", "apply", "-f", filepath.Join(root, "manifests", "network-crd.yaml"))
+	_, errCRD := b.kubectl(ctx, "", "apply", "-f", filepath.Join(b.opts.root, "manifests", "network-crd.yaml"))
 	_, errRights := b.kubectl(ctx, rights, "apply", "-f", "-")
-	err = errors.Join(errCRD, errRights, b.awaitRights(ctx), b.cp.WriteKubeconfig(b.kubeconfig, userToken))
+	err := errors.Join(errCRD, errRights, b.awaitRights(ctx), b.cp.WriteKubeconfig(b.kubeconfig, userToken))
 	if err != nil {
 		return err
 	}
@@ -188,7 +185,15 @@ func (b *bed) kactus(title, ledger string, change map[string]any) *metaPlugin {
 	for key, value := range change {
 		conf[key] = value
 	}
-	return &metaPlugin{title: title, binary: filepath.Join(b.dir, folderKactus, "kactus"), netconf: mustJSON(conf), hotArgs: kactusHotArgs}
+	return &metaPlugin{title: title, binary: filepath.Join(b.dir, folderKactus, "kactus"), netconf: mustJSON(conf), hotArgs: kactusHotArgs(hotName)}
+}
+
+func (b *bed) binarySize() (int64, error) {
+	info, err := os.Stat(filepath.Join(b.dir, folderKactus, "kactus"))
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
 }
 
 func withMaster(conf map[string]any) map[string]any {
@@ -211,30 +216,35 @@ func (b *bed) newPod(o podObject) (*pod, error) {
 	return &pod{podObject: o, sandbox: s, id: id, path: filepath.Join(b.dir, folderPlugins), results: map[string][]byte{}}, nil
 }
 
-// makePod makes a Pod of that name, unless it is there. Its annotations are kactus's where there are none; pad is how many bytes it is made larger by, half of
-// them in an annotation, which meta-plugins read, and half in its specification, which they need not read.
-func (b *bed) makePod(ctx context.Context, o podObject, annotations map[string]string, pad int) (podObject, error) {
-	if made, ok := b.objects[o.name]; ok {
+// makePod makes a Pod of those networks for a subject, unless it is there. pad is by how many bytes it is made larger: half of them are in an
+// annotation, which meta-plugins read, and half in its specification, which they need not read.
+func (b *bed) makePod(ctx context.Context, s subject, name string, networks []string, pad int) (podObject, error) {
+	annotate := func(_ context.Context, _ string, networks []string) (map[string]string, error) {
+		return kactusAnnotations(networks), nil
+	}
+	if m, ok := s.(*metaPlugin); ok && m.annotate != nil {
+		annotate, name = m.annotate, name+"-"+m.title
+	}
+	if made, ok := b.objects[name]; ok {
 		return made, nil
 	}
-	if annotations == nil {
-		annotations = kactusAnnotations(o.networks)
+	annotations, err := annotate(ctx, name, networks)
+	if err != nil {
+		return podObject{}, err
 	}
 	container := map[string]any{"name": "c", "image": "none"}
 	if pad > 0 {
 		half := strings.Repeat("x", pad/2)
-		annotations["pad"] = half
-		container["args"] = []string{half}
+		annotations["pad"], container["args"] = half, []string{half}
 	}
-	o.namespace = namespace
-	made, err := b.create(ctx, "/api/v1/namespaces/"+namespace+"/pods", object{
-		APIVersion: "v1", Kind: "Pod", Metadata: metadata{Name: o.name, Annotations: annotations}, Spec: map[string]any{"containers": []any{container}},
+	made, err := b.create(ctx, podsPath, object{
+		APIVersion: "v1", Kind: "Pod", Metadata: metadata{Name: name, Annotations: annotations}, Spec: map[string]any{"containers": []any{container}},
 	})
 	if err != nil {
-		return o, err
+		return podObject{}, err
 	}
-	o.uid = made.Metadata.UID
-	b.objects[o.name] = o
+	o := podObject{namespace: namespace, name: name, uid: made.Metadata.UID, networks: networks}
+	b.objects[name] = o
 	return o, nil
 }
 

@@ -49,5 +49,8 @@ func onNode(ctx context.Context, dir string, opts options) (err error) {
 		return err
 	}
 	report.print(os.Stdout)
+	if opts.json == "" {
+		return nil
+	}
 	return report.save(opts.json)
 }

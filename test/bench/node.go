@@ -14,7 +14,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/cluster"
-	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/plugins"
 )
 
 // nodeEnv names the run's folder to the process that measures, on the node.
@@ -70,27 +69,24 @@ func build(ctx context.Context, dir string, opts options) error {
 			return err
 		}
 	}
-	if _, err := cluster.Build(ctx, os.Stderr, cluster.Parts()...); err != nil {
-		return err
-	}
-	root, err := cluster.FindRoot(".")
-	if err != nil {
+	builder := cluster.Builder{Root: opts.root, Progress: os.Stderr}
+	if _, err := builder.Build(ctx, cluster.Parts()...); err != nil {
 		return err
 	}
 	kactus := filepath.Join(dir, folderKactus, "kactus")
-	make := []*exec.Cmd{exec.CommandContext(ctx, "./build.sh", "-o", kactus)}
+	subject := exec.CommandContext(ctx, "./build.sh", "-o", kactus)
 	if opts.kactus != "" {
-		make = []*exec.Cmd{exec.CommandContext(ctx, "cp", opts.kactus, kactus)}
+		subject = exec.CommandContext(ctx, "cp", opts.kactus, kactus)
 	}
 	floor := exec.CommandContext(ctx, "go", "build", "-ldflags", "-s -w", "-o", filepath.Join(dir, folderFloor)+"/", "./test/bench/floor/...")
-	floor.Env = append(os.Environ(), "CGO_ENABLED=0")
-	for _, cmd := range append(make, floor) {
-		cmd.Dir = root
+	delegates := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(dir, folderPlugins)+"/", "tool")
+	for _, cmd := range []*exec.Cmd{subject, floor, delegates} {
+		cmd.Dir, cmd.Env = opts.root, append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("%v: %w\n%s", cmd.Args, err, out)
 		}
 	}
-	return plugins.Build(filepath.Join(dir, folderPlugins))
+	return nil
 }
 
 // uplink is the node's own device, the master of macvlan devices.

@@ -4,16 +4,19 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/cluster"
 )
 
 // options are what the command line says.
 type options struct {
+	root           string // of the source tree
 	rounds, warmup int
 	parts          []string
 	json           string
@@ -53,7 +56,7 @@ const usage = `Usage: scripts/bench.sh [options]
 
 Measures ADD and DEL, hot ADD and hot DEL, of Pods with 0 to 64 networks by bin/kactus, by the same delegates run by hand, one after the other, and by other
 meta-plugins, interleaved in one run, on a real kube-apiserver over TLS and in network namespaces of its own. It needs root and what the tests need (see README.md).
-docs/performance.md says how each figure is measured.
+docs/performance.md says how each figure is measured. --svg FILE draws the curves.
 
 `
 
@@ -67,6 +70,7 @@ func parseOptions(args []string) (options, error) {
 	flags.IntVar(&opts.warmup, "warmup", 2, "go `N` rounds before that, which do not count")
 	flags.BoolVar(&quick, "quick", false, "measure little, once: to see that it works, not how fast kactus is")
 	flags.StringVar(&parts, "only", strings.Join([]string{partVerbs, partStorm, partGrowth, partSweep}, ","), "measure these `PARTS` alone")
+	flags.StringVar(&opts.root, "root", ".", "the source tree is at or above `FOLDER`")
 	flags.StringVar(&opts.json, "json", "", "write all figures to `FILE` too")
 	flags.StringVar(&opts.kactus, "kactus", "", "measure this `BINARY` of kactus, not this tree's")
 	flags.Func("peer", "measure another meta-plugin too: `NAME=BINARY,NETCONF`; the netconf may use ${KUBECONFIG}, ${MASTER} (the configuration of eth0's delegate)\nand ${DIR} (a folder for its state)", func(text string) error {
@@ -104,11 +108,13 @@ func parseOptions(args []string) (options, error) {
 	return opts, err
 }
 
+var peerName = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
+
 func parsePeer(text string) (peer, error) {
 	name, files, found := strings.Cut(text, "=")
 	binary, netconf, both := strings.Cut(files, ",")
-	if !found || !both || name == "" || name == nameAlone || name == nameKactus {
-		return peer{}, errors.New("not NAME=BINARY,NETCONF with a name of its own")
+	if !found || !both || name == nameKactus || !peerName.MatchString(name) {
+		return peer{}, errors.New("not NAME=BINARY,NETCONF with a name of its own, of lower-case letters, digits and '-'")
 	}
 	binary, errBinary := filepath.Abs(binary)
 	netconf, errNetconf := filepath.Abs(netconf)
@@ -146,6 +152,9 @@ func (o *options) complete(quick bool, parts, sweep string, hooks map[string]str
 	if o.sweep, err = parseNumbers(sweep); err != nil {
 		return fmt.Errorf("--sweep-parallel: %w", err)
 	}
+	if o.root, err = cluster.FindRoot(o.root); err != nil {
+		return err
+	}
 	if o.kactus != "" {
 		o.kactus, err = filepath.Abs(o.kactus)
 	}
@@ -169,5 +178,5 @@ func parseNumbers(list string) ([]int, error) {
 
 func (o *options) has(part string) bool { return slices.Contains(o.parts, part) }
 
-// discardWhenNil is where progress goes.
-func progress(format string, args ...any) { fmt.Fprintf(io.Writer(os.Stderr), format+"\n", args...) }
+// progress tells what is being measured.
+func progress(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -78,8 +79,10 @@ type metaPlugin struct {
 	title   string
 	binary  string
 	netconf []byte
-	// hotArgs is what CNI_ARGS says for a hot verb of a network.
-	hotArgs func(network string) string
+	// hotArgs is what CNI_ARGS says in a hot verb of the network hotName; empty: it has no hot verbs.
+	hotArgs string
+	// annotate gives a Pod's annotations; nil: they are kactus's.
+	annotate func(ctx context.Context, pod string, networks []string) (map[string]string, error)
 }
 
 func (m *metaPlugin) name() string { return m.title }
@@ -87,7 +90,7 @@ func (m *metaPlugin) name() string { return m.title }
 func (m *metaPlugin) do(r runner, v verb, p *pod) error {
 	device, extra := eth0, ""
 	if v.hot() {
-		device, extra = p.hotDevice(), m.hotArgs(p.hot)
+		device, extra = p.hotDevice(), m.hotArgs
 	}
 	_, err := r.run(command{path: m.binary, stdin: m.netconf, env: p.env(v, device, extra)})
 	return err

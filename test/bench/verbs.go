@@ -8,37 +8,65 @@ import (
 // measureAll makes the report, of the parts that are asked for.
 func (b *bed) measureAll(ctx context.Context) (*report, error) {
 	r := &report{Machine: thisMachine(b.dir), Rounds: b.opts.rounds, Warmup: b.opts.warmup}
-	if b.opts.has(partVerbs) {
-		if err := b.verbs(ctx, r); err != nil {
-			return nil, err
+	var err error
+	if r.BinaryBytes, err = b.binarySize(); err != nil {
+		return nil, err
+	}
+	subjects, err := b.subjects(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, part := range []struct {
+		name    string
+		measure func(context.Context, *report, []subject) error
+	}{{partVerbs, b.verbs}, {partStorm, b.storms}, {partGrowth, b.growth}, {partSweep, b.sweep}} {
+		if b.opts.has(part.name) {
+			if err := part.measure(ctx, r, subjects); err != nil {
+				return nil, err
+			}
 		}
 	}
+	r.Targets = r.judge()
 	return r, nil
 }
 
-func (b *bed) subjects() []subject {
-	return []subject{alone{b}, b.kactus(nameKactus, "main", nil)}
+func (b *bed) subjects(ctx context.Context) ([]subject, error) {
+	all := []subject{alone{b}, b.kactus(nameKactus, "main", nil)}
+	for _, p := range b.opts.peers {
+		m, err := b.peer(ctx, p)
+		if err != nil {
+			return nil, fmt.Errorf("peer %s: %w", p.name, err)
+		}
+		all = append(all, m)
+	}
+	return all, nil
 }
 
-// verbs measures the main table.
-func (b *bed) verbs(ctx context.Context, r *report) error {
+// verbs measures the main table, and, in the same rounds as Pods without networks, what is under all of it.
+func (b *bed) verbs(ctx context.Context, r *report, subjects []subject) error {
 	var groups [][]trial
 	var lives []*life
-	for _, n := range append([]int{}, b.opts.networks...) {
-		group, err := b.group(ctx, n, "")
+	for _, n := range b.opts.networks {
+		group, err := b.group(ctx, subjects, n, "")
 		if err != nil {
 			return err
 		}
 		groups, lives = append(groups, trials(group)), append(lives, group...)
 	}
-	hot, err := b.group(ctx, 1, hotName)
+	hot, err := b.group(ctx, subjects, 1, hotName)
+	if err != nil {
+		return err
+	}
+	floor, err := b.floor(ctx)
 	if err != nil {
 		return err
 	}
 	groups, lives = append(groups, trials(hot)), append(lives, hot...)
+	groups[0] = append(groups[0], floor.empty, floor.get)
 	if err := interleave(ctx, "ADD and DEL", groups, b.opts.rounds, b.opts.warmup); err != nil {
 		return err
 	}
+	r.Floor = floor.summarize()
 	for _, l := range lives {
 		rows, err := l.rows(ctx)
 		if err != nil {
@@ -49,12 +77,14 @@ func (b *bed) verbs(ctx context.Context, r *report) error {
 	return nil
 }
 
-// group is a life by each subject, of Pods of n networks each.
-func (b *bed) group(ctx context.Context, n int, hot string) ([]*life, error) {
+// group is a life by each subject, of Pods of n networks each. A subject without hot verbs has no hot life.
+func (b *bed) group(ctx context.Context, subjects []subject, n int, hot string) ([]*life, error) {
 	var lives []*life
-	for _, s := range b.subjects() {
-		o := podObject{name: fmt.Sprintf("n%d", n), networks: networkNames(n), hot: hot}
-		o, err := b.makePod(ctx, o, nil, 0)
+	for _, s := range subjects {
+		if m, ok := s.(*metaPlugin); ok && hot != "" && m.hotArgs == "" {
+			continue
+		}
+		o, err := b.makePod(ctx, s, fmt.Sprintf("n%d", n), networkNames(n), 0)
 		if err != nil {
 			return nil, err
 		}
@@ -72,10 +102,10 @@ func trials(lives []*life) []trial {
 	return all
 }
 
-// rows are what a life measured, and, in two rounds that are not timed, what there is to weigh and to count.
+// rows are what a life measured, and, in two more lives that are not timed, what there is to weigh and to count.
 func (l *life) rows(ctx context.Context) ([]row, error) {
 	weights, requests, traces := map[verb]int64{}, map[verb]int{}, map[verb]fsyncs{}
-	err := l.live(func(v verb, do func(runner) error) error {
+	weigh := func(v verb, do func(runner) error) error {
 		mark, err := l.bed.cp.AuditMark()
 		if err != nil {
 			return err
@@ -87,18 +117,17 @@ func (l *life) rows(ctx context.Context) ([]row, error) {
 		weights[v] = s.kib
 		requests[v], err = l.bed.requests(ctx, mark)
 		return err
-	})
-	if err != nil {
-		return nil, err
 	}
-	err = l.live(func(v verb, do func(runner) error) error {
+	trace := func(v verb, do func(runner) error) error {
 		var t tracer
 		err := do(&t)
 		traces[v] = t.fsyncs
 		return err
-	})
-	if err != nil {
-		return nil, err
+	}
+	for _, measure := range []func(verb, func(runner) error) error{weigh, trace} {
+		if err := l.live(measure); err != nil {
+			return nil, err
+		}
 	}
 	var rows []row
 	for _, v := range []verb{add, del, hotAdd, hotDel} {
@@ -106,12 +135,20 @@ func (l *life) rows(ctx context.Context) ([]row, error) {
 			continue
 		}
 		row := row{Subject: l.subject.name(), Verb: v, Networks: len(l.object.networks), Wall: summarize(l.wall[v]), CPU: summarize(l.cpu[v])}
-		count, trace, weight := requests[v], traces[v], weights[v]
-		row.Requests, row.Fsyncs = &count, &trace
-		if _, alone := l.subject.(alone); !alone { // which are no meta-plugin
-			row.PeakKiB = &weight
+		row.Requests, row.Fsyncs = measured(requests, v), measured(traces, v)
+		if _, isMeta := l.subject.(*metaPlugin); isMeta {
+			row.PeakKiB = measured(weights, v)
 		}
 		rows = append(rows, row)
 	}
 	return rows, nil
+}
+
+// measured is nil where nothing was.
+func measured[T any](all map[verb]T, v verb) *T {
+	figure, ok := all[v]
+	if !ok {
+		return nil
+	}
+	return &figure
 }

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestABenchmarkMeasuresEverySubject(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it needs a control plane")
+	}
+	dir := t.TempDir()
+	bench, figures := filepath.Join(dir, "bench"), filepath.Join(dir, "figures.json")
+	second := filepath.Join(dir, "kactus")
+	output(t, "go", "build", "-o", bench, ".")
+	output(t, "../../build.sh", "-o", second)
+	table := output(t, bench, "--quick", "--json", figures, "--kactus", second,
+		"--peer", "second="+second+",testdata/netconf.json", "--hook", "second=testdata/hook.sh", "--peer", "third="+second+",testdata/netconf.json")
+	data, err := os.ReadFile(figures)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r report
+	if err := json.Unmarshal(data, &r); err != nil {
+		t.Fatal(err)
+	}
+	for _, subject := range []string{nameAlone, nameKactus, "second", "third"} {
+		for _, v := range []verb{add, del, hotAdd, hotDel} {
+			w := r.find(subject, v, 1)
+			if w == nil || w.Wall == nil || w.CPU == nil || w.CPU.Median == 0 || w.Requests == nil || w.Fsyncs == nil || (w.PeakKiB == nil) != (subject == nameAlone) {
+				t.Errorf("%s of one network by %s: %+v; want it measured", v, subject, w)
+			}
+		}
+		if s := r.storm(subject); s == nil || s.Total == nil || s.AddP99 == nil || s.Failures == nil || *s.Failures != 0 {
+			t.Errorf("the storm by %s: %+v; want it measured, without a failure", subject, s)
+		}
+	}
+	for _, target := range r.Targets {
+		if target.Measured == nil || target.Met == nil || !strings.Contains(table, target.What) {
+			t.Errorf("the target %q: measured %v; want it measured, and in the table", target.What, target.Measured)
+		}
+	}
+	if w := r.find(nameKactus, add, 10); w.Fsyncs.FilesBefore == 0 || w.Fsyncs.FoldersBefore == 0 || *w.Requests != 11 {
+		t.Errorf("ADD of 10 networks: %+v, %d requests; want the plan on the disk before the first delegate, and 11 requests", w.Fsyncs, *w.Requests)
+	}
+}
+
+func output(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), name, args...)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", name, err, stderr.String())
+	}
+	return string(out)
+}
+
+func TestWhatWasNotMeasuredIsNoFigure(t *testing.T) {
+	r := report{Verbs: []row{{Subject: nameKactus, Verb: add, Networks: 10}}, Storm: []stormRow{{Subject: nameKactus}}, Floor: &floorSummary{}}
+	r.Targets = r.judge()
+	for _, target := range r.Targets {
+		if target.What != "size of the binary" && (target.Measured != nil || target.Met != nil) {
+			t.Errorf("the target %q has a figure", target.What)
+		}
+	}
+	var table strings.Builder
+	r.print(&table)
+	for line := range strings.Lines(table.String()) {
+		if strings.HasPrefix(line, "ADD  ") && !strings.Contains(line, unmeasured) || strings.HasPrefix(line, "storm, ") && !strings.Contains(line, "not measured") {
+			t.Errorf("the line %q has a figure", line)
+		}
+	}
+	if summarize(nil) != nil {
+		t.Error("a summary of nothing")
+	}
+}
+
+func TestSummaries(t *testing.T) {
+	var all []time.Duration
+	for i := range 10 {
+		all = append(all, time.Duration(10-i)*time.Millisecond)
+	}
+	if got, want := *summarize(all), (summary{Median: 5.5, Min: 1, P90: 9, Samples: 10}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if got := quantile(all[:3], 0.5); got != 9 {
+		t.Errorf("the median of 10, 9 and 8 is %v", got)
+	}
+	if got := slope([]float64{0, 1, 2}, []float64{1, 3, 5}); got != 2 {
+		t.Errorf("the slope is %v", got)
+	}
+}
+
+func TestFsyncsAreCountedFromStrace(t *testing.T) {
+	folder := t.TempDir()
+	log := strings.Join([]string{
+		`10 execve("/kactus", ["kactus"], 0x1 /* 3 vars */) = 0`,
+		`11 fsync(7<` + folder + `/c.tmp> <unfinished ...>`,
+		`11 <... fsync resumed>) = 0`,
+		`10 fsync(6<` + folder + `>) = 0`,
+		`12 execve("/ptp", ["ptp"], 0x1 /* 3 vars */) = 0`,
+		`12 fdatasync(3</leases/last>) = 0`,
+		``,
+	}, "\n")
+	var got tracer
+	if err := got.count([]byte(log)); err != nil {
+		t.Fatal(err)
+	}
+	if want := (fsyncs{Total: 3, FilesBefore: 1, FoldersBefore: 1}); got.fsyncs != want {
+		t.Errorf("got %+v, want %+v", got.fsyncs, want)
+	}
+	if err := new(tracer).count(nil); err == nil {
+		t.Error("an empty log is no error, but a count")
+	}
+}
+
+func TestOptionsAreChecked(t *testing.T) {
+	for _, args := range [][]string{
+		{"--rounds", "0"}, {"--only", "all"}, {"--sweep-parallel", "0"}, {"--peer", "multus"}, {"--peer", "kactus=a,b"}, {"--hook", "x=y"}, {"extra"},
+	} {
+		if _, err := parseOptions(args); err == nil {
+			t.Errorf("%q is accepted", args)
+		}
+	}
+}

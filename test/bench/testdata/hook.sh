@@ -1,0 +1,21 @@
+#!/bin/sh
+# An example of a hook of scripts/bench.sh, for a peer that reads what kactus reads: networks.kaloom.com and the annotation networks.
+# hook in test/bench/peer.go says how hooks are called.
+set -eu
+
+case $1 in
+	setup)
+		for network in $NETWORKS; do
+			printf -- '---\napiVersion: kaloom.com/v1\nkind: Network\nmetadata: {name: %s}\nspec:\n  config: |\n    %s\n' "$network" "$(cat "$CONFIGS/$network.json")"
+		done | "$KUBECTL" apply -n "$NAMESPACE" -f - >&2
+		;;
+	annotations)
+		list=
+		for network in $NETWORKS; do
+			list="$list${list:+, }{\\\"name\\\": \\\"$network\\\"}"
+		done
+		printf '{"networks": "[%s]"}\n' "$list"
+		;;
+	hot) echo "K8S_POD_NETWORK=$NETWORKS" ;;
+	*) exit 2 ;;
+esac
