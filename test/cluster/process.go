@@ -125,7 +125,7 @@ func (p *process) await(ctx context.Context, ready func(context.Context) error) 
 		}
 		select {
 		case <-p.exited:
-			return fmt.Errorf("%s ended before it was ready: %w; its log %s ends with:\n%s", p.name, p.stopBy(), p.log, tailOf(p.log))
+			return fmt.Errorf("%s ended before it was ready: %w; its log %s ends with:\n%s", p.name, p.end(), p.log, tailOf(p.log))
 		case <-ctx.Done():
 			return fmt.Errorf("waiting for %s to be ready: %w (last: %w); its log %s ends with:\n%s", p.name, ctx.Err(), notReady, p.log, tailOf(p.log))
 		case <-poll.C:
