@@ -51,8 +51,9 @@ run_tests() {
 	local code=0
 	source scripts/fault-table.sh
 	new_fault_table
-	tool gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg -- -count=1 -timeout 30m ./... || code=1
+	tool gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg -- -count=1 -timeout 30m ./... | tee "$KACTUS_FAULT_TABLE.out" || code=1
 	print_fault_table || code=1
+	tail -n 1 "$KACTUS_FAULT_TABLE.out" # how many tests, and how many failed
 	return "$code"
 }
 

@@ -4,7 +4,7 @@
 new_fault_table() {
 	KACTUS_FAULT_TABLE=$(mktemp)
 	export KACTUS_FAULT_TABLE
-	trap 'rm -f "$KACTUS_FAULT_TABLE"' EXIT
+	trap 'rm -f "$KACTUS_FAULT_TABLE" "$KACTUS_FAULT_TABLE.out"' EXIT
 }
 
 # print_fault_table fails if anything was lost, or no test has added to the table.
