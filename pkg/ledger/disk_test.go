@@ -116,3 +116,37 @@ func TestWhatDidNotReachTheDiskDoesWithTheNextChange(t *testing.T) {
 		t.Errorf("attachments: %q", got)
 	}
 }
+
+func TestADiskThatIsReadOnlyLetsWhatIsThereBeUndone(t *testing.T) {
+	for name, spoil := range map[string]func(path string) error{
+		"with a record":                       func(string) error { return nil },
+		"with a record that does not read":    func(path string) error { return os.Truncate(path, 7) },
+		"with a lock's file that was left":    func(path string) error { return os.WriteFile(strings.TrimSuffix(path, "json")+"lock", nil, 0o600) },
+		"with neither a record nor its trace": os.Remove,
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, dir, _ := openSmall(t)
+			b := lock(t, l, "c1")
+			planned(t, b, "eth0")
+			b.Close()
+			must(t, spoil(filepath.Join(dir, "c1.json")))
+			must(t, unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""))
+
+			b = lock(t, l, "c1")
+			if err := tryLock(l, "c1"); !errors.Is(err, ErrBusy) {
+				t.Errorf("another verb on the container: %v", err)
+			}
+			if _, known := b.Record().Find("eth0"); known != (name == "with a record" || strings.Contains(name, "lock's")) {
+				t.Errorf("the record is %+v", b.Record())
+			}
+			if err := b.Plan(context.Background(), Netns{}, podargs.Pod{}, "", []Entry{entry(t, "net1")}); !errors.Is(err, unix.EROFS) {
+				t.Errorf("Plan: %v", err)
+			}
+			if err := b.Undone("eth0"); strings.HasPrefix(name, "with a record") && b.Unsaved() == nil {
+				t.Errorf("what is still in the file is not told of: %v", err)
+			}
+			b.Close()
+			must(t, tryLock(l, "c1"))
+		})
+	}
+}

@@ -83,14 +83,23 @@ func syncDir(path string) error {
 type Book struct {
 	dir, id string
 	lock    *os.File
-	pen     pen
-	aside   error
+	// frozen: the whole ledger is locked, in place of the container.
+	frozen bool
+	pen    pen
+	aside  error
+	// ill is why the disk is not fit for a plan; nil where it may be.
+	ill error
 }
 
-// Lock waits until no other verb runs on the container, and reads its record. It fails with ErrBusy when ctx ends before.
+// Lock waits until no other verb runs on the container, and reads its record. It fails with ErrBusy when ctx ends before. Where the
+// disk does not take the lock's file, it freezes the ledger instead: nothing can be planned then, but what is there can be undone.
 func (l Ledger) Lock(ctx context.Context, containerID string) (*Book, error) {
 	b := &Book{dir: l.dir, id: containerID}
 	lock, err := lockFile(ctx, b.path(".lock"))
+	if diskFails(err) {
+		b.frozen, b.ill = true, err
+		lock, err = lockDir(ctx, l.dir, unix.LOCK_EX)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("lock the container %s in the ledger: %w", containerID, err)
 	}
@@ -111,6 +120,11 @@ func (b *Book) SetAside() error { return b.aside }
 
 // Close releases the lock.
 func (b *Book) Close() {
+	if b.frozen {
+		_ = unix.Flock(int(b.lock.Fd()), unix.LOCK_UN)
+		_ = b.lock.Close()
+		return
+	}
 	_ = os.Remove(b.path(".tmp")) // of a verb that was killed as it wrote
 	unlockFile(b.lock, b.path(".lock"))
 }
@@ -130,11 +144,20 @@ func (b *Book) read() error {
 		return nil
 	}
 	aside := b.path(".json." + time.Now().UTC().Format("20060102T150405.000000000") + ".corrupt")
-	if rerr := os.Rename(b.path(".json"), aside); rerr != nil {
+	if rerr := os.Rename(b.path(".json"), aside); diskFails(rerr) {
+		b.aside = fmt.Errorf("the record of the container %s does not read, and cannot be set aside: %w (unreadable because: %v)", b.id, rerr, err)
+		b.ill, b.pen.unsaved = b.aside, b.aside
+		return nil
+	} else if rerr != nil {
 		return fmt.Errorf("set the unreadable record of the container %s aside: %w (unreadable because: %v)", b.id, rerr, err)
 	}
 	b.aside = fmt.Errorf("the record of the container %s does not read and is now %s: %w", b.id, aside, err)
 	return nil
+}
+
+// diskFails says whether the disk does not take what was to be written.
+func diskFails(err error) bool {
+	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EROFS) || errors.Is(err, unix.EIO)
 }
 
 // transient says whether the node is out of something that it will have again: what the file holds is not to blame.

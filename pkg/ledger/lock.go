@@ -16,6 +16,11 @@ import (
 func lockFile(ctx context.Context, path string) (*os.File, error) {
 	for {
 		file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+		if diskFails(err) { // one that is there already serves
+			if old, oerr := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0); oerr == nil {
+				file, err = old, nil
+			}
+		}
 		if err != nil {
 			return nil, err
 		}

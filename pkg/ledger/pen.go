@@ -38,6 +38,9 @@ func (b *Book) Record() Record {
 // what they say may be made before. What is said of the Pod counts where the record knows no attachment yet; device is its
 // default network's, empty for a hot ADD. It waits while the ledger is frozen, and fails with ErrBusy when ctx ends before it no longer is.
 func (b *Book) Plan(ctx context.Context, netns Netns, pod podargs.Pod, device string, entries []Entry) error {
+	if b.ill != nil {
+		return fmt.Errorf("plan for the container %s: the ledger cannot be written: %w", b.id, b.ill)
+	}
 	dir, err := lockDir(ctx, b.dir, unix.LOCK_SH)
 	if err != nil {
 		return fmt.Errorf("plan for the container %s: lock the ledger: %w", b.id, err)
