@@ -190,22 +190,42 @@ type running struct {
 // start runs a verb in the background. Where the test ends before it, it is killed.
 func (p *pod) start(t *testing.T, verb string, conf any, c call) *running {
 	t.Helper()
+	return startWith(t, encode(t, conf), p.environ(verb, c)...)
+}
+
+// environ is what a runtime says in the environment.
+func (p *pod) environ(verb string, c call) []string {
 	var args []string
 	for _, pair := range c.args {
 		args = append(args, pair[0]+"="+pair[1])
 	}
-	env := append([]string{
+	return append([]string{
 		"CNI_COMMAND=" + verb, "CNI_CONTAINERID=" + p.id, "CNI_NETNS=" + c.netns, "CNI_IFNAME=" + c.device,
 		"CNI_ARGS=" + strings.Join(args, ";"), "CNI_PATH=" + strings.Join(p.path, ":"),
 	}, c.env...)
-	return startWith(t, encode(t, conf), env...)
 }
 
 func startWith(t *testing.T, stdin []byte, env ...string) *running {
 	t.Helper()
-	r := &running{cmd: exec.Command(filepath.Join(suite.kactus, "kactus")), exited: make(chan struct{})}
-	r.cmd.Stdin, r.cmd.Stdout, r.cmd.Stderr = bytes.NewReader(stdin), &r.stdout, &r.stderr
-	r.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH")}, env...)
+	return startCommand(t, kactusCommand(stdin, env...))
+}
+
+// kactusCommand is kactus with no other environment than that, and the PATH.
+func kactusCommand(stdin []byte, env ...string) *exec.Cmd {
+	cmd := exec.Command(filepath.Join(suite.kactus, "kactus"))
+	cmd.Stdin = bytes.NewReader(stdin)
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH")}, env...)
+	return cmd
+}
+
+// startCommand runs it, with the output kept where it does not go elsewhere.
+func startCommand(t *testing.T, cmd *exec.Cmd) *running {
+	t.Helper()
+	r := &running{cmd: cmd, exited: make(chan struct{})}
+	if cmd.Stdout == nil {
+		cmd.Stdout = &r.stdout
+	}
+	cmd.Stderr = &r.stderr
 	if err := r.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
