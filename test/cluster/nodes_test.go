@@ -78,7 +78,7 @@ func testReady(t *testing.T, c *cluster.Cluster) {
 
 func testPair(t *testing.T, c *cluster.Cluster) {
 	apply(t, c, pairOfPods)
-	kubectl(t, c, "rollout", "status", "deployment/pair", "--timeout=30s")
+	kubectl(t, c, "rollout", "status", "deployment/pair", "--timeout=180s")
 	one, two := pair(t, c)
 	if one.node == two.node {
 		t.Errorf("both Pods are on %s", one.node)
@@ -120,7 +120,7 @@ func testImage(t *testing.T, c *cluster.Cluster) {
 		t.Fatal(err)
 	}
 	kubectl(t, c, "run", "tool", "--image", image.Name, "--restart=Never", "--", "made", "here")
-	kubectl(t, c, "wait", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=20s", "pod/tool")
+	kubectl(t, c, "wait", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=180s", "pod/tool")
 	if got := kubectl(t, c, "logs", "tool"); got != "made here" {
 		t.Errorf("the image's first file says %q", got)
 	}
@@ -169,8 +169,8 @@ func testReboot(t *testing.T, c *cluster.Cluster) {
 	if err := c.Nodes()[0].Reboot(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	kubectl(t, c, "wait", "--for=jsonpath={.status.containerStatuses[0].restartCount}=1", "--timeout=60s", "pod/"+one.name)
-	kubectl(t, c, "wait", "--for=condition=Ready", "--timeout=30s", "pod/"+one.name)
+	kubectl(t, c, "wait", "--for=jsonpath={.status.containerStatuses[0].restartCount}=1", "--timeout=180s", "pod/"+one.name)
+	kubectl(t, c, "wait", "--for=condition=Ready", "--timeout=180s", "pod/"+one.name)
 	one, _ = pair(t, c) // its address is a new one
 	kubectl(t, c, "exec", two.name, "--", "ping", "-c", "1", "-W", "5", one.ip)
 	if after := kubectl(t, c, "get", "node", "node1", "-o", bootID); after == before {
@@ -272,6 +272,7 @@ func killOnce(t *testing.T, env, dir, file string) {
 	if err := up.Start(); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = up.Process.Kill() }) // where the test ends before
 	eventually(t, func() bool {
 		_, err := os.Stat(filepath.Join(dir, file))
 		return err == nil
