@@ -97,8 +97,11 @@ func (r *report) printTargets(w io.Writer) {
 			verdict = map[bool]string{true: "met", false: "not met"}[*t.Met]
 		}
 		measured := unmeasured
-		if t.Measured != nil {
-			measured = fmt.Sprintf("%.4g %s", *t.Measured, t.Unit)
+		switch {
+		case t.Measured != nil && t.Unit == "": // a count
+			measured = fmt.Sprintf("%.0f", *t.Measured)
+		case t.Measured != nil:
+			measured = fmt.Sprintf("%.2f %s", *t.Measured, t.Unit)
 		}
 		line(w, t.What, fmt.Sprintf("%g %s", t.Most, t.Unit), measured, verdict)
 	}
