@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -9,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/containernetworking/cni/pkg/types"
 )
 
 // TestFaultLoad adds and deletes many Pods of three networks each, as a runtime does, with many verbs in flight, of which random ones are killed.
@@ -20,6 +23,7 @@ func TestFaultLoad(t *testing.T) {
 	}
 	tn := newTenant(t)
 	tn.conf.LogLevel = "error"
+	tn.conf.APITimeout = "60s" // on a machine that is busy with all of this, the apiserver may be late
 	tn.bridges(t, "green", "blue", "data")
 	l := &load{usual: map[string]time.Duration{}}
 	pods := make([]*loadedPod, count)
@@ -104,11 +108,17 @@ func (l *load) run(t *testing.T, p *loadedPod) {
 		r = p.start(t, verb, p.conf, p.runtime())
 	}
 	_, err := r.wait(t)
+	// What a killed verb left running may take longer than a verb waits: then the runtime comes again.
+	for !hit.IsZero() && busy(err) {
+		_, err = p.start(t, verb, p.conf, p.runtime()).wait(t)
+	}
 	var left []string
 	switch {
 	case err == nil && verb == "ADD":
 		p.verb = "DEL"
-		p.expectDevices(t, "eth0", greenDevice, blueDevice, dataDevice)
+		if n := len(links(t, p.netns)); n != 4 {
+			err = fmt.Errorf("the Pod has %d devices; want 4", n)
+		}
 	case err == nil:
 		p.verb = "ADD"
 		left = p.remains(t)
@@ -131,6 +141,12 @@ func (l *load) run(t *testing.T, p *loadedPod) {
 	if err != nil {
 		t.Errorf("%s of %s, which was not hit: %v", verb, p.name, err)
 	}
+}
+
+// busy says whether err is that another verb on the container runs.
+func busy(err error) bool {
+	var failed *types.Error
+	return errors.As(err, &failed) && failed.Code == types.ErrTryAgainLater
 }
 
 func (l *load) note(what func()) {
