@@ -1,0 +1,149 @@
+package e2e
+
+import (
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// killing is one verb's part of the campaign: kactus gets a signal at a boundary of the verb, and then the runtime makes its next move.
+type killing struct {
+	podVerb
+	fault string // the row's name
+	// signal is what kactus gets there; SIGKILL where it is nil.
+	signal func(boundary) syscall.Signal
+	// next is the runtime's move, and sees that all is well again; where it is nil, the verb is done again. The verb may have succeeded.
+	next func(t *testing.T, p *pod, succeeded bool)
+	// rest sees that the Pod goes on; may be nil. Last comes a DEL of the Pod.
+	rest func(*testing.T, *pod)
+}
+
+var killings = []killing{
+	{
+		podVerb: podAdd, fault: "SIGKILL at a system call of an ADD with three networks; then DEL",
+		next: func(t *testing.T, p *pod, _ bool) {
+			p.del(t)
+			p.expectClean(t)
+		},
+		rest: func(t *testing.T, p *pod) {
+			p.add(t)
+			p.expectWhole(t, three...)
+		},
+	},
+	{podVerb: podDel, fault: "SIGKILL at a system call of a DEL with three networks; then DEL again"},
+	{
+		podVerb: hotAdd, fault: "SIGKILL at a system call of a hot ADD of a third network; then hot ADD again",
+		rest: func(t *testing.T, p *pod) {
+			p.hotDel(t, "data")
+			p.expectWhole(t, two...)
+		},
+	},
+	{podVerb: hotDel, fault: "SIGKILL at a system call of a hot DEL of a third network; then hot DEL again"},
+}
+
+func TestFaultKill(t *testing.T) {
+	t.Parallel()
+	for _, k := range killings {
+		t.Run(k.fault, func(t *testing.T) {
+			t.Parallel()
+			k.campaign(t)
+		})
+	}
+}
+
+// campaign goes on at every boundary, each in a run of its own, or at some of each kind.
+func (k killing) campaign(t *testing.T) {
+	tn := newCampaignTenant(t)
+	f := fault{name: k.fault}
+	try := func(b boundary) (hit bool) {
+		well := t.Run(b.String(), func(t *testing.T) {
+			var took time.Duration
+			hit, took = k.try(t, tn, b)
+			f.worst = max(f.worst, took)
+		})
+		if hit {
+			f.tried++
+		}
+		if !well {
+			f.lost++
+		}
+		return hit
+	}
+	passed := k.count(t, tn)
+	for _, kind := range slices.SortedFunc(maps.Keys(passed), byName) {
+		tryKind(kind, passed[kind], try)
+	}
+	f.report(t)
+}
+
+func byName(a, b boundary) int { return strings.Compare(a.String(), b.String()) }
+
+// tryKind tries all of a kind, until a run does not come to it. The short campaign tries, of as many as a run has, the last, or the one in the middle.
+func tryKind(b boundary, has int, try func(boundary) bool) {
+	switch {
+	case *fullCampaign:
+		for b.nth = 1; try(b); b.nth++ {
+		}
+		return
+	case b.after:
+		b.nth = (has + 1) / 2
+	default:
+		b.nth = has
+	}
+	try(b)
+}
+
+// count is of the boundaries of a verb that nothing happens to, by their kind.
+func (k killing) count(t *testing.T, tn *tenant) map[boundary]int {
+	t.Helper()
+	p := k.begin(t, tn)
+	passed := map[boundary]int{}
+	if !k.follow(t, p, func(_ *os.Process, b boundary) { passed[b.ofKind()] = b.nth }) {
+		t.Fatalf("a %s that nothing happens to fails", k.verb)
+	}
+	p.expectNetworks(t, k.after)
+	p.del(t)
+	return passed
+}
+
+// try gives the signal at that boundary, if the verb comes to it, and tells how long it took from there until all was well.
+func (k killing) try(t *testing.T, tn *tenant, at boundary) (hit bool, took time.Duration) {
+	p := k.begin(t, tn)
+	signal := syscall.SIGKILL
+	if k.signal != nil {
+		signal = k.signal(at)
+	}
+	var when time.Time
+	succeeded := k.follow(t, p, func(kactus *os.Process, b boundary) {
+		if b == at && !hit {
+			hit, when = true, time.Now()
+			succeed(t, kactus.Signal(signal))
+		}
+	})
+	if k.next != nil {
+		k.next(t, p, succeeded)
+	} else {
+		k.do(t, p)
+		p.expectNetworks(t, k.after)
+	}
+	if hit {
+		took = time.Since(when)
+	}
+	if k.rest != nil {
+		k.rest(t, p)
+	}
+	p.del(t)
+	p.expectClean(t)
+	return hit, took
+}
+
+// follow runs the verb and calls visit at each boundary.
+func (k killing) follow(t *testing.T, p *pod, visit func(*os.Process, boundary)) (succeeded bool) {
+	t.Helper()
+	cmd := kactusCommand(encode(t, k.conf(p)), p.environ(k.verb, k.call(p))...)
+	return follow(t, cmd, func(b boundary) { visit(cmd.Process, b) })
+}
