@@ -36,6 +36,10 @@ func main() {
 	// Told to end, a verb undoes what it began, and then does.
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	if os.Getenv("CNI_COMMAND") != "" {
+		// Where nobody reads what a verb prints, the write fails, and kactus can say so, which it could not if it died of it.
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	}
 	p := program{getenv: os.Getenv, args: os.Args[1:], stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
 	os.Exit(p.run(ctx))
 }

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
+	"time"
 
 	"github.com/containernetworking/cni/pkg/types"
 	"github.com/containernetworking/cni/pkg/utils"
@@ -52,8 +54,8 @@ func badEnv(name string, cause error) error {
 }
 
 // netconf reads stdin; the warning is what a DEL does without.
-func (p program) netconf(command string) (netconf.Conf, *netconf.Error, error) {
-	stdin, err := io.ReadAll(io.LimitReader(p.stdin, netconf.MaxSize+1))
+func (p program) netconf(ctx context.Context, command string) (netconf.Conf, *netconf.Error, error) {
+	stdin, err := p.readStdin(ctx)
 	if err != nil {
 		return netconf.Conf{}, nil, types.NewError(types.ErrIOFailure, fmt.Sprintf("read the netconf from stdin: %v", err), "")
 	}
@@ -69,6 +71,28 @@ func (p program) netconf(command string) (netconf.Conf, *netconf.Error, error) {
 		return netconf.Conf{}, nil, types.NewError(netconfCode(invalid), "netconf: "+invalid.Error(), "")
 	}
 	return conf, warning, err
+}
+
+// stdinTime is for a runtime to hand over the netconf, which it has when it starts kactus. It comes on top of the verb's own time.
+const stdinTime = 4 * time.Second
+
+// readStdin gives up when ctx or that time ends. The read itself cannot be ended, and lasts as long as the process.
+func (p program) readStdin(ctx context.Context) ([]byte, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, stdinTime, fmt.Errorf("it did not end within %s", stdinTime))
+	defer cancel()
+	var data []byte
+	done := make(chan error, 1)
+	go func() {
+		var err error
+		data, err = io.ReadAll(io.LimitReader(p.stdin, netconf.MaxSize+1))
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		return data, err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
 func netconfCode(e *netconf.Error) uint {

@@ -18,17 +18,24 @@ import (
 
 // runVerb does what CNI_COMMAND says, and prints the result, or the error, as the CNI specification has them.
 func (p program) runVerb(ctx context.Context) int {
+	code := 0
 	out, err := p.verb(ctx)
-	if err == nil {
-		if out != nil {
-			_, werr := p.stdout.Write(out)
-			if werr != nil {
-				fmt.Fprintf(p.stderr, "kactus: print the result: %v\n", werr)
-				return 1
-			}
-		}
-		return 0
+	if err != nil {
+		out, code = printed(err), 1
 	}
+	if len(out) == 0 {
+		return code
+	}
+	if _, err := p.stdout.Write(out); err != nil {
+		// Whoever does not get the result of an ADD has a DEL to follow, for which all is in the ledger.
+		fmt.Fprintf(p.stderr, "kactus: print what came of it: %v: %s\n", err, out)
+		return 1
+	}
+	return code
+}
+
+// printed is err as the CNI specification has errors.
+func printed(err error) []byte {
 	data, merr := json.MarshalIndent(struct {
 		CNIVersion string `json:"cniVersion"`
 		*types.Error
@@ -36,8 +43,7 @@ func (p program) runVerb(ctx context.Context) int {
 	if merr != nil {
 		data = []byte(`{"code": 999, "msg": "print an error: it does not encode"}`)
 	}
-	fmt.Fprintf(p.stdout, "%s\n", data)
-	return 1
+	return append(data, '\n')
 }
 
 func cniError(err error) *types.Error {
@@ -72,7 +78,7 @@ func (p program) podVerb(ctx context.Context, command string) ([]byte, error) {
 		return nil, err
 	}
 	var warning *netconf.Error
-	if req.Conf, warning, err = p.netconf(command); err != nil {
+	if req.Conf, warning, err = p.netconf(ctx, command); err != nil {
 		return nil, err
 	}
 	log, closeLog := p.log(req.Conf)
@@ -121,7 +127,7 @@ func (p program) nodeVerb(ctx context.Context, command string) error {
 	if err := p.needPath(); err != nil {
 		return err
 	}
-	conf, _, err := p.netconf(command)
+	conf, _, err := p.netconf(ctx, command)
 	if err != nil {
 		return err
 	}
