@@ -33,6 +33,16 @@ func (f *fault) count(t *testing.T, what string, took time.Duration, lost ...str
 	}
 }
 
+// try is one of the times: a test of its own, which gives how long it took until all was well.
+func (f *fault) try(t *testing.T, name string, attempt func(*testing.T) time.Duration) {
+	t.Helper()
+	f.tried++
+	well := t.Run(name, func(t *testing.T) { f.worst = max(f.worst, attempt(t)) })
+	if !well {
+		f.lost++
+	}
+}
+
 // report adds a row to the table, and fails the test if something was lost, or nothing tried.
 func (f fault) report(t *testing.T) {
 	t.Helper()
