@@ -20,7 +20,7 @@ func TestLog(t *testing.T) {
 	if _, err := p.libcniAdd(t, conf, p.runtime()); err == nil {
 		t.Fatal("an ADD with a wrong token succeeds")
 	}
-	conf.Kubeconfig = tn.brokenKubeconfig(t)
+	conf.Kubeconfig = tn.spoilt(t, nodeToken, "users:", "users: {")
 	if _, err := p.libcniAdd(t, conf, p.runtime()); err == nil {
 		t.Fatal("an ADD with a broken kubeconfig succeeds")
 	}
@@ -114,18 +114,4 @@ func TestLog(t *testing.T) {
 			t.Errorf("the link's target has %q, %v", data, err)
 		}
 	})
-}
-
-// brokenKubeconfig has a token in it all the same.
-func (tn *tenant) brokenKubeconfig(t *testing.T) string {
-	t.Helper()
-	path := tn.kubeconfig(t, "broken", nodeToken)
-	data, err := os.ReadFile(path)
-	if err == nil {
-		err = os.WriteFile(path, []byte(strings.ReplaceAll(string(data), "users:", "users: {")), 0o600)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
 }
