@@ -82,19 +82,21 @@ func (k killing) campaign(t *testing.T) {
 
 func byName(a, b boundary) int { return strings.Compare(a.String(), b.String()) }
 
-// tryKind tries all of a kind, until a run does not come to it. The short campaign tries, of as many as a run has, the last, or the one in the middle.
+// tryKind tries all of a kind, until a run does not come to it. The short campaign tries, of as many as a run has, the first before it takes effect, the
+// last after it did, and one in the middle.
 func tryKind(b boundary, has int, try func(boundary) bool) {
-	switch {
-	case *fullCampaign:
+	if *fullCampaign {
 		for b.nth = 1; try(b); b.nth++ {
 		}
 		return
-	case b.after:
-		b.nth = (has + 1) / 2
-	default:
-		b.nth = has
 	}
-	try(b)
+	some := []int{1, has/2 + 1}
+	if b.after {
+		some = []int{has}
+	}
+	for _, b.nth = range slices.Compact(some) {
+		try(b)
+	}
 }
 
 // count is of the boundaries of a verb that nothing happens to, by their kind.
