@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -71,11 +72,10 @@ func newNode(t *testing.T) *node {
 		netns:  netnstest.New(t),
 		api:    &fakeAPI{networks: map[string]string{}},
 	}
-	t.Cleanup(func() {
-		if link, err := netlink.LinkByName(n.bridge); err == nil {
-			_ = netlink.LinkDel(link)
-		}
-	})
+	// Its address is its own: one that follows the bridge's ports would not be the one in the results, which the plugin's CHECK compares.
+	bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: n.bridge, HardwareAddr: net.HardwareAddr{0x0a, 0, 0, 0, 0, 0xff}}}
+	must(t, netlink.LinkAdd(bridge))
+	t.Cleanup(func() { _ = netlink.LinkDel(bridge) })
 	n.runner = delegate.Runner{
 		Path:    []string{n.path("plugins"), pluginDir},
 		Env:     []string{"PATH=" + os.Getenv("PATH")},

@@ -14,7 +14,7 @@ func TestHungDelegate(t *testing.T) {
 	t.Parallel()
 	t.Run("is ended after delegateTimeout with all that it started, and rolled back", func(t *testing.T) {
 		tn := newTenant(t)
-		tn.conf.DelegateTimeout = "300ms"
+		tn.conf.DelegateTimeout = "5s"
 		tn.script(t, "hangs", `[ "$CNI_COMMAND" = ADD ] || exec `+suite.plugins+`/bridge
 trap '' TERM
 `+suite.plugins+`/bridge >/dev/null
@@ -26,8 +26,8 @@ wait
 		tn.network(t, "slow", "{"+tn.gatedBridge(t, "hangs")+"}")
 		p := tn.pod(t, `[{"name":"green"},{"name":"slow"}]`)
 		begin := time.Now()
-		expectError(t, p.addError(t), 102, "slow", "hangs", "did not end within 300ms")
-		if took := time.Since(begin); took > 20*time.Second {
+		expectError(t, p.addError(t), 102, "slow", "hangs", "did not end within 5s")
+		if took := time.Since(begin); took > 60*time.Second {
 			t.Errorf("it took %v", took)
 		}
 		p.expectGone(t)
@@ -37,14 +37,14 @@ wait
 	})
 	t.Run("ends at SIGTERM by itself where it heeds that", func(t *testing.T) {
 		tn := newTenant(t)
-		tn.conf.DelegateTimeout = "300ms"
+		tn.conf.DelegateTimeout = "5s"
 		tn.script(t, "hangs", `[ "$CNI_COMMAND" = ADD ] || exit 0
 trap 'echo >`+tn.dir+`/heeded; exit 1' TERM
 while :; do sleep 0.05; done
 `)
 		tn.network(t, "slow", `{"type": "hangs"}`)
 		p := tn.pod(t, `[{"name":"slow"}]`)
-		expectError(t, p.addError(t), 102, "did not end within 300ms")
+		expectError(t, p.addError(t), 102, "did not end within 5s")
 		if _, err := os.Stat(filepath.Join(tn.dir, "heeded")); err != nil {
 			t.Errorf("it was not told: %v", err)
 		}
@@ -59,7 +59,7 @@ exec `+suite.plugins+`/bridge
 		p := tn.pod(t, `[{"name":"slow"}]`)
 		begin := time.Now()
 		p.add(t)
-		if took := time.Since(begin); took > 20*time.Second {
+		if took := time.Since(begin); took > 60*time.Second {
 			t.Errorf("it took %v", took)
 		}
 		if processEnded(t, filepath.Join(tn.dir, "left")) {
