@@ -91,7 +91,7 @@ func sameAttachment(a, b inventory.Attachment) bool {
 }
 
 func (c collector) sweep(ctx context.Context) error {
-	conf := netconf.Conf{CNIDir: c.cniDir, DelegateTimeout: c.timeout}
+	conf := netconf.Conf{CNIDir: c.cniDir, DelegateTimeout: c.timeout, ParallelDelegates: netconf.DefaultParallelDelegates}
 	log, closeLog := c.log(conf)
 	defer closeLog()
 	verbs, err := c.verbs(conf, c.path, log)

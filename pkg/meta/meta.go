@@ -56,7 +56,7 @@ type Verbs struct {
 	Delegates func(lock *os.File) Delegates
 	// Devices opens a network namespace.
 	Devices func(netns string) (Devices, error)
-	// Parallel is how many delegates of a Pod run at once.
+	// Parallel is how many delegates of a Pod run at once, one at least.
 	Parallel int
 	Log      *slog.Logger
 	Now      func() time.Time
