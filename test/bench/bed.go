@@ -86,7 +86,7 @@ func (b *bed) fill(ctx context.Context) error {
 
 // awaitRights waits until the apiserver serves Networks and knows of the rights, which it learns a moment after they are made.
 func (b *bed) awaitRights(ctx context.Context) error {
-	const patience, pause = time.Minute, 50 * time.Millisecond
+	const patience, pause = 5 * time.Minute, 50 * time.Millisecond
 	last := ""
 	for begin := time.Now(); time.Since(begin) < patience && ctx.Err() == nil; time.Sleep(pause) {
 		status, answer, err := b.cp.Do(ctx, http.MethodGet, "/apis/kaloom.com/v1/networks", "", nil)

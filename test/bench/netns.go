@@ -75,7 +75,7 @@ func (s *sandbox) remove() error {
 	if err = errors.Join(err, at.Close(), unix.Unmount(s.path, unix.MNT_DETACH), os.Remove(s.path)); err != nil {
 		return fmt.Errorf("remove a network namespace: %w", err)
 	}
-	const patience, pause = 30 * time.Second, 2 * time.Millisecond
+	const patience, pause = 5 * time.Minute, 2 * time.Millisecond
 	for begin := time.Now(); time.Since(begin) < patience; time.Sleep(pause) {
 		var none netlink.LinkNotFoundError
 		if _, err := netlink.LinkByName(s.canary); errors.As(err, &none) {
