@@ -51,7 +51,8 @@ run_tests() {
 	local code=0
 	source scripts/fault-table.sh
 	new_fault_table
-	tool gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg -- -count=1 -timeout 30m ./... | tee "$KACTUS_FAULT_TABLE.out" || code=1
+	# One suite after the other: each starts a cluster, or a virtual machine, that needs the whole machine.
+	tool gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg -- -count=1 -p 1 -timeout 30m ./... | tee "$KACTUS_FAULT_TABLE.out" || code=1
 	print_fault_table || code=1
 	tail -n 1 "$KACTUS_FAULT_TABLE.out" # how many tests, and how many failed
 	return "$code"
