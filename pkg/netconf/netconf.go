@@ -22,7 +22,7 @@ const (
 	DefaultNetworkNamespace = "default"
 	DefaultAPITimeout       = 30 * time.Second
 	DefaultDelegateTimeout  = 60 * time.Second
-	// DefaultParallelDelegates is what scripts/bench.sh --sweep-parallel chose: fewer make a DEL wait, more make an ADD no faster.
+	// DefaultParallelDelegates: on two cores, fewer make a DEL wait, and more make an ADD no faster (see docs/performance.md).
 	DefaultParallelDelegates = 16
 )
 
