@@ -1,8 +1,8 @@
 package cniconf
 
 // IsName says whether s is a letter or digit, followed by those, '_', '.' or '-', and has at most longest bytes: what the CNI specification allows as
-// a network's name (section 1) and as a container's ID (section 2), and what cannot leave a folder. A regular expression for it would take longer to compile than
-// the rest of kactus takes to start.
+// a network's name (section 1) and as a container's ID (section 2), and what cannot leave a folder. Regular expressions for it took a
+// quarter of kactus's start to compile.
 func IsName(s string, longest int) bool {
 	if s == "" || len(s) > longest || !isAlphanumeric(s[0]) {
 		return false

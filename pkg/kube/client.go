@@ -10,9 +10,9 @@ import (
 
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/transport"
-	kjson "sigs.k8s.io/json"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/strictjson"
 )
 
 // Client reads from one apiserver.
@@ -124,7 +124,7 @@ func (c *Client) parsePod(body []byte, name string) (Pod, error) {
 			Annotations map[string]string `json:"annotations"`
 		} `json:"metadata"`
 	}
-	if err := kjson.UnmarshalCaseSensitivePreserveInts(body, &answer); err != nil {
+	if err := strictjson.Decode(body, &answer); err != nil {
 		return Pod{}, err
 	}
 	if m := answer.Metadata; answer.Kind == "PartialObjectMetadata" && m.Name == name {

@@ -19,18 +19,18 @@ type account struct {
 	how    transport.Config
 }
 
-// file is what kactus reads of a kubeconfig. The library for the whole of it takes longer to load than an ADD's requests take: it also runs
-// programs for credentials, which kactus does not do for each Pod.
+// file is what kactus reads of a kubeconfig. The library for the whole of it took a fifth of kactus's start to load: it also runs programs for
+// credentials, which kactus does not do for each Pod.
 type file struct {
-	APIVersion     string         `json:"apiVersion,omitempty"`
-	Kind           string         `json:"kind,omitempty"`
-	CurrentContext string         `json:"current-context"`
-	Clusters       []fileCluster  `json:"clusters"`
-	Users          []fileUser     `json:"users"`
-	Contexts       []fileContexts `json:"contexts"`
+	APIVersion     string        `json:"apiVersion,omitempty"`
+	Kind           string        `json:"kind,omitempty"`
+	CurrentContext string        `json:"current-context"`
+	Clusters       []fileCluster `json:"clusters"`
+	Users          []fileUser    `json:"users"`
+	Contexts       []fileContext `json:"contexts"`
 }
 
-type fileContexts struct {
+type fileContext struct {
 	Name    string `json:"name"`
 	Context struct {
 		Cluster string `json:"cluster"`
@@ -74,7 +74,7 @@ type user struct {
 // Kubeconfig is the content of a kubeconfig with that server, that certificate authority (PEM) and that bearer token.
 func Kubeconfig(server string, ca []byte, token string) ([]byte, error) {
 	const name = "kactus"
-	f := file{APIVersion: "v1", Kind: "Config", CurrentContext: name, Contexts: []fileContexts{{Name: name}}}
+	f := file{APIVersion: "v1", Kind: "Config", CurrentContext: name, Contexts: []fileContext{{Name: name}}}
 	f.Clusters = []fileCluster{{Name: name, Cluster: cluster{Server: server, CA: ca}}}
 	f.Users = []fileUser{{Name: name, User: user{Token: token}}}
 	f.Contexts[0].Context.Cluster, f.Contexts[0].Context.User = name, name
@@ -106,7 +106,7 @@ func readKubeconfig(path string) (account, error) {
 
 // account is the current context's; the files that it names are relative to the folder dir.
 func (f file) account(dir string) (account, error) {
-	context, ok := find(f.Contexts, func(c fileContexts) bool { return c.Name == f.CurrentContext })
+	context, ok := find(f.Contexts, func(c fileContext) bool { return c.Name == f.CurrentContext })
 	if !ok {
 		return account{}, errors.New("its current-context is none of its contexts")
 	}
@@ -159,7 +159,7 @@ func parseURL(key, text string, schemes ...string) (*url.URL, error) {
 			}
 		}
 	}
-	return nil, fmt.Errorf("%s: it is not a URL of %s", key, strings.Join(schemes, " or "))
+	return nil, fmt.Errorf("%s: it is not a URL of %s, or names a user where none may be", key, strings.Join(schemes, " or "))
 }
 
 func (u user) into(how *transport.Config, dir string) (err error) {

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// checkOwner says whether nobody but root and this user can have written the kubeconfig: it decides whom a Pod's networks are asked of, and may name a
-// program that gets the credentials.
+// checkOwner says whether nobody but root and this user can have written the kubeconfig: it decides whom a Pod's networks are asked of,
+// and who gets the credentials.
 func checkOwner(kubeconfig string) error {
 	var st unix.Stat_t
 	if err := unix.Stat(kubeconfig, &st); err != nil {
