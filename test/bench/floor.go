@@ -20,7 +20,7 @@ type floorSummary struct {
 }
 
 func (b *bed) floor(ctx context.Context) (floor, error) {
-	o, err := b.makePod(ctx, alone{b}, "n0", nil, 0)
+	o, err := b.makePod(ctx, alone{b, 1}, "n0", nil, 0)
 	if err != nil {
 		return floor{}, err
 	}

@@ -59,7 +59,7 @@ func (b *bed) growNetworks(ctx context.Context, subjects []subject) ([]point, er
 }
 
 func (b *bed) growLedger(ctx context.Context) ([]point, error) {
-	o, err := b.makePod(ctx, alone{b}, "n1", networkNames(1), 0)
+	o, err := b.makePod(ctx, alone{b, 1}, "n1", networkNames(1), 0)
 	if err != nil {
 		return nil, err
 	}

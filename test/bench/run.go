@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"time"
 )
 
@@ -23,6 +24,7 @@ type runner interface {
 
 // clock is the runner of the timed rounds. The time on the wall is for its user to take.
 type clock struct {
+	mu sync.Mutex
 	// cpu is the time on processors of each command, and of all the processes that it waited for.
 	cpu time.Duration
 }
@@ -33,7 +35,9 @@ func (k *clock) run(c command) ([]byte, error) {
 	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Env = bytes.NewReader(c.stdin), &stdout, &stderr, c.env
 	err := cmd.Run()
 	if state := cmd.ProcessState; state != nil {
+		k.mu.Lock()
 		k.cpu += state.UserTime() + state.SystemTime()
+		k.mu.Unlock()
 	}
 	return stdout.Bytes(), c.explain(err, stdout.Bytes(), stderr.Bytes())
 }

@@ -5,7 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
 )
@@ -37,36 +41,57 @@ const (
 	nameKactus = "kactus"
 )
 
-// alone runs the delegates as a meta-plugin would have to: each after the other, with its own network's configuration, and at a DEL with the result of the ADD.
-type alone struct{ bed *bed }
+// alone runs the delegates as a meta-plugin would have to: with its own network's configuration, and at a DEL with the result of the ADD. The default
+// network's is the first at an ADD, and the last at a DEL.
+type alone struct {
+	bed *bed
+	// parallel is how many of the others run at once.
+	parallel int
+}
 
-func (alone) name() string { return nameAlone }
+func (a alone) name() string {
+	if a.parallel == 1 {
+		return nameAlone
+	}
+	return fmt.Sprintf("%s, %d at once", nameAlone, a.parallel)
+}
 
 func (a alone) do(r runner, v verb, p *pod) error {
 	devices := []string{p.hotDevice()}
 	if !v.hot() {
 		devices = p.devices()
 	}
-	for i := range devices {
-		device := devices[i]
-		if v.cni() == "DEL" {
-			device = devices[len(devices)-1-i]
+	steps := [][]string{devices[:1], devices[1:]}
+	if v.cni() == "DEL" {
+		slices.Reverse(steps)
+	}
+	for _, step := range steps {
+		var group errgroup.Group
+		group.SetLimit(a.parallel)
+		for _, device := range step {
+			group.Go(func() error { return a.run(r, v, p, device) })
 		}
-		config := a.bed.configs[device]
-		if v.cni() == "DEL" {
-			config = withResult(config, p.results[device])
-		}
-		plugin := macvlan
-		if device == eth0 {
-			plugin = ptp
-		}
-		result, err := r.run(command{path: a.bed.plugin(plugin), stdin: config, env: p.env(v, device, "")})
-		if err != nil {
+		if err := group.Wait(); err != nil {
 			return err
 		}
-		p.results[device] = result
 	}
 	return nil
+}
+
+func (a alone) run(r runner, v verb, p *pod, device string) error {
+	config := a.bed.configs[device]
+	if v.cni() == "DEL" {
+		config = withResult(config, p.result(device))
+	}
+	plugin := macvlan
+	if device == eth0 {
+		plugin = ptp
+	}
+	result, err := r.run(command{path: a.bed.plugin(plugin), stdin: config, env: p.env(v, device, "")})
+	if err == nil {
+		p.keep(device, result)
+	}
+	return err
 }
 
 // withResult adds the key prevResult to a configuration, without the cost of reading either.
@@ -102,7 +127,20 @@ type pod struct {
 	*sandbox
 	id      string
 	path    string            // CNI_PATH
+	mu      sync.Mutex
 	results map[string][]byte // of the delegates alone, by device
+}
+
+func (p *pod) keep(device string, result []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.results[device] = result
+}
+
+func (p *pod) result(device string) []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.results[device]
 }
 
 // podObject is what the apiserver has of a Pod.

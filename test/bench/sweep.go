@@ -6,19 +6,20 @@ import (
 	"slices"
 )
 
-// sweep compares numbers of delegates that kactus runs at once, on single Pods and in a storm.
+// sweep compares numbers of delegates at once, by hand and by kactus, on single Pods, and by kactus in a storm, if storms are measured at all.
 func (b *bed) sweep(ctx context.Context, r *report, _ []subject) error {
 	if len(b.opts.sweep) == 0 {
 		return nil
 	}
-	var variants []subject
+	var byHand, variants []subject
 	for _, parallel := range b.opts.sweep {
-		title := fmt.Sprintf("%d at once", parallel)
+		title := fmt.Sprintf("%s, %d at once", nameKactus, parallel)
+		byHand = append(byHand, alone{b, parallel})
 		variants = append(variants, b.kactus(title, "main", map[string]any{"parallelDelegates": parallel}))
 	}
 	r.Sweep = &sweep{}
 	for _, n := range slices.DeleteFunc(slices.Clone(b.opts.networks), func(n int) bool { return n < 2 }) {
-		group, err := b.group(ctx, variants, n, "")
+		group, err := b.group(ctx, slices.Concat(byHand, variants), n, "")
 		if err != nil {
 			return err
 		}
@@ -28,6 +29,9 @@ func (b *bed) sweep(ctx context.Context, r *report, _ []subject) error {
 		for _, l := range group {
 			r.Sweep.Networks = append(r.Sweep.Networks, l.point(n))
 		}
+	}
+	if !b.opts.has(partStorm) {
+		return nil
 	}
 	var err error
 	r.Sweep.Storm, err = b.stormOf(ctx, variants)

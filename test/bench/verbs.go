@@ -31,7 +31,7 @@ func (b *bed) measureAll(ctx context.Context) (*report, error) {
 }
 
 func (b *bed) subjects(ctx context.Context) ([]subject, error) {
-	all := []subject{alone{b}, b.kactus(nameKactus, "main", nil)}
+	all := []subject{alone{b, 1}, b.kactus(nameKactus, "main", nil)}
 	for _, p := range b.opts.peers {
 		m, err := b.peer(ctx, p)
 		if err != nil {
