@@ -8,9 +8,6 @@ import (
 	"net/url"
 	"time"
 
-	utilnet "k8s.io/apimachinery/pkg/util/net"
-	"k8s.io/client-go/transport"
-
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/strictjson"
 )
@@ -19,6 +16,8 @@ import (
 type Client struct {
 	http *http.Client
 	base *url.URL
+	// header says who asks.
+	header http.Header
 	// secret is what is sent as credentials.
 	secret secret
 	// perTry is how long one request may take, and pause the first pause between two.
@@ -37,13 +36,14 @@ func New(kubeconfig, userAgent string) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	roundTripper, err := a.transport(userAgent)
+	transport, err := a.transport()
 	if err != nil {
 		return nil, &Error{Doing: "use the credentials of " + source(kubeconfig), Cause: err}
 	}
 	return &Client{
-		http:   &http.Client{Transport: roundTripper, CheckRedirect: stay},
+		http:   &http.Client{Transport: transport, CheckRedirect: stay},
 		base:   a.server.JoinPath("/"),
+		header: a.header(userAgent),
 		secret: a.secret(),
 		perTry: attemptTimeout,
 		pause:  50 * time.Millisecond,
@@ -64,33 +64,6 @@ func source(kubeconfig string) string {
 	}
 	return "the kubeconfig " + kubeconfig
 }
-
-// transport says who asks with each request. What it holds of answers before they are read is bounded: net/http's own bounds are
-// megabytes for each of the Networks that are read at once.
-func (a account) transport(userAgent string) (http.RoundTripper, error) {
-	a.how.UserAgent = userAgent
-	tlsConfig, err := transport.TLSConfigFor(&a.how)
-	if err != nil {
-		return nil, err
-	}
-	proxy := http.ProxyFromEnvironment
-	if a.proxy != nil {
-		proxy = http.ProxyURL(a.proxy)
-	}
-	return transport.HTTPWrappersForConfig(&a.how, &http.Transport{
-		Proxy:                  proxy,
-		TLSClientConfig:        tlsConfig,
-		ForceAttemptHTTP2:      true,
-		MaxResponseHeaderBytes: maxHeader,
-		HTTP2:                  &http.HTTP2Config{MaxReceiveBufferPerStream: maxUnread, MaxReceiveBufferPerConnection: 4 * maxUnread},
-	})
-}
-
-// stay: an apiserver redirects nobody, and the token would be sent wherever it sends us.
-func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-
-// disconnect closes the connections that nobody uses: one that died in silence must not be used again.
-func (c *Client) disconnect() { utilnet.CloseIdleConnectionsFor(c.http.Transport) }
 
 // Pod is what an ADD needs of a Pod's metadata.
 type Pod struct {

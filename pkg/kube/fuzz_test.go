@@ -41,6 +41,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, status int, retryAfter string, body []byte) {
 		c := &Client{
 			http:   &http.Client{Transport: answers{status, retryAfter, body}},
+			header: http.Header{},
 			base:   &url.URL{Scheme: "https", Host: "apiserver", Path: "/"},
 			perTry: time.Minute, pause: time.Second, room: newRoom(maxAnswers),
 		}

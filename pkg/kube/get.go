@@ -76,6 +76,7 @@ func (c *Client) try(ctx context.Context, target *url.URL, accept string) ([]byt
 		failed.Cause = err
 		return nil, 0, failed
 	}
+	req.Header = c.header.Clone()
 	req.Header.Set("Accept", accept)
 	resp, err := c.http.Do(req)
 	if err != nil {

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"k8s.io/client-go/transport"
 	"sigs.k8s.io/yaml"
 )
 
@@ -16,7 +15,13 @@ import (
 type account struct {
 	server *url.URL
 	proxy  *url.URL // nil: what the environment says
-	how    transport.Config
+
+	serverName string // that the server's certificate is for; empty: the server's host
+	insecure   bool
+	ca         []byte // PEM, as the next two; empty: the authorities that the node trusts
+	cert, key  []byte
+
+	token, username, password string
 }
 
 // file is what kactus reads of a kubeconfig. The library for the whole of it took a fifth of kactus's start to load: it also runs programs for
@@ -119,7 +124,7 @@ func (f file) account(dir string) (account, error) {
 		return account{}, errors.New("the user of its current-context is none of its users")
 	}
 	var a account
-	return a, errors.Join(of.Cluster.into(&a, dir), by.User.into(&a.how, dir))
+	return a, errors.Join(of.Cluster.into(&a, dir), by.User.into(&a, dir))
 }
 
 func find[T any](all []T, is func(T) bool) (found T, ok bool) {
@@ -140,11 +145,11 @@ func (c cluster) into(a *account, dir string) (err error) {
 			return err
 		}
 	}
-	a.how.TLS.ServerName, a.how.TLS.Insecure = c.ServerName, c.Insecure
-	if a.how.TLS.CAData, err = content("certificate-authority", c.CA, c.CAFile, dir); err != nil {
+	a.serverName, a.insecure = c.ServerName, c.Insecure
+	if a.ca, err = content("certificate-authority", c.CA, c.CAFile, dir); err != nil {
 		return err
 	}
-	if c.Insecure && a.how.HasCA() {
+	if c.Insecure && len(a.ca) > 0 {
 		return errors.New("insecure-skip-tls-verify: there is a certificate authority too")
 	}
 	return nil
@@ -162,7 +167,7 @@ func parseURL(key, text string, schemes ...string) (*url.URL, error) {
 	return nil, fmt.Errorf("%s: it is not a URL of %s, or names a user where none may be", key, strings.Join(schemes, " or "))
 }
 
-func (u user) into(how *transport.Config, dir string) (err error) {
+func (u user) into(a *account, dir string) (err error) {
 	switch {
 	case u.Exec != nil:
 		return errors.New("exec: kactus runs no program for credentials: use a token, or a client certificate")
@@ -171,25 +176,25 @@ func (u user) into(how *transport.Config, dir string) (err error) {
 	case u.As != "":
 		return errors.New("as: kactus acts for nobody else")
 	}
-	if how.TLS.CertData, err = content("client-certificate", u.Cert, u.CertFile, dir); err != nil {
+	if a.cert, err = content("client-certificate", u.Cert, u.CertFile, dir); err != nil {
 		return err
 	}
-	if how.TLS.KeyData, err = content("client-key", u.Key, u.KeyFile, dir); err != nil {
+	if a.key, err = content("client-key", u.Key, u.KeyFile, dir); err != nil {
 		return err
 	}
-	if (len(how.TLS.CertData) == 0) != (len(how.TLS.KeyData) == 0) {
+	if (len(a.cert) == 0) != (len(a.key) == 0) {
 		return errors.New("client-certificate, client-key: one is there without the other")
 	}
-	how.Username, how.Password = u.Username, u.Password
-	how.BearerToken = u.Token
+	a.username, a.password = u.Username, u.Password
+	a.token = u.Token
 	if u.TokenFile != "" {
 		token, err := content("tokenFile", nil, u.TokenFile, dir)
 		if err != nil {
 			return err
 		}
-		how.BearerToken = strings.TrimSpace(string(token))
+		a.token = strings.TrimSpace(string(token))
 	}
-	if how.HasBasicAuth() && how.HasTokenAuth() {
+	if a.username != "" && a.token != "" {
 		return errors.New("username, token: there are both")
 	}
 	return nil
@@ -226,7 +231,7 @@ func inCluster() (account, error) {
 	var a account
 	err := errors.Join(
 		cluster{Server: "https://" + host + ":" + port, CAFile: "ca.crt"}.into(&a, dir),
-		user{TokenFile: "token"}.into(&a.how, dir),
+		user{TokenFile: "token"}.into(&a, dir),
 	)
 	if err != nil {
 		return account{}, &Error{Doing: "use in-cluster credentials (the netconf has no kubeconfig)", Cause: err}

@@ -96,17 +96,17 @@ func TestAKubeconfigSaysWhereAndWho(t *testing.T) {
 	}
 
 	a := read("server: 'https://10.0.0.1:6443/prefix', certificate-authority: ca.crt, tls-server-name: kubernetes, proxy-url: 'socks5://127.0.0.1:1'", "token: not-this, tokenFile: token")
-	if a.server.String() != "https://10.0.0.1:6443/prefix" || a.proxy.String() != "socks5://127.0.0.1:1" || string(a.how.TLS.CAData) != "an authority" || a.how.TLS.ServerName != "kubernetes" {
+	if a.server.String() != "https://10.0.0.1:6443/prefix" || a.proxy.String() != "socks5://127.0.0.1:1" || string(a.ca) != "an authority" || a.serverName != "kubernetes" {
 		t.Errorf("the server is %+v", a)
 	}
-	if a.how.BearerToken != "from-a-file" {
-		t.Errorf("the token is %q", a.how.BearerToken)
+	if a.token != "from-a-file" {
+		t.Errorf("the token is %q", a.token)
 	}
 	a = read("server: 'https://[::1]', insecure-skip-tls-verify: true", "client-certificate-data: QQ==, client-key-data: Qg==")
-	if !a.how.TLS.Insecure || string(a.how.TLS.CertData) != "A" || string(a.how.TLS.KeyData) != "B" || a.how.HasTokenAuth() {
+	if !a.insecure || string(a.cert) != "A" || string(a.key) != "B" || a.token != "" {
 		t.Errorf("got %+v", a)
 	}
-	if a = read("server: 'http://127.0.0.1:8080'", "username: me, password: mine"); a.how.Username != "me" || a.how.Password != "mine" || a.secret() != "bWU6bWluZQ==" {
+	if a = read("server: 'http://127.0.0.1:8080'", "username: me, password: mine"); a.username != "me" || a.password != "mine" || a.secret() != "bWU6bWluZQ==" {
 		t.Errorf("got %+v", a)
 	}
 }
@@ -135,7 +135,7 @@ func TestTheKubeconfigThatIsWrittenIsOneThatIsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	a, err := readKubeconfig(path)
-	if err != nil || a.server.Host != "[fd00::1]:443" || string(a.how.TLS.CAData) != "an authority" || a.how.BearerToken != token {
+	if err != nil || a.server.Host != "[fd00::1]:443" || string(a.ca) != "an authority" || a.token != token {
 		t.Errorf("got %+v, %v", a, err)
 	}
 }

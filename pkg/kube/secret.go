@@ -10,10 +10,10 @@ type secret string
 
 // secret is what is sent as credentials.
 func (a account) secret() secret {
-	if a.how.HasBasicAuth() {
-		return secret(base64.StdEncoding.EncodeToString([]byte(a.how.Username + ":" + a.how.Password)))
+	if a.username != "" {
+		return secret(base64.StdEncoding.EncodeToString([]byte(a.username + ":" + a.password)))
 	}
-	return secret(a.how.BearerToken)
+	return secret(a.token)
 }
 
 // hide is text without the secret.
