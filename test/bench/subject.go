@@ -126,7 +126,7 @@ type pod struct {
 	podObject
 	*sandbox
 	id      string
-	path    string            // CNI_PATH
+	path    string // CNI_PATH
 	mu      sync.Mutex
 	results map[string][]byte // of the delegates alone, by device
 }
