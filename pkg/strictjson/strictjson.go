@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"unicode"
 
 	kjson "sigs.k8s.io/json"
 )
@@ -151,8 +152,16 @@ func checkArray(dec *json.Decoder, path string, depth int) error {
 }
 
 // fold maps keys that encoding/json holds for the same to one string. It matches letters as Unicode folds
-// them, so that "K" is also the Kelvin sign and "s" the long s: ToUpper of ToLower covers both.
-func fold(key string) string { return strings.ToUpper(strings.ToLower(key)) }
+// them, so that "K" is also the Kelvin sign and "s" the long s.
+func fold(key string) string { return strings.Map(foldRune, key) }
+
+func foldRune(r rune) rune {
+	least := r
+	for other := unicode.SimpleFold(r); other != r; other = unicode.SimpleFold(other) {
+		least = min(least, other)
+	}
+	return least
+}
 
 func pathOr(path, otherwise string) string {
 	if path == "" {
