@@ -89,11 +89,8 @@ func Check(data []byte) error {
 
 func checkValue(dec *json.Decoder, path string, depth int) error {
 	token, err := dec.Token()
-	if errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
-	}
 	if err != nil {
-		return err
+		return early(err)
 	}
 	delim, ok := token.(json.Delim)
 	if !ok {
@@ -110,7 +107,14 @@ func checkValue(dec *json.Decoder, path string, depth int) error {
 	if err != nil {
 		return err
 	}
-	if _, err = dec.Token(); errors.Is(err, io.EOF) { // the closing delimiter
+	_, err = dec.Token() // the closing delimiter
+	return early(err)
+}
+
+// early is err, but one for all ways in which versions of Go say that the text ends too early.
+func early(err error) error {
+	var syntax *json.SyntaxError
+	if errors.Is(err, io.EOF) || errors.As(err, &syntax) && syntax.Error() == "unexpected end of JSON input" {
 		return io.ErrUnexpectedEOF
 	}
 	return err
@@ -121,7 +125,7 @@ func checkObject(dec *json.Decoder, path string, depth int) error {
 	for dec.More() {
 		token, err := dec.Token()
 		if err != nil {
-			return err
+			return early(err)
 		}
 		key, _ := token.(string)
 		keyPath := key

@@ -28,8 +28,8 @@ func TestCheck(t *testing.T) {
 		{"an escaped key counts as what it spells", `{"type": 1, "\u0074ype": 2}`, []string{"type", "twice"}},
 		{"something behind the value is refused", `{} {}`, []string{"follows"}},
 		{"a closing brace too many is refused", `{}}`, []string{"follows"}},
-		{"an object that ends early is refused", `{"a": 1`, []string{"unexpected "}},
-		{"an array that ends early is refused", `[`, []string{"unexpected "}},
+		{"an object that ends early is refused", `{"a": 1`, []string{"unexpected EOF"}},
+		{"an array that ends early is refused", `[`, []string{"unexpected EOF"}},
 		{"the empty text is refused", ``, []string{"unexpected EOF"}},
 		{"a bare word is refused", `green`, []string{"invalid"}},
 	}
