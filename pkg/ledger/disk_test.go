@@ -71,8 +71,8 @@ func TestAHotPlanThatDoesNotFitLeavesTheRecordAsItWas(t *testing.T) {
 	b.Close()
 	b = lock(t, l, "c1")
 	defer b.Close()
-	if got := devicesOf(b.Record().Attachments); got != "eth0 " || b.SetAside() != nil {
-		t.Errorf("attachments: %q, %v", got, b.SetAside())
+	if got := devicesOf(b.Record().Attachments); got != "eth0 " || b.Unread() != nil {
+		t.Errorf("attachments: %q, %v", got, b.Unread())
 	}
 }
 
@@ -141,6 +141,11 @@ func TestADiskThatIsReadOnlyLetsWhatIsThereBeUndone(t *testing.T) {
 			}
 			if err := b.Plan(context.Background(), Netns{}, podargs.Pod{}, "", []Entry{entry(t, "net1")}); !errors.Is(err, unix.EROFS) {
 				t.Errorf("Plan: %v", err)
+			}
+			if b.Unread() != nil {
+				if _, err := b.SetAside(); !errors.Is(err, unix.EROFS) || !errors.Is(b.Unsaved(), unix.EROFS) {
+					t.Errorf("SetAside: %v, and unsaved: %v", err, b.Unsaved())
+				}
 			}
 			if err := b.Undone("eth0"); strings.HasPrefix(name, "with a record") && b.Unsaved() == nil {
 				t.Errorf("what is still in the file is not told of: %v", err)

@@ -1,7 +1,9 @@
 package ledger
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -9,6 +11,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/podargs"
 )
 
 func TestFolderAndFilesAreClosedToOthersWhateverTheUmask(t *testing.T) {
@@ -104,7 +108,7 @@ func TestARecordTruncatedAnywhereIsNotRead(t *testing.T) {
 	}
 }
 
-func TestARecordThatDoesNotReadIsSetAsideAndTreatedAsAbsent(t *testing.T) {
+func TestARecordThatDoesNotReadStaysUntilItIsSetAside(t *testing.T) {
 	write := func(content string) func(path string, good []byte) error {
 		return func(path string, _ []byte) error { return os.WriteFile(path, []byte(content), 0o600) }
 	}
@@ -155,22 +159,26 @@ func TestARecordThatDoesNotReadIsSetAsideAndTreatedAsAbsent(t *testing.T) {
 			if r := b.Record(); len(r.Attachments)+len(r.Orphans) != 0 {
 				t.Errorf("it was read: %+v", r)
 			}
-			aside, err := filepath.Glob(filepath.Join(dir, "c1.json.*.corrupt"))
-			if err != nil || len(aside) != 1 {
-				t.Fatalf("set aside: %v, %v", aside, err)
+			if err := b.Plan(context.Background(), Netns{}, podargs.Pod{}, "eth0", []Entry{entry(t, "eth0")}); b.Unread() == nil || !errors.Is(err, b.Unread()) {
+				t.Errorf("Plan says %v, not %v", err, b.Unread())
 			}
-			if after, err := os.Lstat(aside[0]); err != nil || !os.SameFile(before, after) {
+			if after, err := os.Lstat(path); err != nil || !os.SameFile(before, after) {
+				t.Errorf("the file did not stay: %v, %v", after, err)
+			}
+			aside, err := b.SetAside()
+			must(t, err)
+			if found, _ := filepath.Glob(filepath.Join(dir, "c1.json.*.corrupt")); len(found) != 1 || found[0] != aside {
+				t.Errorf("set aside: %v; SetAside says %s", found, aside)
+			}
+			if after, err := os.Lstat(aside); err != nil || !os.SameFile(before, after) {
 				t.Errorf("what is set aside is not what was there: %v, %v", after, err)
-			}
-			if err := b.SetAside(); err == nil || !strings.Contains(err.Error(), aside[0]) {
-				t.Errorf("SetAside says %v, not %s", err, aside[0])
 			}
 			planned(t, b, "eth0")
 			b.Close()
 			b = lock(t, l, "c1")
 			defer b.Close()
-			if b.SetAside() != nil || devicesOf(b.Record().Attachments) != "eth0 " {
-				t.Errorf("the next record does not read: %v", b.SetAside())
+			if b.Unread() != nil || devicesOf(b.Record().Attachments) != "eth0 " {
+				t.Errorf("the next record does not read: %v", b.Unread())
 			}
 		})
 	}
@@ -183,7 +191,7 @@ func TestAContainerOfOnesOwnIsNotReadFromAnothersFile(t *testing.T) {
 	planned(t, a, "eth0")
 	b := lock(t, l, "c1.json") // its files have names that the other's have not
 	defer b.Close()
-	if len(b.Record().Attachments) != 0 || b.SetAside() != nil {
-		t.Errorf("%+v, %v", b.Record(), b.SetAside())
+	if len(b.Record().Attachments) != 0 || b.Unread() != nil {
+		t.Errorf("%+v, %v", b.Record(), b.Unread())
 	}
 }

@@ -86,7 +86,8 @@ type Book struct {
 	// frozen: the whole ledger is locked, in place of the container.
 	frozen bool
 	pen    pen
-	aside  error
+	// unread is why the container's file does not read; nil where it does, or where there is none.
+	unread error
 	// ill is why the disk is not fit for a plan; nil where it may be.
 	ill error
 }
@@ -114,9 +115,21 @@ func (l Ledger) Lock(ctx context.Context, containerID string) (*Book, error) {
 // LockFile is what a child process must inherit to keep the lock when kactus dies before it.
 func (b *Book) LockFile() *os.File { return b.lock }
 
-// SetAside is why the container's file could not be read, and where it is now; nil where nothing was wrong. The record is
-// empty then.
-func (b *Book) SetAside() error { return b.aside }
+// Unread is why the container's file does not read; nil where it does, or there is none. The container may have attachments then, though
+// the record here is empty: nothing can be planned.
+func (b *Book) Unread() error { return b.unread }
+
+// SetAside moves the file that does not read out of the way, for somebody to look at, and returns where it is. Nothing is known of the
+// container from then on. Where it cannot be moved, Unsaved says so as well.
+func (b *Book) SetAside() (string, error) {
+	aside := b.path(".json." + time.Now().UTC().Format("20060102T150405.000000000") + ".corrupt")
+	if err := os.Rename(b.path(".json"), aside); err != nil {
+		b.pen.unsaved = fmt.Errorf("set the record that does not read aside: %w", err)
+		return "", b.pen.unsaved
+	}
+	b.unread = nil
+	return aside, nil
+}
 
 // Close releases the lock.
 func (b *Book) Close() {
@@ -143,15 +156,7 @@ func (b *Book) read() error {
 		b.pen.record = record
 		return nil
 	}
-	aside := b.path(".json." + time.Now().UTC().Format("20060102T150405.000000000") + ".corrupt")
-	if rerr := os.Rename(b.path(".json"), aside); diskFails(rerr) {
-		b.aside = fmt.Errorf("the record of the container %s does not read, and cannot be set aside: %w (unreadable because: %v)", b.id, rerr, err)
-		b.ill, b.pen.unsaved = b.aside, b.aside
-		return nil
-	} else if rerr != nil {
-		return fmt.Errorf("set the unreadable record of the container %s aside: %w (unreadable because: %v)", b.id, rerr, err)
-	}
-	b.aside = fmt.Errorf("the record of the container %s does not read and is now %s: %w", b.id, aside, err)
+	b.unread = fmt.Errorf("the record of the container %s in the ledger does not read: %w", b.id, err)
 	return nil
 }
 

@@ -41,6 +41,9 @@ func (b *Book) Plan(ctx context.Context, netns Netns, pod podargs.Pod, device st
 	if b.ill != nil {
 		return fmt.Errorf("plan for the container %s: the ledger cannot be written: %w", b.id, b.ill)
 	}
+	if b.unread != nil {
+		return fmt.Errorf("plan for the container %s: %w", b.id, b.unread)
+	}
 	dir, err := lockDir(ctx, b.dir, unix.LOCK_SH)
 	if err != nil {
 		return fmt.Errorf("plan for the container %s: lock the ledger: %w", b.id, err)

@@ -35,7 +35,10 @@ func TestWhatCannotBeReadIsToldWithItsContainer(t *testing.T) {
 	b.Close()
 	must(t, os.WriteFile(filepath.Join(dir, "bad.json"), []byte("{"), 0o600))
 	must(t, os.WriteFile(filepath.Join(dir, "worse.json"), []byte("{"), 0o600))
-	lock(t, l, "worse").Close() // which sets it aside
+	worse := lock(t, l, "worse")
+	_, err := worse.SetAside()
+	must(t, err)
+	worse.Close()
 	must(t, os.Symlink("good.json", filepath.Join(dir, "link.json")))
 	s, err := l.Read()
 	must(t, err)

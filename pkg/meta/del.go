@@ -38,7 +38,7 @@ func (v *Verbs) Del(ctx context.Context, req Request) error {
 
 func (v *Verbs) delPod(ctx context.Context, req Request) error {
 	begin := time.Now()
-	book, err := v.lock(ctx, req.ContainerID, lockTime)
+	book, _, err := v.lockToUndo(ctx, req.ContainerID)
 	if err != nil {
 		return err
 	}
@@ -62,6 +62,21 @@ func (v *Verbs) delPod(ctx context.Context, req Request) error {
 		v.delUnknown(ctx, delegates, req, netns, record)
 	}
 	return failed
+}
+
+// lockToUndo takes the container's lock. A record that does not read is set aside: it keeps no Pod from going. The second result is why it
+// did not read.
+func (v *Verbs) lockToUndo(ctx context.Context, containerID string) (Book, error, error) {
+	book, err := v.lockAny(ctx, containerID, lockTime)
+	if err != nil {
+		return nil, nil, err
+	}
+	unread := book.Unread()
+	if unread != nil {
+		aside, err := book.SetAside()
+		v.Log.Warn("a record was set aside: addresses of networks that it knew of may be left", "cause", unread, "as", aside, "failed", err)
+	}
+	return book, unread, nil
 }
 
 // delOther is for a DEL that names no default network of the container, whose attachments it must not undo: a hot network without its

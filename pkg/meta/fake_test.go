@@ -113,8 +113,15 @@ func (b *brokenBook) Park(device string, now time.Time, cause error) error {
 	return b.Book.Park(device, now, cause)
 }
 
+func (b *brokenBook) SetAside() (string, error) {
+	if b.broken("SetAside") {
+		return "", errLedger
+	}
+	return b.Book.SetAside()
+}
+
 func (b *brokenBook) Unsaved() error {
-	if b.broken("Undone") {
+	if b.broken("Undone") || b.broken("SetAside") {
 		return errLedger
 	}
 	return b.Book.Unsaved()

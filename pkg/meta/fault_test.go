@@ -81,20 +81,67 @@ func TestAVerbOnABusyContainerIsToldToTryAgain(t *testing.T) {
 	same(t, "diary", n.read("diary"), "")
 }
 
-func TestARecordThatDoesNotReadDoesNotHoldADel(t *testing.T) {
-	n := newNode(t)
-	req := n.request(n.conf(n.ptp(1)))
-	n.add(req)
-	must(t, os.WriteFile(n.path("ledger/c1.json"), []byte(`{"format":`), 0o600))
+func TestOnlyADelTouchesAContainerWhoseRecordDoesNotRead(t *testing.T) {
+	n, req := checked(t)
+	mac, leases := n.netns.MAC(t, "eth0"), n.leases()
+	n.unreadable()
+	n.addFails(req, types.ErrIOFailure, "does not read")
+	n.addFails(n.green(req.Conf), types.ErrIOFailure, "does not read")
+	n.checkFails(req, types.ErrIOFailure, "does not read")
+	same(t, "MAC of eth0", n.netns.MAC(t, "eth0"), mac)
+	same(t, "leases", n.leases(), leases)
+	same(t, "ledger", n.ledgerFiles(), []string{"c1.json"})
+
 	n.del(req)
-	if left := n.netns.Devices(t); len(left) != 0 || len(n.leases()) != 0 {
-		t.Errorf("the netconf's own delegate was not asked: %v, %v", left, n.leases())
-	}
-	if aside, _ := filepath.Glob(n.path("ledger/*")); len(aside) != 1 || filepath.Ext(aside[0]) != ".corrupt" {
+	same(t, "devices", n.netns.Devices(t), []string{greenDevice}) // the runtime takes it away with the namespace
+	if aside := n.ledgerFiles(); len(aside) != 1 || filepath.Ext(aside[0]) != ".corrupt" {
 		t.Errorf("in the ledger: %v", aside)
 	}
-	n.add(req) // and not an ADD either
+	req.Conf.PrevResult = nil
+	n.api.annotation = ""
+	n.add(req)
 	n.del(req)
+}
+
+func TestAHotDelSaysOnceThatTheRecordDoesNotRead(t *testing.T) {
+	n, req := runningPod(t)
+	green := n.green(req.Conf)
+	n.add(green)
+	n.unreadable()
+	n.delFails(green, types.ErrIOFailure, "network green", greenDevice, "does not read")
+	n.del(green)
+	same(t, "devices", n.netns.Devices(t), []string{"eth0", greenDevice})
+	n.del(req)
+	same(t, "devices", n.netns.Devices(t), []string{greenDevice})
+}
+
+func TestARecordThatCannotBeSetAsideDoesNotStopADel(t *testing.T) {
+	n, req := runningPod(t)
+	n.unreadable()
+	n.spoil = breaking("SetAside")
+	n.delFails(req, types.ErrIOFailure, errLedger.Error()) // so that the runtime comes again
+	if left := n.netns.Devices(t); len(left) != 0 || len(n.leases()) != 0 {
+		t.Errorf("left: %v, %v", left, n.leases())
+	}
+	n.spoil = nil
+	n.del(req)
+}
+
+// unreadable cuts the container's record short.
+func (n *node) unreadable() {
+	n.T.Helper()
+	must(n.T, os.WriteFile(n.path("ledger/c1.json"), []byte(`{"format":`), 0o600))
+}
+
+func (n *node) ledgerFiles() []string {
+	n.T.Helper()
+	var names []string
+	files, err := os.ReadDir(n.path("ledger"))
+	must(n.T, err)
+	for _, file := range files {
+		names = append(names, file.Name())
+	}
+	return names
 }
 
 func TestDelegatesInheritTheLock(t *testing.T) {

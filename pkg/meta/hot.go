@@ -129,11 +129,14 @@ func (v *Verbs) delHot(ctx context.Context, req Request) error {
 	if err := checkHot(req); err != nil {
 		return err
 	}
-	book, err := v.lock(ctx, req.ContainerID, lockTime)
+	book, unread, err := v.lockToUndo(ctx, req.ContainerID)
 	if err != nil {
 		return err
 	}
 	defer book.Close()
+	if unread != nil { // the next one finds nothing, and succeeds: whoever asked must hear it once
+		return ledgerError(fmt.Errorf("hot DEL of the network %s: %s may be left, as nothing is known of it: %w", req.Args.Hot.Network, req.Device, unread))
+	}
 	entry, ok := findHot(book.Record(), req)
 	switch {
 	case !ok:

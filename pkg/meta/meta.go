@@ -71,7 +71,8 @@ type API interface {
 // Book is a container's record in the ledger, locked.
 type Book interface {
 	Record() ledger.Record
-	SetAside() error
+	Unread() error
+	SetAside() (string, error)
 	LockFile() *os.File
 	Plan(ctx context.Context, netns ledger.Netns, pod podargs.Pod, device string, entries []ledger.Entry) error
 	Attached(results map[string]json.RawMessage) error
@@ -123,16 +124,27 @@ const (
 // parallelContainers is how many containers a GC undoes at once.
 const parallelContainers = 4
 
-// lock takes the container's lock, for which it waits as long as that, and tells of a record that could not be read.
+// lock takes the container's lock, for which it waits as long as that. A record that does not read is an error: the container may have what
+// nobody knows of.
 func (v *Verbs) lock(ctx context.Context, containerID string, wait time.Duration) (Book, error) {
+	book, err := v.lockAny(ctx, containerID, wait)
+	if err != nil {
+		return nil, err
+	}
+	if err := book.Unread(); err != nil {
+		book.Close()
+		return nil, ledgerError(fmt.Errorf("nothing is touched until a DEL of the Pod sets the record aside: %w", err))
+	}
+	return book, nil
+}
+
+// lockAny is lock, for whoever can do something about a record that does not read.
+func (v *Verbs) lockAny(ctx context.Context, containerID string, wait time.Duration) (Book, error) {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	book, err := v.Lock(ctx, containerID)
 	if err != nil {
 		return nil, ledgerError(err)
-	}
-	if aside := book.SetAside(); aside != nil {
-		v.Log.Warn("a record was set aside", "cause", aside)
 	}
 	return book, nil
 }

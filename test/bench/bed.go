@@ -14,6 +14,7 @@ import (
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/cluster"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/node"
 )
 
 // bed is where the subjects lie: a node with plugins, and an apiserver with Networks and Pods.
@@ -151,7 +152,7 @@ var hotName = networkName(maxNetworks)
 // auxiliary is a Network's configuration.
 func auxiliary(i int) []byte {
 	return mustJSON(map[string]any{
-		"cniVersion": cniVersion, "name": networkName(i), "type": macvlan, "master": uplink, "mode": "bridge", "ipam": hostLocal(1 + i),
+		"cniVersion": cniVersion, "name": networkName(i), "type": macvlan, "master": node.Uplink, "mode": "bridge", "ipam": hostLocal(1 + i),
 	})
 }
 

@@ -11,6 +11,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/node"
 )
 
 func main() {
@@ -36,7 +38,7 @@ func main() {
 
 // onNode measures, and prints what it measured.
 func onNode(ctx context.Context, dir string, opts options) (err error) {
-	if err := makeNode(); err != nil {
+	if err := node.SetUp(); err != nil {
 		return err
 	}
 	b, err := newBed(ctx, dir, opts)

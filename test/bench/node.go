@@ -7,13 +7,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
-	"syscall"
-
-	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/cluster"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/node"
 )
 
 // nodeEnv names the run's folder to the process that measures, on the node.
@@ -38,26 +34,12 @@ func apart(ctx context.Context, opts options) error {
 	if err := build(ctx, dir, opts); err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, "/proc/self/exe", os.Args[1:]...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.Env = append(os.Environ(), nodeEnv+"="+dir, "TMPDIR="+filepath.Join(dir, folderTmp))
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID,
-		Pdeathsig:  syscall.SIGKILL, // when the thread ends that starts it, which therefore must be held
-	}
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	err = cmd.Run()
+	err = node.Enter(ctx, nodeEnv+"="+dir, "TMPDIR="+filepath.Join(dir, folderTmp))
 	var exit *exec.ExitError
-	switch {
-	case ctx.Err() != nil:
-		return errors.New("interrupted")
-	case errors.As(err, &exit):
+	if errors.As(err, &exit) {
 		return errors.New("there are no figures")
-	case err != nil:
-		return fmt.Errorf("run on a node of its own (that needs root): %w", err)
 	}
-	return nil
+	return err
 }
 
 func build(ctx context.Context, dir string, opts options) error {
@@ -84,36 +66,6 @@ func build(ctx context.Context, dir string, opts options) error {
 		cmd.Dir, cmd.Env = opts.root, append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("%v: %w\n%s", cmd.Args, err, out)
-		}
-	}
-	return nil
-}
-
-// uplink is the node's own device, the master of macvlan devices.
-const uplink = "uplink"
-
-// makeNode makes the namespaces that the process was started in look like a node's.
-func makeNode() error {
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return fmt.Errorf("make the mounts private: %w", err)
-	}
-	for path, kind := range map[string]string{"/proc": "proc", "/run": "tmpfs"} {
-		if err := unix.Mount(kind, path, kind, 0, ""); err != nil {
-			return fmt.Errorf("mount %s: %w", path, err)
-		}
-	}
-	attrs := netlink.NewLinkAttrs()
-	attrs.Name = uplink
-	if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: uplink + "-far"}); err != nil {
-		return fmt.Errorf("make the node's uplink: %w", err)
-	}
-	for _, name := range []string{"lo", uplink, uplink + "-far"} {
-		link, err := netlink.LinkByName(name)
-		if err == nil {
-			err = netlink.LinkSetUp(link)
-		}
-		if err != nil {
-			return fmt.Errorf("set %s up: %w", name, err)
 		}
 	}
 	return nil

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/vishvananda/netlink"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/node"
 )
 
 func TestChain(t *testing.T) {
@@ -148,7 +150,7 @@ func TestNetconfAuxiliary(t *testing.T) {
 func TestSpecPlugin(t *testing.T) {
 	t.Parallel()
 	tn := newTenant(t)
-	create(t, networksPath(tn.namespace), networkObject("green", networkSpec{Plugin: "macvlan", Config: `{"master": "` + uplink + `"}`}))
+	create(t, networksPath(tn.namespace), networkObject("green", networkSpec{Plugin: "macvlan", Config: `{"master": "` + node.Uplink + `"}`}))
 	t.Run("is the type where spec.config has none", func(t *testing.T) {
 		p := tn.pod(t, `[{"name":"green"}]`)
 		p.add(t)
@@ -160,7 +162,7 @@ func TestSpecPlugin(t *testing.T) {
 	})
 	t.Run("that differs from spec.config's type is refused", func(t *testing.T) {
 		tn := newTenant(t)
-		create(t, networksPath(tn.namespace), networkObject("blue", networkSpec{Plugin: "bridge", Config: `{"type": "macvlan", "master": "` + uplink + `"}`}))
+		create(t, networksPath(tn.namespace), networkObject("blue", networkSpec{Plugin: "bridge", Config: `{"type": "macvlan", "master": "` + node.Uplink + `"}`}))
 		p := tn.pod(t, `[{"name":"blue"}]`)
 		expectError(t, p.addError(t), 7, "blue", "macvlan", "bridge")
 		p.expectUntouched(t)

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/vishvananda/netlink"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/node"
 )
 
 func TestCheck(t *testing.T) {
@@ -16,7 +18,7 @@ func TestCheck(t *testing.T) {
 			tn := newTenant(t)
 			tn.conf.CNIVersion = version
 			tn.bridges(t, "green", "blue")
-			tn.network(t, "data", `{"cniVersion": "0.3.1", "type": "macvlan", "master": "`+uplink+`"}`) // which has no CHECK
+			tn.network(t, "data", `{"cniVersion": "0.3.1", "type": "macvlan", "master": "`+node.Uplink+`"}`) // which has no CHECK
 			p := tn.pod(t, `[{"name":"green","ifMac":"`+tn.unused(1)+`"},{"name":"data"}]`)
 			p.add(t)
 			p.hotAdd(t, "green") // which is there, and answers with its result

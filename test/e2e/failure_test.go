@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/node"
 )
 
 func TestFailingDelegate(t *testing.T) {
@@ -97,7 +99,7 @@ func TestMissingPlugin(t *testing.T) {
 	t.Parallel()
 	for what, config := range map[string]string{
 		"of a Network":                    `{"type": "no-such"}`,
-		"at the end of a Network's chain": `{"plugins": [{"type": "macvlan", "master": "` + uplink + `"}, {"type": "no-such"}]}`,
+		"at the end of a Network's chain": `{"plugins": [{"type": "macvlan", "master": "` + node.Uplink + `"}, {"type": "no-such"}]}`,
 	} {
 		t.Run(what+" is told before anything is touched", func(t *testing.T) {
 			tn := newTenant(t)
@@ -121,7 +123,7 @@ func TestMissingPlugin(t *testing.T) {
 	t.Run("of an ADD's delegate, gone since, does not hold the Pod's DEL up", func(t *testing.T) {
 		tn := newTenant(t)
 		tn.script(t, "passing", "exec "+suite.plugins+"/macvlan\n")
-		tn.network(t, "green", `{"type": "passing", "master": "`+uplink+`"}`)
+		tn.network(t, "green", `{"type": "passing", "master": "`+node.Uplink+`"}`)
 		p := tn.pod(t, `[{"name":"green"}]`)
 		p.add(t)
 		tn.path = tn.path[1:]

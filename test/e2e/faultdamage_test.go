@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/containernetworking/cni/pkg/types"
 )
 
 // damage is what became of a record that was whole.
@@ -22,6 +24,7 @@ func damages() []damage {
 	return []damage{
 		content("a record that is empty", ""),
 		content("a record that is not JSON", "\x00\xff\x00"),
+		{"a record that is truncated", func(path string, whole []byte) error { return os.WriteFile(path, whole[:len(whole)/2], 0o600) }},
 		{"a record of a future format", func(path string, whole []byte) error {
 			return os.WriteFile(path, []byte(strings.Replace(string(whole), `"format":1`, `"format":2`, 1)), 0o600)
 		}},
@@ -57,7 +60,7 @@ func truncations(whole []byte) []damage {
 	return all
 }
 
-// A record that does not read is set aside, and told of: it keeps neither an ADD nor a DEL from their work.
+// Of a container whose record does not read, nobody knows what it has: an ADD leaves it alone, and a DEL does what it can, sets the record aside and tells of it.
 func TestFaultDiskDamagesARecord(t *testing.T) {
 	t.Parallel()
 	p := newTenant(t).podWith(t, nil)
@@ -67,12 +70,13 @@ func TestFaultDiskDamagesARecord(t *testing.T) {
 	p.del(t)
 	for _, d := range damages() {
 		row := fault{name: d.name}
-		p.tryDamage(t, &row, d, whole, true)
+		p.tryDamageOfNothing(t, &row, d, whole)
+		p.tryDamageOfALivePod(t, &row, d)
 		row.report(t)
 	}
 	row := fault{name: "a record that is truncated, at any length"}
 	for _, d := range truncations(whole) {
-		p.tryDamage(t, &row, d, whole, false)
+		p.tryDamageOfNothing(t, &row, d, whole)
 	}
 	row.report(t)
 }
@@ -84,27 +88,50 @@ func (p *pod) readRecord(t *testing.T) []byte {
 	return data
 }
 
-// tryDamage has an ADD find the damage that is whole's, and then a DEL, or a hot ADD before it, that of the ADD's record.
-func (p *pod) tryDamage(t *testing.T, row *fault, d damage, whole []byte, hot bool) {
+// tryDamageOfNothing leaves what the damage made of a whole record, with nothing that it speaks of.
+func (p *pod) tryDamageOfNothing(t *testing.T, row *fault, d damage, whole []byte) {
 	t.Helper()
 	succeed(t, d.do(p.recordPath(), whole))
 	start := time.Now()
-	_, err := p.libcniAdd(t, p.conf, p.runtime())
-	lost := append(unlike(err, 0), p.asideAmiss(t)...)
-	row.count(t, "ADD "+d.name, time.Since(start), append(lost, p.amiss(t, "eth0")...)...)
+	lost := append(p.refusedAmiss(t), p.amissOnNode(t)...)
+	lost = append(lost, p.undoneAmiss(t)...)
+	row.count(t, "ADD, and then DEL, of what was never there, with "+d.name, time.Since(start), lost...)
+}
 
-	whole = p.readRecord(t)
+// tryDamageOfALivePod damages the record of a Pod that has its default network.
+func (p *pod) tryDamageOfALivePod(t *testing.T, row *fault, d damage) {
+	t.Helper()
+	p.add(t)
+	whole := p.readRecord(t)
 	succeed(t, os.Remove(p.recordPath()))
 	succeed(t, d.do(p.recordPath(), whole))
-	start, lost = time.Now(), nil
-	if hot {
-		_, err := p.libcniAdd(t, p.agentConf(), p.agent("blue", ""))
-		lost = append(lost, unlike(err, 0)...)
-		lost = append(lost, p.amissOnNode(t, "eth0", blueDevice)...)
+	start := time.Now()
+	lost := p.refusedAmiss(t)
+	_, err := p.libcniAdd(t, p.agentConf(), p.agent("blue", ""))
+	lost = append(lost, unlike(err, types.ErrIOFailure, "does not read")...)
+	lost = append(lost, p.amissOnNode(t, "eth0")...)
+	lost = append(lost, p.undoneAmiss(t)...)
+	row.count(t, "ADD, hot ADD and then DEL of a live Pod, with "+d.name, time.Since(start), lost...)
+}
+
+// refusedAmiss: an ADD says that the record does not read, and leaves it where it is.
+func (p *pod) refusedAmiss(t *testing.T) []string {
+	t.Helper()
+	before, err := os.Lstat(p.recordPath())
+	succeed(t, err)
+	_, err = p.libcniAdd(t, p.conf, p.runtime())
+	wrong := unlike(err, types.ErrIOFailure, "does not read")
+	if after, err := os.Lstat(p.recordPath()); err != nil || !os.SameFile(before, after) {
+		wrong = append(wrong, fmt.Sprintf("an ADD touched the record: %v, %v", after, err))
 	}
-	lost = append(lost, unlike(p.libcniDel(t, p.conf, p.runtime()), 0)...)
-	lost = append(lost, p.asideAmiss(t)...)
-	row.count(t, "DEL "+d.name, time.Since(start), append(lost, p.amiss(t)...)...)
+	return wrong
+}
+
+// undoneAmiss: a DEL succeeds, and nothing is left but what was set aside.
+func (p *pod) undoneAmiss(t *testing.T) []string {
+	t.Helper()
+	wrong := unlike(p.libcniDel(t, p.conf, p.runtime()), 0)
+	return append(append(wrong, p.asideAmiss(t)...), p.amiss(t)...)
 }
 
 // asideAmiss: a record was set aside, and the log tells of it. Both are taken away.

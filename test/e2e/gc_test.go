@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/containernetworking/cni/pkg/types"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/node"
 )
 
 // collectingTenant speaks version 1.1.0, and has the networks green and blue. Its bridge plugin, which is the real one but for that, keeps
@@ -89,7 +91,7 @@ func TestGC(t *testing.T) {
 		tn := collectingTenant(t)
 		passing := "exec " + suite.plugins + "/macvlan\n"
 		tn.script(t, "passing", passing)
-		tn.network(t, "data", `{"type": "passing", "master": "`+uplink+`", "ipam": `+tn.hostLocal(t)+`}`)
+		tn.network(t, "data", `{"type": "passing", "master": "`+node.Uplink+`", "ipam": `+tn.hostLocal(t)+`}`)
 		p := tn.pod(t, `[{"name":"data"}]`)
 		p.add(t)
 		succeed(t, os.Remove(filepath.Join(tn.path[0], "passing")))

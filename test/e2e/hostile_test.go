@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/node"
 )
 
 func TestHostileAnnotation(t *testing.T) {
@@ -79,7 +81,7 @@ func TestLargeNetwork(t *testing.T) {
 	t.Parallel()
 	tn := newTenant(t)
 	config := func(size int) string {
-		head := `{"type": "macvlan", "master": "` + uplink + `", "note": "`
+		head := `{"type": "macvlan", "master": "` + node.Uplink + `", "note": "`
 		return head + strings.Repeat("x", size-len(head)-2) + `"}`
 	}
 	t.Run("of a configuration of one mebibyte works", func(t *testing.T) {
@@ -152,7 +154,7 @@ func TestNumberOfNetworks(t *testing.T) {
 	devices := []string{"eth0"}
 	for i := range most + 1 {
 		name := fmt.Sprintf("n-%d", i)
-		tn.network(t, name, `{"type": "macvlan", "master": "`+uplink+`"}`)
+		tn.network(t, name, `{"type": "macvlan", "master": "`+node.Uplink+`"}`)
 		selections = append(selections, map[string]string{"name": name})
 		devices = append(devices, deviceName(name))
 	}

@@ -12,11 +12,11 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"runtime"
 	"syscall"
 	"testing"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/cluster"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/node"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/plugins"
 )
 
@@ -59,23 +59,12 @@ func runApart(ctx context.Context) (int, error) {
 	if err := build(ctx, dir); err != nil {
 		return 0, err
 	}
-	cmd := exec.CommandContext(ctx, "/proc/self/exe", os.Args[1:]...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.Env = append(os.Environ(), nodeEnv+"="+dir, "TMPDIR="+filepath.Join(dir, folderTmp))
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID,
-		Pdeathsig:  syscall.SIGKILL, // when the thread ends that starts it, which therefore must be held
+	err = node.Enter(ctx, nodeEnv+"="+dir, "TMPDIR="+filepath.Join(dir, folderTmp))
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return exit.ExitCode(), nil
 	}
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	err = cmd.Run()
-	switch {
-	case ctx.Err() != nil:
-		return 0, errors.New("interrupted")
-	case cmd.ProcessState != nil:
-		return cmd.ProcessState.ExitCode(), nil
-	}
-	return 0, fmt.Errorf("run the suite on a node of its own (that needs root): %w", err)
+	return 0, err
 }
 
 func build(ctx context.Context, dir string) error {

@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"testing"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/node"
 )
 
 func TestNamespaces(t *testing.T) {
@@ -12,7 +14,7 @@ func TestNamespaces(t *testing.T) {
 	// A network of one name everywhere, told apart by its MTU.
 	mtu := map[string]int{tn.namespace: 1401, shared: 1402, foreign: 1403}
 	in := func(namespace, name, mtu string) {
-		config := `{"type": "macvlan", "master": "` + uplink + `", "mtu": ` + mtu + `}`
+		config := `{"type": "macvlan", "master": "` + node.Uplink + `", "mtu": ` + mtu + `}`
 		create(t, networksPath(namespace), networkObject(name, networkSpec{Config: config}))
 	}
 	in(tn.namespace, "green", "1401")

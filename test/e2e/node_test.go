@@ -12,9 +12,9 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/cluster"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/node"
 )
 
 // suite is what all tests share.
@@ -25,12 +25,9 @@ var suite struct {
 	cp      *cluster.ControlPlane
 }
 
-// uplink is the node's own device, the master of macvlan devices.
-const uplink = "uplink"
-
 // runOnNode runs the tests, and then looks whether they left anything.
 func runOnNode(m *testing.M, dir string) int {
-	code, err := 1, makeNode()
+	code, err := 1, node.SetUp()
 	if err == nil {
 		suite.kactus, suite.plugins = filepath.Join(dir, folderKactus), filepath.Join(dir, folderPlugins)
 		if suite.root, err = cluster.FindRoot("."); err == nil {
@@ -46,33 +43,6 @@ func runOnNode(m *testing.M, dir string) int {
 		return 1
 	}
 	return code
-}
-
-// makeNode makes the namespaces that the process was started in look like a node's. The plugins' state in /run is not to reach the machine's.
-func makeNode() error {
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return fmt.Errorf("make the mounts private: %w", err)
-	}
-	for path, kind := range map[string]string{"/proc": "proc", "/run": "tmpfs"} {
-		if err := unix.Mount(kind, path, kind, 0, ""); err != nil {
-			return fmt.Errorf("mount %s: %w", path, err)
-		}
-	}
-	attrs := netlink.NewLinkAttrs()
-	attrs.Name = uplink
-	if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: uplink + "-far"}); err != nil {
-		return fmt.Errorf("make the node's uplink: %w", err)
-	}
-	for _, name := range []string{"lo", uplink, uplink + "-far"} {
-		link, err := netlink.LinkByName(name)
-		if err == nil {
-			err = netlink.LinkSetUp(link)
-		}
-		if err != nil {
-			return fmt.Errorf("set %s up: %w", name, err)
-		}
-	}
-	return nil
 }
 
 // checkNothingLeft fails where a test left a device on the node, a process, a mount or a file.
@@ -99,7 +69,7 @@ func leftDevices() []string {
 	}
 	var left []string
 	for _, link := range links {
-		if name := link.Attrs().Name; name != "lo" && !strings.HasPrefix(name, uplink) {
+		if name := link.Attrs().Name; name != "lo" && !strings.HasPrefix(name, node.Uplink) {
 			left = append(left, "device "+name)
 		}
 	}

@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"testing"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/node"
 )
 
 // plain stands for the main plugins that take an IPAM result without an address.
@@ -34,7 +36,7 @@ func TestNullIPAM(t *testing.T) {
 	})
 	t.Run("is refused by macvlan, and nothing is left", func(t *testing.T) {
 		tn := newTenant(t)
-		tn.network(t, "green", `{"type": "macvlan", "master": "`+uplink+`", "ipam": {"type": "null"}}`)
+		tn.network(t, "green", `{"type": "macvlan", "master": "`+node.Uplink+`", "ipam": {"type": "null"}}`)
 		p := tn.pod(t, `[{"name":"green"}]`)
 		expectError(t, p.addError(t), 102, "green", "missing IP config")
 		p.expectGone(t)

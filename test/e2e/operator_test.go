@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/node"
 )
 
 // byHand runs a subcommand of kactus that looks at the tenant's ledger.
@@ -127,7 +129,7 @@ func TestGCByHand(t *testing.T) {
 	tn := newTenant(t)
 	tn.bridges(t, "green")
 	tn.script(t, "passing", "exec "+suite.plugins+"/macvlan\n")
-	tn.network(t, "data", `{"type": "passing", "master": "`+uplink+`", "ipam": `+tn.hostLocal(t)+`}`)
+	tn.network(t, "data", `{"type": "passing", "master": "`+node.Uplink+`", "ipam": `+tn.hostLocal(t)+`}`)
 	live, lost, parked := tn.pod(t, `[{"name":"green"}]`), tn.pod(t, `[{"name":"green"}]`), tn.pod(t, `[{"name":"data"}]`)
 	for _, p := range []*pod{live, lost, parked} {
 		p.add(t)

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/node"
 )
 
 func TestWhatADelegateIsTold(t *testing.T) {
@@ -14,7 +16,7 @@ func TestWhatADelegateIsTold(t *testing.T) {
 	tn := newTenant(t)
 	env, stdin := filepath.Join(tn.dir, "env"), filepath.Join(tn.dir, "stdin")
 	tn.script(t, "records", "env >"+env+"\ncat >"+stdin+"\nexec "+suite.plugins+"/macvlan <"+stdin+"\n")
-	tn.network(t, "green", `{"type": "records", "master": "`+uplink+`", "own": {"key": [1, 2]}}`)
+	tn.network(t, "green", `{"type": "records", "master": "`+node.Uplink+`", "own": {"key": [1, 2]}}`)
 	someMAC := tn.unused(1)
 	p := tn.pod(t, `[{"name":"green","ifMac":"`+someMAC+`"}]`)
 	identity := "IgnoreUnknown=1;K8S_POD_NAMESPACE=" + tn.namespace + ";K8S_POD_NAME=" + p.name + ";K8S_POD_INFRA_CONTAINER_ID=" + p.id
@@ -51,7 +53,7 @@ func TestWhatADelegateIsTold(t *testing.T) {
 		if err := json.Unmarshal(data, &conf); err != nil {
 			t.Fatal(err)
 		}
-		if conf.Name != "green" || conf.NetworkName != "green" || conf.CNIVersion != "1.0.0" || conf.Master != uplink || len(conf.Own["key"]) != 2 {
+		if conf.Name != "green" || conf.NetworkName != "green" || conf.CNIVersion != "1.0.0" || conf.Master != node.Uplink || len(conf.Own["key"]) != 2 {
 			t.Errorf("configuration: %s", data)
 		}
 	})

@@ -3,6 +3,8 @@ package e2e
 import (
 	"fmt"
 	"testing"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/node"
 )
 
 // unused is a MAC address that no other tenant has: the kernel wants those of one uplink's macvlan devices to differ.
@@ -18,7 +20,7 @@ func TestIfMac(t *testing.T) {
 	delegates := []struct{ name, config string }{
 		{"bridge, which honours the capability", "{" + tn.bridge(t, "mac") + capability + "}"},
 		{"bridge, which honours CNI_ARGS", "{" + tn.bridge(t, "args") + "}"},
-		{"macvlan, which honours the capability", `{"type": "macvlan", "master": "` + uplink + `", "ipam": ` + tn.hostLocal(t) + capability + `}`},
+		{"macvlan, which honours the capability", `{"type": "macvlan", "master": "` + node.Uplink + `", "ipam": ` + tn.hostLocal(t) + capability + `}`},
 		{"ptp, which ignores it", `{"type": "ptp", "ipam": ` + tn.hostLocal(t) + `}`},
 	}
 	for i, d := range delegates {
@@ -72,7 +74,7 @@ func TestIfMacRefused(t *testing.T) {
 func TestIPs(t *testing.T) {
 	t.Parallel()
 	tn := newTenant(t)
-	tn.network(t, "green", `{"type": "macvlan", "master": "`+uplink+`", "capabilities": {"ips": true}, "ipam": {"type": "static"}}`)
+	tn.network(t, "green", `{"type": "macvlan", "master": "`+node.Uplink+`", "capabilities": {"ips": true}, "ipam": {"type": "static"}}`)
 	tn.bridges(t, "blue")
 	t.Run("are the device's by a delegate that honours them", func(t *testing.T) {
 		p := tn.pod(t, `[{"name":"green","ips":["192.168.42.10/24"]}]`)
