@@ -49,6 +49,7 @@ func TestPolicy(t *testing.T) {
 		"another master":                          {Plugin: "macvlan", Config: `{"master": "eth0"}`},
 		"a bridge without a name":                 {Plugin: "bridge", Config: `{` + good + `}`},
 		"another bridge":                          {Plugin: "bridge", Config: `{"bridge": "cni0"}`},
+		"another mode":                            {Plugin: "macvlan", Config: `{` + good + `, "mode": "passthru"}`},
 		"a type":                                  {Plugin: "macvlan", Config: `{` + good + `, "type": "host-device"}`},
 		"a type in another case":                  {Plugin: "macvlan", Config: `{` + good + `, "TYPE": "host-device"}`},
 		"a type by escapes":                       {Plugin: "macvlan", Config: `{` + good + `, "\u0074ype": "host-device"}`},
