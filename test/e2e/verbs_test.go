@@ -112,6 +112,10 @@ func TestLedgerFiles(t *testing.T) {
 		if err := os.Symlink(precious, other.recordPath()); err != nil {
 			t.Fatal(err)
 		}
+		if _, err := other.libcniAdd(t, other.conf, other.runtime()); err == nil {
+			t.Error("an ADD takes the link for a record")
+		}
+		other.del(t)
 		other.add(t)
 		other.expectLedger(t, "attached", "eth0")
 		if info, err := os.Lstat(other.recordPath()); err != nil || info.Mode().Type() != 0 {
