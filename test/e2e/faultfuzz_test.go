@@ -35,7 +35,7 @@ func TestFaultFuzz(t *testing.T) {
 			where, err := filepath.Rel(suite.root, dir)
 			succeed(t, err)
 			t.Run(where+" "+name, func(t *testing.T) {
-				f := fuzzing{binary: binary, dir: dir, target: name, cache: fuzzCache(t, where)}
+				f := fuzzing{binary: binary, dir: dir, target: name, cache: fuzzCache(t, where), tmp: t.TempDir()}
 				budget := time.Duration(0) // one round
 				if *fullCampaign {
 					budget = 10 * time.Minute
@@ -76,7 +76,11 @@ func fuzzCache(t *testing.T, where string) string {
 }
 
 // fuzzing is of one target, by the binary of its package's tests.
-type fuzzing struct{ binary, dir, target, cache string }
+type fuzzing struct {
+	binary, dir, target, cache string
+	// tmp is for its temporary files: its workers are killed at the end, and leave them.
+	tmp string
+}
 
 // run tries inputs in rounds until the budget of processors' time is spent, or one crashes the target.
 func (f fuzzing) run(t *testing.T, budget time.Duration) fault {
@@ -107,7 +111,7 @@ func (f fuzzing) round(t *testing.T, inputs int) (tried int, took time.Duration,
 	defer cancel()
 	cmd := exec.CommandContext(ctx, f.binary, "-test.run=^$", "-test.fuzz=^"+f.target+"$", fmt.Sprintf("-test.fuzztime=%dx", inputs),
 		"-test.fuzzcachedir="+f.cache, "-test.parallel=2")
-	cmd.Dir = f.dir
+	cmd.Dir, cmd.Env = f.dir, append(os.Environ(), "TMPDIR="+f.tmp)
 	out, err := cmd.CombinedOutput()
 	if cmd.ProcessState == nil {
 		t.Fatalf("run %s: %v", f.binary, err)
