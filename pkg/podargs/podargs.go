@@ -1,4 +1,5 @@
-// Package podargs reads CNI_ARGS: which Pod a verb is for, and whether it is for one network of it alone.
+// Package podargs parses CNI_ARGS (CNI specification, section 2, "Parameters"): the Pod that an
+// operation is for, and, in a hot ADD or hot DEL, the one network of the Pod. It does no I/O.
 package podargs
 
 import (
@@ -10,17 +11,17 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
 )
 
-// MaxSize is the longest CNI_ARGS that is read, in bytes.
+// MaxSize is the size limit of CNI_ARGS in bytes.
 const MaxSize = 16 << 10
 
-// Args is what CNI_ARGS says.
+// Args holds what CNI_ARGS says.
 type Args struct {
 	Pod Pod
-	// Hot is the network that a hot ADD or hot DEL is for; nil where the verb is for the whole Pod.
+	// Hot is the network of a hot ADD or hot DEL, and nil in operations on the whole Pod.
 	Hot *Hot
 }
 
-// Pod is a Pod's identity, as the runtime gives it.
+// Pod holds a Pod's identity as the runtime passes it. Each field may be empty.
 type Pod struct {
 	Namespace        string `json:"namespace"`
 	Name             string `json:"name"`
@@ -28,10 +29,10 @@ type Pod struct {
 	InfraContainerID string `json:"infraContainerID,omitempty"`
 }
 
-// Hot is one network of a running Pod.
+// Hot names one network of a running Pod.
 type Hot struct {
 	Network string
-	// MAC is the address that the device is to have; empty: the delegate's choice.
+	// MAC is the address that the interface must have. Empty leaves it to the delegate.
 	MAC network.MAC
 }
 
@@ -46,9 +47,9 @@ const (
 	keyIfMAC            = "K8S_POD_IFMAC"
 )
 
-// Parse reads the value of CNI_ARGS: KEY=VALUE pairs, separated by semicolons (CNI specification, section 2,
-// "Parameters"). A Pod's name and namespace may be missing, as in a DEL by hand: see Pod.Validate. Keys that kactus does not
-// know are an error, unless IgnoreUnknown is true.
+// Parse parses the value of CNI_ARGS: KEY=VALUE pairs, separated by semicolons. The Pod's name and
+// namespace may be missing, as in a DEL by hand: see Pod.Validate. Unknown keys are an error unless
+// IgnoreUnknown is true. The error names the key.
 func Parse(cniArgs string) (Args, error) {
 	pairs, err := split(cniArgs)
 	if err != nil {
@@ -75,7 +76,7 @@ func Parse(cniArgs string) (Args, error) {
 
 func split(cniArgs string) (map[string]string, error) {
 	if len(cniArgs) > MaxSize {
-		return nil, fmt.Errorf("it has %d bytes, of at most %d", len(cniArgs), MaxSize)
+		return nil, fmt.Errorf("%d bytes, limit is %d", len(cniArgs), MaxSize)
 	}
 	pairs := map[string]string{}
 	unknown := ""
@@ -88,7 +89,7 @@ func split(cniArgs string) (map[string]string, error) {
 			return nil, fmt.Errorf("%.64q is not KEY=VALUE", pair)
 		}
 		if _, dup := pairs[key]; dup {
-			return nil, fmt.Errorf("%.64s: the key occurs twice", key)
+			return nil, fmt.Errorf("%.64s: key occurs twice", key)
 		}
 		pairs[key] = value
 		if !known(key) && unknown == "" {
@@ -96,7 +97,7 @@ func split(cniArgs string) (map[string]string, error) {
 		}
 	}
 	if unknown != "" && !isTrue(pairs[keyIgnoreUnknown]) {
-		return nil, fmt.Errorf("%.64q is a key that kactus does not know, and %s is not true", unknown, keyIgnoreUnknown)
+		return nil, fmt.Errorf("unknown key %.64q, and %s is not true", unknown, keyIgnoreUnknown)
 	}
 	return pairs, nil
 }
@@ -109,16 +110,16 @@ func known(key string) bool {
 	return false
 }
 
-// isTrue reads a boolean as the CNI library does.
+// isTrue parses a boolean as the CNI library does.
 func isTrue(value string) bool { return value == "1" || strings.EqualFold(value, "true") }
 
-// parseHot: a K8S_POD_NETWORK that is there but empty is an error, not a verb for the whole Pod: whoever wrote it meant
-// one network, and must not lose them all.
+// parseHot returns an error where K8S_POD_NETWORK is empty: its author meant one network, and must not
+// lose all of them to a DEL of the whole Pod.
 func parseHot(pairs map[string]string) (*Hot, error) {
 	name, ok := pairs[keyNetwork]
 	if !ok {
 		if pairs[keyIfMAC] != "" {
-			return nil, fmt.Errorf("%s: it says nothing without %s", keyIfMAC, keyNetwork)
+			return nil, fmt.Errorf("%s: requires %s", keyIfMAC, keyNetwork)
 		}
 		return nil, nil
 	}
@@ -142,39 +143,41 @@ func optional(value string, validate func(string) error) error {
 	return validate(value)
 }
 
-// longestID is of a container or a Pod, in bytes: the name of a file of the ledger has room for it.
-const longestID = 200
+// maxID is the size limit of a container's or a Pod's ID in bytes. The ledger appends to a container's
+// ID to name its files, and a file name has at most 255 bytes.
+const maxID = 200
 
-// validateID keeps out what would end a value of CNI_ARGS or a folder's name.
+// validateID rejects what would end a value of CNI_ARGS or leave a directory.
 func validateID(id string) error {
-	if !cniconf.IsName(id, longestID) {
-		return fmt.Errorf("%.64q does not begin with a letter or digit, followed by at most 199 of those, '_', '.' or '-'", id)
+	if !cniconf.IsName(id, maxID) {
+		return fmt.Errorf(
+			"%.64q must begin with a letter or digit and have only those, '_', '.' and '-', at most %d bytes", id, maxID)
 	}
 	return nil
 }
 
-// ValidateContainerID says whether id can be a container's: the CNI specification's characters (section 2), and
-// short enough that the ledger's file of that name can be written.
+// ValidateContainerID returns an error unless id can be a container's ID: the characters that the CNI
+// specification allows (section 2), and short enough for the name of the ledger's file.
 func ValidateContainerID(id string) error {
 	if id == "" {
-		return errors.New("it is empty")
+		return errors.New("must not be empty")
 	}
 	return validateID(id)
 }
 
-// Validate says whether p names a Pod, as an ADD needs it.
+// Validate returns an error unless p names a Pod, which an ADD needs.
 func (p Pod) Validate() error {
 	switch {
 	case p.Namespace == "":
-		return fmt.Errorf("%s: there is none", keyNamespace)
+		return fmt.Errorf("%s: missing", keyNamespace)
 	case p.Name == "":
-		return fmt.Errorf("%s: there is none", keyName)
+		return fmt.Errorf("%s: missing", keyName)
 	}
 	return nil
 }
 
-// CNIArgs is the CNI_ARGS of a delegate: the Pod's identity and the MAC address that its device is to have, and nothing else
-// that kactus was given.
+// CNIArgs returns the CNI_ARGS of a delegate: the Pod's identity and the MAC address that its
+// interface must have, and no other key of kactus's own CNI_ARGS.
 func (p Pod) CNIArgs(mac network.MAC) string {
 	args := []string{keyIgnoreUnknown + "=1"}
 	add := func(key, value string) {

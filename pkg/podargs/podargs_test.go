@@ -12,23 +12,23 @@ func TestParse(t *testing.T) {
 	pod := Pod{Namespace: "red", Name: "app1", UID: "0b1c", InfraContainerID: "abc"}
 	const identity = "K8S_POD_NAMESPACE=red;K8S_POD_NAME=app1;K8S_POD_INFRA_CONTAINER_ID=abc"
 	tests := []struct {
-		behaviour string
-		args      string
-		want      Args
+		name string
+		args string
+		want Args
 	}{
-		{"nothing is said", "", Args{}},
-		{"a runtime's arguments name the Pod", "IgnoreUnknown=1;" + identity + ";K8S_POD_UID=0b1c", Args{Pod: pod}},
-		{"the order does not matter", "K8S_POD_UID=0b1c;" + identity, Args{Pod: pod}},
-		{"a semicolon at the end is no pair", "K8S_POD_NAME=a;", Args{Pod: Pod{Name: "a"}}},
-		{"unknown keys are ignored where the runtime says so", "IgnoreUnknown=TRUE;FOO=bar", Args{}},
-		{"an empty value is none", "K8S_POD_UID=;K8S_POD_NAME=a", Args{Pod: Pod{Name: "a"}}},
+		{"no arguments", "", Args{}},
+		{"the arguments of a runtime", "IgnoreUnknown=1;" + identity + ";K8S_POD_UID=0b1c", Args{Pod: pod}},
+		{"another order", "K8S_POD_UID=0b1c;" + identity, Args{Pod: pod}},
+		{"a trailing semicolon", "K8S_POD_NAME=a;", Args{Pod: Pod{Name: "a"}}},
+		{"an unknown key where IgnoreUnknown is true", "IgnoreUnknown=TRUE;FOO=bar", Args{}},
+		{"an empty value", "K8S_POD_UID=;K8S_POD_NAME=a", Args{Pod: Pod{Name: "a"}}},
 		{"a hot network without a MAC address", "IgnoreUnknown=1;" + identity + ";K8S_POD_NETWORK=green;K8S_POD_IFMAC=",
 			Args{Pod: Pod{Namespace: "red", Name: "app1", InfraContainerID: "abc"}, Hot: &Hot{Network: "green"}}},
-		{"a hot network with one", "K8S_POD_NETWORK=green;K8S_POD_IFMAC=0A:00:00:00:00:01", Args{Hot: &Hot{Network: "green", MAC: "0a:00:00:00:00:01"}}},
-		{"an empty MAC address without a network is none", "K8S_POD_IFMAC=", Args{}},
+		{"a hot network with a MAC address", "K8S_POD_NETWORK=green;K8S_POD_IFMAC=0A:00:00:00:00:01", Args{Hot: &Hot{Network: "green", MAC: "0a:00:00:00:00:01"}}},
+		{"an empty MAC address without a network", "K8S_POD_IFMAC=", Args{}},
 	}
 	for _, tt := range tests {
-		t.Run(tt.behaviour, func(t *testing.T) {
+		t.Run(tt.name, func(t *testing.T) {
 			got, err := Parse(tt.args)
 			if err != nil {
 				t.Fatal(err)
@@ -40,36 +40,36 @@ func TestParse(t *testing.T) {
 	}
 }
 
-func TestParseRefuses(t *testing.T) {
+func TestParse_Errors(t *testing.T) {
 	tests := []struct {
-		behaviour, args string
-		says            []string
+		name, args string
+		want       []string
 	}{
 		{"a pair without a value", "K8S_POD_NAME", []string{"K8S_POD_NAME", "KEY=VALUE"}},
 		{"a pair without a key", "=x", []string{"KEY=VALUE"}},
 		{"a value with an equals sign", "K8S_POD_NAME=a=b", []string{"K8S_POD_NAME=a=b"}},
 		{"a key twice", "K8S_POD_NAME=a;K8S_POD_NAME=b", []string{"K8S_POD_NAME", "twice"}},
-		{"an unknown key", "K8S_POD_NAME=a;FOO=bar", []string{"FOO", "IgnoreUnknown"}},
+		{"an unknown key", "K8S_POD_NAME=a;FOO=bar", []string{`unknown key "FOO"`, "IgnoreUnknown"}},
 		{"an unknown key where IgnoreUnknown is false", "IgnoreUnknown=false;FOO=bar", []string{"FOO"}},
-		{"a Pod's name that climbs", "K8S_POD_NAME=../x", []string{"K8S_POD_NAME"}},
+		{"a Pod's name that is a path", "K8S_POD_NAME=../x", []string{"K8S_POD_NAME"}},
 		{"a namespace with a slash", "K8S_POD_NAMESPACE=a/b", []string{"K8S_POD_NAMESPACE"}},
 		{"a UID with a space", "K8S_POD_UID=a b", []string{"K8S_POD_UID"}},
-		{"an infra container ID that climbs", "K8S_POD_INFRA_CONTAINER_ID=../x", []string{"K8S_POD_INFRA_CONTAINER_ID"}},
-		{"an empty network, which must not become the whole Pod", "K8S_POD_NETWORK=", []string{"K8S_POD_NETWORK", "empty"}},
+		{"an infra container ID that is a path", "K8S_POD_INFRA_CONTAINER_ID=../x", []string{"K8S_POD_INFRA_CONTAINER_ID"}},
+		{"an empty network, which must not become the whole Pod", "K8S_POD_NETWORK=", []string{"K8S_POD_NETWORK: must not be empty"}},
 		{"a network with a slash", "K8S_POD_NETWORK=a/b", []string{"K8S_POD_NETWORK"}},
 		{"a group address", "K8S_POD_NETWORK=green;K8S_POD_IFMAC=01:00:00:00:00:01", []string{"K8S_POD_IFMAC"}},
-		{"a MAC address without a network", "K8S_POD_IFMAC=0a:00:00:00:00:01", []string{"K8S_POD_IFMAC", "K8S_POD_NETWORK"}},
-		{"more than 16 KiB", "K8S_POD_NAME=" + strings.Repeat("a", MaxSize), []string{"bytes"}},
+		{"a MAC address without a network", "K8S_POD_IFMAC=0a:00:00:00:00:01", []string{"K8S_POD_IFMAC: requires K8S_POD_NETWORK"}},
+		{"more than 16 KiB", "K8S_POD_NAME=" + strings.Repeat("a", MaxSize), []string{"16397 bytes, limit is 16384"}},
 	}
 	for _, tt := range tests {
-		t.Run(tt.behaviour, func(t *testing.T) {
+		t.Run(tt.name, func(t *testing.T) {
 			_, err := Parse(tt.args)
 			if err == nil {
 				t.Fatal("no error")
 			}
-			for _, words := range tt.says {
+			for _, words := range tt.want {
 				if !strings.Contains(err.Error(), words) {
-					t.Errorf("the error %q does not say %q", err, words)
+					t.Errorf("got the error %q, want %q in it", err, words)
 				}
 			}
 		})
@@ -79,20 +79,25 @@ func TestParseRefuses(t *testing.T) {
 func TestValidateContainerID(t *testing.T) {
 	for id, valid := range map[string]bool{
 		"abc": true, "cnitool-77383ca0a0715733ca6f": true, strings.Repeat("a", 200): true,
-		"": false, ".": false, "..": false, "../x": false, "a/b": false, "-a": false, "a b": false, "a\nb": false, "a;B=c": false, strings.Repeat("a", 300): false,
+		"": false, ".": false, "..": false, "../x": false, "a/b": false, "-a": false, "a b": false, "a\nb": false, "a;B=c": false, strings.Repeat("a", 201): false,
 	} {
-		t.Run("the container ID "+strings.ToValidUTF8(id[:min(len(id), 30)], "?"), func(t *testing.T) {
-			if err := ValidateContainerID(id); (err == nil) != valid {
-				t.Errorf("valid is %v: %v", valid, err)
-			}
-		})
+		if err := ValidateContainerID(id); (err == nil) != valid {
+			t.Errorf("%q: got the error %v, want valid = %v", id, err, valid)
+		}
 	}
 }
 
-func TestAnAddNeedsAPodsNameAndNamespace(t *testing.T) {
-	for _, pod := range []Pod{{}, {Name: "a"}, {Namespace: "a"}} {
-		if err := pod.Validate(); err == nil {
-			t.Errorf("%+v is valid", pod)
+func TestPod_Validate(t *testing.T) {
+	for _, tt := range []struct {
+		pod  Pod
+		want string
+	}{
+		{Pod{}, "K8S_POD_NAMESPACE: missing"},
+		{Pod{Name: "a"}, "K8S_POD_NAMESPACE: missing"},
+		{Pod{Namespace: "a"}, "K8S_POD_NAME: missing"},
+	} {
+		if err := tt.pod.Validate(); err == nil || err.Error() != tt.want {
+			t.Errorf("%+v: got the error %v, want %q", tt.pod, err, tt.want)
 		}
 	}
 	if err := (Pod{Name: "a", Namespace: "b"}).Validate(); err != nil {
@@ -100,7 +105,7 @@ func TestAnAddNeedsAPodsNameAndNamespace(t *testing.T) {
 	}
 }
 
-func TestCNIArgsAreTheIdentityAndTheMACAddress(t *testing.T) {
+func TestPod_CNIArgs(t *testing.T) {
 	pod := Pod{Namespace: "red", Name: "app1", UID: "0b1c", InfraContainerID: "abc"}
 	const identity = "IgnoreUnknown=1;K8S_POD_NAMESPACE=red;K8S_POD_NAME=app1;K8S_POD_INFRA_CONTAINER_ID=abc;K8S_POD_UID=0b1c"
 	if got := pod.CNIArgs(""); got != identity {
@@ -114,7 +119,7 @@ func TestCNIArgsAreTheIdentityAndTheMACAddress(t *testing.T) {
 	}
 }
 
-// FuzzParse: what is accepted says the same to a delegate, and nothing more.
+// FuzzParse: a delegate gets the identity that Parse accepted, and nothing more.
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		"IgnoreUnknown=1;K8S_POD_NAMESPACE=red;K8S_POD_NAME=app1;K8S_POD_INFRA_CONTAINER_ID=abc;K8S_POD_UID=0b1c;K8S_POD_NETWORK=green;K8S_POD_IFMAC=0a:00:00:00:00:01",
@@ -131,11 +136,11 @@ func FuzzParse(f *testing.F) {
 		if args.Hot != nil {
 			mac = args.Hot.MAC
 		}
-		told := args.Pod.CNIArgs(mac)
-		if strings.Count(told, ";") > 6 {
-			t.Fatalf("a pair too many: %q", told)
+		delegateArgs := args.Pod.CNIArgs(mac)
+		if strings.Count(delegateArgs, ";") > 6 {
+			t.Fatalf("too many pairs: %q", delegateArgs)
 		}
-		again, err := Parse(told)
+		again, err := Parse(delegateArgs)
 		if err != nil || again.Pod != args.Pod || again.Hot != nil {
 			t.Fatalf("%+v became %+v (%v)", args, again, err)
 		}
