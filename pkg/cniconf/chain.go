@@ -52,20 +52,7 @@ func Parse(data []byte, def Defaults) (Chain, error) {
 	if err := json.Unmarshal(data, &head); err != nil || head == nil {
 		return Chain{}, errors.New("it is not a JSON object")
 	}
-	chain := Chain{Name: def.Name, CNIVersion: def.CNIVersion}
-	if err := chain.readHead(head); err != nil {
-		return Chain{}, err
-	}
-	var err error
-	if _, isList := head["plugins"]; isList {
-		chain.Plugins, err = parseList(head, def)
-	} else {
-		chain.Plugins, err = parseOne(head, def)
-	}
-	if err != nil {
-		return Chain{}, err
-	}
-	return chain, nil
+	return ParseObject(head, def)
 }
 
 func (c *Chain) readHead(head map[string]json.RawMessage) error {
