@@ -6,23 +6,27 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 )
 
-// validAttachments reads what a GC is told that is still valid: nil where the runtime says nothing of it, and empty where it says
-// that nothing is, be it by null, which is how a runtime in Go writes an empty list.
-func (r *reader) validAttachments() []types.GCAttachment {
-	raw, ok := r.take("cni.dev/valid-attachments")
-	if !ok { // the CNI library 1.2.0 knows the key by a name that a draft of the specification had
-		raw, ok = r.take("cni.dev/attachments")
+// validAttachments returns what the runtime passes to a GC as still valid (CNI specification 1.1.0,
+// section 2, "GC"). It returns nil where the key is missing, and an empty list for null too, which is
+// how a runtime that is written in Go encodes an empty list.
+func (p *parser) validAttachments() []types.GCAttachment {
+	key := "cni.dev/valid-attachments"
+	raw, ok := p.take(key)
+	if !ok { // the CNI library 1.2.0 has the key of a draft of the specification
+		key = "cni.dev/attachments"
+		raw, ok = p.take(key)
 	}
 	if !ok {
 		return nil
 	}
 	var valid []types.GCAttachment
 	if err := json.Unmarshal(raw, &valid); err != nil {
-		r.fail("cni.dev/valid-attachments: not an array of objects")
+		p.fail("%s: must be an array of objects", key)
+		return nil
 	}
 	for i, a := range valid {
 		if a.ContainerID == "" {
-			r.fail("cni.dev/valid-attachments[%d]: containerID: there is none", i)
+			p.fail("%s[%d]: containerID: missing", key, i)
 		}
 	}
 	return append([]types.GCAttachment{}, valid...)

@@ -10,69 +10,70 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
 )
 
-// delegates reads the section of that name: exactly one master, the others with names of their own.
-func (r *reader) delegates(netconfName, cniVersion string) (master cniconf.Chain, auxiliary []cniconf.Chain) {
+// delegates returns the master delegate, and the others in their order. Where any delegate is invalid,
+// it returns none.
+func (p *parser) delegates(netconfName, cniVersion string) (master cniconf.Chain, auxiliary []cniconf.Chain) {
+	before := len(p.problems)
 	var elements []json.RawMessage
-	r.decode("delegates", "an array", &elements)
-	if len(elements) == 0 {
-		r.fail("delegates: there is none, and one must have \"masterPlugin\": true")
-		return cniconf.Chain{}, nil
-	}
-	if !cniconf.IsNetworkName(netconfName) {
-		netconfName = "unnamed" // which is a problem already, and not also the delegates'
-	}
-	before := len(r.problems)
-	masterAt := -1
-	byDevice := map[string]string{}
-	for i, element := range elements {
-		chain, isMaster, err := parseDelegate(element, netconfName, cniVersion)
-		switch {
-		case err != nil:
-			for problem := range strings.SplitSeq(err.Error(), "\n") {
-				r.fail("delegates[%d]: %s", i, problem)
-			}
-		case isMaster && masterAt >= 0:
-			r.fail("delegates[%d]: masterPlugin: delegates[%d] is the master delegate already", i, masterAt)
-		case isMaster:
-			master, masterAt = chain, i
-		default:
-			device := network.DeviceName(chain.Name)
-			if other, taken := byDevice[device]; taken {
-				r.fail("delegates[%d]: name: the delegates %s and %s have the same device name, %s", i, other, chain.Name, device)
-			}
-			byDevice[device] = chain.Name
-			auxiliary = append(auxiliary, chain)
+	if p.decode("delegates", "an array", &elements) {
+		if netconfName == "" {
+			netconfName = "unnamed" // reported already
 		}
+		master, auxiliary = p.parseDelegates(elements, cniconf.Defaults{Name: netconfName, CNIVersion: cniVersion})
 	}
-	if masterAt < 0 && len(r.problems) == before {
-		r.fail("delegates: none has \"masterPlugin\": true")
-	}
-	if len(r.problems) > before {
+	if len(p.problems) > before {
 		return cniconf.Chain{}, nil
 	}
 	return master, auxiliary
 }
 
-func parseDelegate(element []byte, netconfName, cniVersion string) (cniconf.Chain, bool, error) {
-	var conf map[string]json.RawMessage
-	if err := json.Unmarshal(element, &conf); err != nil || conf == nil {
-		return cniconf.Chain{}, false, fmt.Errorf("not a JSON object")
-	}
-	isMaster := false
-	if raw, ok := conf["masterPlugin"]; ok {
-		if err := json.Unmarshal(raw, &isMaster); err != nil {
-			return cniconf.Chain{}, false, fmt.Errorf("masterPlugin: not true or false")
+func (p *parser) parseDelegates(elements []json.RawMessage, def cniconf.Defaults) (master cniconf.Chain, auxiliary []cniconf.Chain) {
+	before, masterIndex := len(p.problems), -1
+	byIfName := map[string]string{}
+	for i, element := range elements {
+		chain, isMaster, err := parseDelegate(element, def)
+		switch {
+		case err != nil:
+			for problem := range strings.SplitSeq(err.Error(), "\n") {
+				p.fail("delegates[%d]: %s", i, problem)
+			}
+		case isMaster && masterIndex >= 0:
+			p.fail("delegates[%d]: masterPlugin: delegates[%d] already is the master delegate", i, masterIndex)
+		case isMaster:
+			master, masterIndex = chain, i
+		default:
+			ifName := network.DeviceName(chain.Name)
+			if other, taken := byIfName[ifName]; taken {
+				p.fail("delegates[%d]: name: the delegates %s and %s have the same device name, %s", i, other, chain.Name, ifName)
+			}
+			byIfName[ifName] = chain.Name
+			auxiliary = append(auxiliary, chain)
 		}
-		delete(conf, "masterPlugin") // it is kactus's, not the plugin's
 	}
-	var nameless error
-	if _, named := conf["name"]; !named && !isMaster {
-		nameless = errors.New("name: there is none, and only the master delegate can do without")
+	if masterIndex < 0 && len(p.problems) == before {
+		p.fail(`delegates: exactly one must have "masterPlugin": true`)
 	}
-	data, err := json.Marshal(conf)
-	if err != nil {
-		return cniconf.Chain{}, false, err
+	return master, auxiliary
+}
+
+func parseDelegate(element []byte, def cniconf.Defaults) (chain cniconf.Chain, isMaster bool, err error) {
+	if len(element) > cniconf.MaxSize {
+		return cniconf.Chain{}, false, fmt.Errorf("%d bytes, limit is %d", len(element), cniconf.MaxSize)
 	}
-	chain, err := cniconf.Parse(data, cniconf.Defaults{Name: netconfName, CNIVersion: cniVersion})
-	return chain, isMaster, errors.Join(nameless, err)
+	var object map[string]json.RawMessage
+	if err := json.Unmarshal(element, &object); err != nil || object == nil {
+		return cniconf.Chain{}, false, errors.New("must be a JSON object")
+	}
+	if raw, ok := object["masterPlugin"]; ok {
+		if err := json.Unmarshal(raw, &isMaster); err != nil {
+			return cniconf.Chain{}, false, errors.New("masterPlugin: must be true or false")
+		}
+		delete(object, "masterPlugin") // kactus's own key, which the plugin does not know
+	}
+	var unnamed error
+	if _, ok := object["name"]; !ok && !isMaster {
+		unnamed = errors.New("name: missing, and only the master delegate has a default")
+	}
+	chain, err = cniconf.ParseObject(object, def)
+	return chain, isMaster, errors.Join(unnamed, err)
 }

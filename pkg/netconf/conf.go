@@ -1,0 +1,78 @@
+// Package netconf parses kactus's own CNI configuration, which the runtime passes on stdin (CNI
+// specification, section 1, "Network configuration format"), into a validated Conf. It does no I/O.
+package netconf
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/containernetworking/cni/pkg/types"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniconf"
+)
+
+// The values of keys that the netconf leaves out.
+const (
+	DefaultCNIDir           = "/var/lib/cni/kactus"
+	DefaultLockDir          = "/run/kactus"
+	DefaultNetworkNamespace = "default"
+	DefaultAPITimeout       = 30 * time.Second
+	DefaultDelegateTimeout  = 60 * time.Second
+	// DefaultParallelDelegates keeps two cores busy: with fewer, a DEL waits; with more, an ADD is no
+	// faster (see docs/performance.md).
+	DefaultParallelDelegates = 16
+)
+
+const maxParallelDelegates = 64
+
+// MaxSize is the size limit of a netconf in bytes.
+const MaxSize = 4 << 20
+
+// Versions returns the versions of the CNI specification that kactus supports, in ascending order.
+func Versions() []string {
+	return []string{"0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"}
+}
+
+// Conf holds a netconf, validated and with its defaults.
+type Conf struct {
+	// Name is the name of the network configuration.
+	Name string
+	// CNIVersion is the version of the CNI specification that the runtime speaks. Results have it too.
+	CNIVersion string
+	// Kubeconfig is the path of a kubeconfig. Empty stands for the in-cluster credentials.
+	Kubeconfig string
+	// Master is the delegate of the default network.
+	Master cniconf.Chain
+	// Auxiliary are the delegates of the networks, apart from the default network, that every Pod is
+	// attached to, each with a name of its own.
+	Auxiliary []cniconf.Chain
+	// RuntimeConfig holds what the runtime sets, by capability (CNI conventions, "Dynamic Plugin
+	// specific fields").
+	RuntimeConfig map[string]json.RawMessage
+	// CNIDir is the directory of the ledger.
+	CNIDir string
+	// LockDir is the directory of the locks.
+	LockDir string
+	// NetworkNamespace is the namespace of Networks that the Pod's own namespace does not have.
+	NetworkNamespace string
+	// NamespaceIsolation restricts Pods to the Networks of their own namespace and NetworkNamespace.
+	NamespaceIsolation bool
+	// APITimeout limits the time for requests to the apiserver, retries included.
+	APITimeout time.Duration
+	// DelegateTimeout limits the time of one delegate in one operation.
+	DelegateTimeout time.Duration
+	// ParallelDelegates limits how many delegates of one Pod run at once. It is from 1 to 64.
+	ParallelDelegates int
+	// LogLevel is the level of the log, and nil where the netconf does not set it.
+	LogLevel *Level
+	// LogFile is the path of the log, and empty where the netconf does not set it.
+	LogFile string
+	// DisableCheck and DisableGC make CHECK and GC succeed without doing anything. Runtimes apply those
+	// keys of a configuration list, but do not see them in a netconf that has a file of its own.
+	DisableCheck, DisableGC bool
+	// PrevResult is the result of the ADD, for a CHECK. It is nil where the runtime does not pass it.
+	PrevResult json.RawMessage
+	// ValidAttachments are the attachments that the runtime still has, for a GC. They are nil where the
+	// runtime does not pass them, and empty, but not nil, where it has none.
+	ValidAttachments []types.GCAttachment
+}

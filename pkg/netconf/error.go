@@ -1,0 +1,15 @@
+package netconf
+
+import "strings"
+
+// An Error lists everything that is wrong with a netconf.
+type Error struct {
+	// Problems each begin with the key that is wrong, unless Undecodable.
+	Problems []string
+	// Undecodable means that the netconf is not a JSON object.
+	Undecodable bool
+	// UnknownVersion means that the cniVersion is not one of Versions.
+	UnknownVersion bool
+}
+
+func (e *Error) Error() string { return strings.Join(e.Problems, "; ") }
