@@ -7,8 +7,8 @@ import (
 )
 
 // validAttachments returns what the runtime passes to a GC as still valid (CNI specification 1.1.0,
-// section 2, "GC"). It returns nil where the key is missing, and an empty list for null too, which is
-// how a runtime that is written in Go encodes an empty list.
+// section 2, "GC"). It returns nil where the key is missing, and an empty list for null too, which
+// is how a runtime that is written in Go encodes an empty list.
 func (p *parser) validAttachments() []types.GCAttachment {
 	key := "cni.dev/valid-attachments"
 	raw, ok := p.take(key)

@@ -18,8 +18,8 @@ const (
 	DefaultNetworkNamespace = "default"
 	DefaultAPITimeout       = 30 * time.Second
 	DefaultDelegateTimeout  = 60 * time.Second
-	// DefaultParallelDelegates keeps two cores busy: with fewer, a DEL waits; with more, an ADD is no
-	// faster (see docs/performance.md).
+	// DefaultParallelDelegates keeps two cores busy: with fewer, a DEL waits; with more, an ADD is
+	// no faster (see docs/performance.md).
 	DefaultParallelDelegates = 16
 )
 
@@ -37,14 +37,15 @@ func Versions() []string {
 type Conf struct {
 	// Name is the name of the network configuration.
 	Name string
-	// CNIVersion is the version of the CNI specification that the runtime speaks. Results have it too.
+	// CNIVersion is the version of the CNI specification that the runtime speaks. Results have it
+	// too.
 	CNIVersion string
 	// Kubeconfig is the path of a kubeconfig. Empty stands for the in-cluster credentials.
 	Kubeconfig string
 	// Master is the delegate of the default network.
 	Master cniconf.Chain
-	// Auxiliary are the delegates of the networks, apart from the default network, that every Pod is
-	// attached to, each with a name of its own.
+	// Auxiliary are the delegates of the networks, apart from the default network, that every Pod
+	// is attached to, each with a name of its own.
 	Auxiliary []cniconf.Chain
 	// RuntimeConfig holds what the runtime sets, by capability (CNI conventions, "Dynamic Plugin
 	// specific fields").
@@ -55,7 +56,8 @@ type Conf struct {
 	LockDir string
 	// NetworkNamespace is the namespace of Networks that the Pod's own namespace does not have.
 	NetworkNamespace string
-	// NamespaceIsolation restricts Pods to the Networks of their own namespace and NetworkNamespace.
+	// NamespaceIsolation restricts Pods to the Networks of their own namespace and
+	// NetworkNamespace.
 	NamespaceIsolation bool
 	// APITimeout limits the time for requests to the apiserver, retries included.
 	APITimeout time.Duration
@@ -67,12 +69,14 @@ type Conf struct {
 	LogLevel *Level
 	// LogFile is the path of the log, and empty where the netconf does not set it.
 	LogFile string
-	// DisableCheck and DisableGC make CHECK and GC succeed without doing anything. Runtimes apply those
-	// keys of a configuration list, but do not see them in a netconf that has a file of its own.
+	// DisableCheck and DisableGC make CHECK and GC succeed without doing anything. Runtimes apply
+	// those keys of a configuration list, but do not see them in a netconf that has a file of its
+	// own.
 	DisableCheck, DisableGC bool
-	// PrevResult is the result of the ADD, for a CHECK. It is nil where the runtime does not pass it.
+	// PrevResult is the result of the ADD, for a CHECK. It is nil where the runtime does not pass
+	// it.
 	PrevResult json.RawMessage
-	// ValidAttachments are the attachments that the runtime still has, for a GC. They are nil where the
-	// runtime does not pass them, and empty, but not nil, where it has none.
+	// ValidAttachments are the attachments that the runtime still has, for a GC. They are nil where
+	// the runtime does not pass them, and empty, but not nil, where it has none.
 	ValidAttachments []types.GCAttachment
 }

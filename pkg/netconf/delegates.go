@@ -10,8 +10,8 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
 )
 
-// delegates returns the master delegate, and the others in their order. Where any delegate is invalid,
-// it returns none.
+// delegates returns the master delegate, and the others in their order. Where any delegate is
+// invalid, it returns none.
 func (p *parser) delegates(netconfName, cniVersion string) (master cniconf.Chain, auxiliary []cniconf.Chain) {
 	before := len(p.problems)
 	var elements []json.RawMessage

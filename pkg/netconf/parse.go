@@ -9,10 +9,10 @@ import (
 )
 
 // Parse parses a netconf. The error is an *Error with everything that is wrong. The Conf then holds
-// what could be parsed all the same, so that the error can go to the log that the netconf names. Keys
-// that are invalid have their defaults, with these exceptions: CNIDir, LockDir and Name are empty, an
-// unsupported CNIVersion is the latest that kactus supports, and there are no delegates if any of them
-// is invalid.
+// what could be parsed all the same, so that the error can go to the log that the netconf names.
+// Keys that are invalid have their defaults, with these exceptions: CNIDir, LockDir and Name are
+// empty, an unsupported CNIVersion is the latest that kactus supports, and there are no delegates
+// if any of them is invalid.
 func Parse(stdin []byte) (Conf, error) {
 	object, err := parseObject(stdin)
 	if err != nil {
@@ -48,9 +48,9 @@ func Parse(stdin []byte) (Conf, error) {
 }
 
 // ParseForDel parses a netconf as Parse does, but returns an error only where a DEL cannot use the
-// netconf: where it is not a JSON object or does not say where the ledger and the locks are. The rest
-// of what Parse would report is the warning. A DEL runs by the ledger, and must tear down what was
-// attached with an earlier netconf even if the file has been broken since.
+// netconf: where it is not a JSON object or does not say where the ledger and the locks are. The
+// rest of what Parse would report is the warning. A DEL runs by the ledger, and must tear down what
+// was attached with an earlier netconf even if the file has been broken since.
 func ParseForDel(stdin []byte) (conf Conf, warning *Error, err error) {
 	conf, err = Parse(stdin)
 	if err == nil || conf.CNIDir == "" || conf.LockDir == "" {
@@ -75,9 +75,9 @@ func (p *parser) name() string {
 	return name
 }
 
-// cniVersion returns 0.1.0 where the netconf does not name a version, as the CNI specification says,
-// and the latest version where kactus does not support the one it names: a runtime that is ahead still
-// gets its DEL.
+// cniVersion returns 0.1.0 where the netconf does not name a version, as the CNI specification
+// says, and the latest version where kactus does not support the one it names: a runtime that is
+// ahead still gets its DEL.
 func (p *parser) cniVersion() string {
 	v, ok := p.text("cniVersion", "0.1.0")
 	versions := Versions()

@@ -329,8 +329,8 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// checkLikeParse fails the test unless cniconf.Parse accepts the chain: a delegate has the same checks
-// as a configuration from elsewhere.
+// checkLikeParse fails the test unless cniconf.Parse accepts the chain: a delegate has the same
+// checks as a configuration from elsewhere.
 func checkLikeParse(t *testing.T, chain cniconf.Chain) {
 	t.Helper()
 	for _, plugin := range chain.Plugins {

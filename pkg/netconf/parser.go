@@ -129,8 +129,8 @@ func (p *parser) runtimeConfig() map[string]json.RawMessage {
 	return conf
 }
 
-// standardKeys may stand in any netconf: the CNI specification (section 1) and its conventions define
-// them, and some runtimes add them. kactus does not use them.
+// standardKeys may stand in any netconf: the CNI specification (section 1) and its conventions
+// define them, and some runtimes add them. kactus does not use them.
 var standardKeys = []string{"args", "capabilities", "dns", "ipMasq", "ipam"}
 
 func (p *parser) rejectUnknownKeys() {

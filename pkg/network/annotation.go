@@ -112,8 +112,8 @@ func validateIPs(ips []string) error {
 	return nil
 }
 
-// checkConflicts returns an error if two selections exclude each other: two primary networks, or two
-// networks with one device name.
+// checkConflicts returns an error if two selections exclude each other: two primary networks, or
+// two networks with one device name.
 func checkConflicts(selections []Selection) error {
 	primary := -1
 	byIfName := map[string]int{}

@@ -122,8 +122,8 @@ func many(n int) string {
 	return "[" + strings.Join(names, ",") + "]"
 }
 
-// FuzzParseSelections: what ParseSelections accepts is safe in a URL, in CNI_ARGS and as the name of an
-// interface.
+// FuzzParseSelections: what ParseSelections accepts is safe in a URL, in CNI_ARGS and as the name
+// of an interface.
 func FuzzParseSelections(f *testing.F) {
 	for _, seed := range []string{
 		`[{"name":"green","namespace":"red","ifMac":"0a:00:00:00:00:01","ips":["10.0.0.1/8"],"isPrimary":true,"podagentSkip":1,"upperLayers":{}}]`,

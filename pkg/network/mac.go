@@ -5,8 +5,8 @@ import (
 	"net"
 )
 
-// A MAC holds a unicast EUI-48 address in lower case with colons, such as "0a:00:00:00:00:01", or is
-// empty.
+// A MAC holds a unicast EUI-48 address in lower case with colons, such as "0a:00:00:00:00:01", or
+// is empty.
 type MAC string
 
 // ParseMAC parses a MAC address in any notation that net.ParseMAC reads. It returns an error for

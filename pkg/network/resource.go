@@ -8,7 +8,8 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/strictjson"
 )
 
-// Network is the custom resource networks.kaloom.com/v1, which says how to attach a Pod to a network.
+// Network is the custom resource networks.kaloom.com/v1, which says how to attach a Pod to a
+// network.
 type Network struct {
 	Name      string
 	Namespace string

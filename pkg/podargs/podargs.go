@@ -113,8 +113,8 @@ func known(key string) bool {
 // isTrue parses a boolean as the CNI library does.
 func isTrue(value string) bool { return value == "1" || strings.EqualFold(value, "true") }
 
-// parseHot returns an error where K8S_POD_NETWORK is empty: its author meant one network, and must not
-// lose all of them to a DEL of the whole Pod.
+// parseHot returns an error where K8S_POD_NETWORK is empty: its author meant one network, and must
+// not lose all of them to a DEL of the whole Pod.
 func parseHot(pairs map[string]string) (*Hot, error) {
 	name, ok := pairs[keyNetwork]
 	if !ok {
@@ -143,8 +143,8 @@ func optional(value string, validate func(string) error) error {
 	return validate(value)
 }
 
-// maxID is the size limit of a container's or a Pod's ID in bytes. The ledger appends to a container's
-// ID to name its files, and a file name has at most 255 bytes.
+// maxID is the size limit of a container's or a Pod's ID in bytes. The ledger appends to a
+// container's ID to name its files, and a file name has at most 255 bytes.
 const maxID = 200
 
 // validateID rejects what would end a value of CNI_ARGS or leave a directory.
@@ -156,8 +156,8 @@ func validateID(id string) error {
 	return nil
 }
 
-// ValidateContainerID returns an error unless id can be a container's ID: the characters that the CNI
-// specification allows (section 2), and short enough for the name of the ledger's file.
+// ValidateContainerID returns an error unless id can be a container's ID: the characters that the
+// CNI specification allows (section 2), and short enough for the name of the ledger's file.
 func ValidateContainerID(id string) error {
 	if id == "" {
 		return errors.New("must not be empty")
