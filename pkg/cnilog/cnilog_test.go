@@ -16,110 +16,100 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netconf"
 )
 
-// say writes a line of each level.
-func say(log *slog.Logger) {
+// logEachLevel writes a line of each level.
+func logEachLevel(log *slog.Logger) {
 	log.Error("an error")
 	log.Warn("a warning")
 	log.Info("a fact")
 	log.Debug("a detail")
 }
 
-func TestALineHasTheTimeTheLevelsNameAndTheFields(t *testing.T) {
+func TestOpen_LineFormat(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "kactus.log")
 	log, closeLog := Open(netconf.LevelInfo, path, nil)
-	log.With("verb", "ADD", "containerID", "c1", "pod", "tenant/app").Info("begin", "device", "eth0", "cause", "two words\nand a line")
+	log.With("operation", "ADD", "containerID", "c1", "pod", "tenant/app").
+		Info("begin", "ifName", "eth0", "cause", "two words\nand a line")
 	closeLog()
-	want := regexp.MustCompile(`^time=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+\S+ level=INFO msg=begin verb=ADD containerID=c1 pod=tenant/app device=eth0 cause="two words\\nand a line"\n$`)
-	if got := read(t, path); !want.MatchString(got) {
+	want := regexp.MustCompile(`^time=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+\S+ level=INFO msg=begin ` +
+		`operation=ADD containerID=c1 pod=tenant/app ifName=eth0 cause="two words\\nand a line"\n$`)
+	if got := readFile(t, path); !want.MatchString(got) {
 		t.Errorf("got %q", got)
 	}
 }
 
-func TestALevelHoldsWhatTheOnesBeforeItHold(t *testing.T) {
-	for level, want := range map[netconf.Level][]string{
-		netconf.LevelNone:      nil,
-		netconf.LevelError:     {"ERROR", "WARN"},
-		netconf.LevelInfo:      {"ERROR", "WARN", "INFO"},
-		netconf.LevelDebug:     {"ERROR", "WARN", "INFO", "DEBUG"},
-		netconf.LevelDebug + 1: {"ERROR", "WARN", "INFO", "DEBUG"},
+func TestOpen_Levels(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		level netconf.Level
+		want  []string
+	}{
+		{"error", netconf.LevelError, []string{"ERROR", "WARN"}},
+		{"info", netconf.LevelInfo, []string{"ERROR", "WARN", "INFO"}},
+		{"debug", netconf.LevelDebug, []string{"ERROR", "WARN", "INFO", "DEBUG"}},
+		{"above debug", netconf.LevelDebug + 1, []string{"ERROR", "WARN", "INFO", "DEBUG"}},
 	} {
-		path := filepath.Join(t.TempDir(), "kactus.log")
-		var otherwise bytes.Buffer
-		log, closeLog := Open(level, path, &otherwise)
-		say(log)
-		closeLog()
-		if level == netconf.LevelNone {
-			if _, err := os.Stat(path); err == nil || otherwise.Len() > 0 {
-				t.Errorf("a log of nothing was written")
+		t.Run(tt.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "kactus.log")
+			log, closeLog := Open(tt.level, path, nil)
+			logEachLevel(log)
+			closeLog()
+			lines := strings.Split(strings.TrimSpace(readFile(t, path)), "\n")
+			if len(lines) != len(tt.want) {
+				t.Fatalf("got %d lines, want %d: %q", len(lines), len(tt.want), lines)
 			}
-			continue
-		}
-		lines := strings.Split(strings.TrimSpace(read(t, path)), "\n")
-		if len(lines) != len(want) {
-			t.Errorf("level %d has %d lines: %v", level, len(lines), lines)
-			continue
-		}
-		for i, line := range lines {
-			if !strings.Contains(line, " level="+want[i]+" ") {
-				t.Errorf("level %d: %s", level, line)
+			for i, line := range lines {
+				if !strings.Contains(line, " level="+tt.want[i]+" ") {
+					t.Errorf("got %q, want the level %s", line, tt.want[i])
+				}
 			}
-		}
+		})
 	}
+	t.Run("none", func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "kactus.log")
+		var fallback bytes.Buffer
+		log, closeLog := Open(netconf.LevelNone, path, &fallback)
+		logEachLevel(log)
+		closeLog()
+		if _, err := os.Stat(path); err == nil || fallback.Len() > 0 {
+			t.Errorf("got a file or %q, want nothing", &fallback)
+		}
+	})
 }
 
-func TestTheFileIsItsOwnersAloneWhateverTheUmask(t *testing.T) {
+func TestOpen_FileMode(t *testing.T) {
 	defer unix.Umask(unix.Umask(0))
-	path := filepath.Join(t.TempDir(), "kactus.log")
-	_, closeLog := Open(netconf.LevelInfo, path, nil)
-	defer closeLog()
-	if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 {
-		t.Errorf("it has the mode %v: %v", info.Mode(), err)
-	}
-}
-
-func TestAFileThatOthersMayReadOrWriteIsClosedToThem(t *testing.T) {
-	for before, want := range map[os.FileMode]os.FileMode{0o666: 0o640, 0o644: 0o640, 0o620: 0o600, 0o640: 0o640, 0o600: 0o600} {
+	t.Run("a new file has 0600 under any umask", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "kactus.log")
-		if err := os.WriteFile(path, nil, 0o600); err != nil {
-			t.Fatal(err)
+		_, closeLog := Open(netconf.LevelInfo, path, nil)
+		defer closeLog()
+		if got := stat(t, path).Mode(); got != 0o600 {
+			t.Errorf("got %v", got)
 		}
-		if err := os.Chmod(path, before); err != nil {
-			t.Fatal(err)
-		}
-		log, closeLog := Open(netconf.LevelInfo, path, nil)
-		log.Info("begin")
-		closeLog()
-		if info, err := os.Stat(path); err != nil || info.Mode() != want || info.Size() == 0 {
-			t.Errorf("the mode %v became %v, want %v: %v", before, info.Mode(), want, err)
-		}
+	})
+	for before, want := range map[os.FileMode]os.FileMode{0o666: 0o640, 0o644: 0o640, 0o620: 0o600, 0o640: 0o640, 0o600: 0o600} {
+		t.Run("an existing file has "+before.String(), func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "kactus.log")
+			if err := os.WriteFile(path, nil, before); err != nil {
+				t.Fatal(err)
+			}
+			log, closeLog := Open(netconf.LevelInfo, path, nil)
+			log.Info("begin")
+			closeLog()
+			if info := stat(t, path); info.Mode() != want || info.Size() == 0 {
+				t.Errorf("got %v with %d bytes, want %v and a line", info.Mode(), info.Size(), want)
+			}
+		})
 	}
 }
 
-func TestAFileOfAnotherUserIsNotWritten(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "kactus.log")
-	if err := os.WriteFile(path, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chown(path, 4242, -1); err != nil {
-		t.Fatal(err)
-	}
-	var otherwise bytes.Buffer
-	log, closeLog := Open(netconf.LevelInfo, path, &otherwise)
-	log.Info("begin")
-	closeLog()
-	if got := otherwise.String(); read(t, path) != "" || !strings.Contains(got, "the user 4242") || !strings.Contains(got, "msg=begin") {
-		t.Errorf("the file has %q; elsewhere is %q", read(t, path), got)
-	}
-}
-
-func TestLinesAreAddedAndNoneIsLost(t *testing.T) {
+func TestOpen_AppendsLinesOfConcurrentProcesses(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "kactus.log")
 	if err := os.WriteFile(path, []byte("before\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	var group sync.WaitGroup
-	const verbs, lines = 8, 50
-	for range verbs { // each a process of its own, in life
+	const operations, lines = 8, 50
+	for range operations { // goroutines stand for processes: each has a descriptor of its own
 		group.Go(func() {
 			log, closeLog := Open(netconf.LevelInfo, path, nil)
 			defer closeLog()
@@ -129,61 +119,67 @@ func TestLinesAreAddedAndNoneIsLost(t *testing.T) {
 		})
 	}
 	group.Wait()
-	got := read(t, path)
-	if !strings.HasPrefix(got, "before\n") || strings.Count(got, "level=INFO msg=\"a line\"\n") != verbs*lines {
-		t.Errorf("%d lines of %d", strings.Count(got, "\n")-1, verbs*lines)
+	got := readFile(t, path)
+	if n := strings.Count(got, "level=INFO msg=\"a line\"\n"); !strings.HasPrefix(got, "before\n") || n != operations*lines {
+		t.Errorf("got %d lines, want %d after the first", n, operations*lines)
 	}
 }
 
-func TestWithoutAPathTheLogGoesWhereTheCallerSays(t *testing.T) {
-	var otherwise bytes.Buffer
-	log, closeLog := Open(netconf.LevelError, "", &otherwise)
-	say(log)
+func TestOpen_WithoutAPathUsesTheFallback(t *testing.T) {
+	var fallback bytes.Buffer
+	log, closeLog := Open(netconf.LevelError, "", &fallback)
+	logEachLevel(log)
 	closeLog()
-	if got := otherwise.String(); !strings.Contains(got, "level=ERROR msg=\"an error\"") || strings.Contains(got, "a fact") {
+	if got := fallback.String(); !strings.Contains(got, "level=ERROR msg=\"an error\"") || strings.Contains(got, "a fact") {
 		t.Errorf("got %q", got)
 	}
 }
 
-func TestALogThatCannotBeOpenedGoesWhereTheCallerSaysAndSaysWhy(t *testing.T) {
+func TestOpen_FallsBackWithAWarning(t *testing.T) {
 	dir := t.TempDir()
-	fifo, link := filepath.Join(dir, "fifo"), filepath.Join(dir, "link")
+	fifo, link, target := filepath.Join(dir, "fifo"), filepath.Join(dir, "link"), filepath.Join(dir, "target")
 	if err := unix.Mkfifo(fifo, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	target := filepath.Join(dir, "target")
 	if err := os.Symlink(target, link); err != nil {
 		t.Fatal(err)
 	}
 	for name, path := range map[string]string{
-		"no folder": filepath.Join(dir, "nowhere", "kactus.log"),
-		"a folder":  dir,
-		"a FIFO that nobody reads, which would hold the verb": fifo,
-		"a symbolic link": link,
+		"a directory that is missing": filepath.Join(dir, "missing", "kactus.log"),
+		"a directory":                 dir,
+		"a FIFO without a reader":     fifo,
+		"a symbolic link":             link,
 	} {
 		t.Run(name, func(t *testing.T) {
-			var otherwise bytes.Buffer
-			log, closeLog := Open(netconf.LevelInfo, path, &otherwise)
+			var fallback bytes.Buffer
+			log, closeLog := Open(netconf.LevelInfo, path, &fallback)
 			defer closeLog()
 			log.Info("begin")
-			if got := otherwise.String(); !strings.Contains(got, "the log cannot be opened") || !strings.Contains(got, path) || !strings.Contains(got, "msg=begin") {
-				t.Errorf("got %q", got)
+			got := fallback.String()
+			for _, want := range []string{"cannot open the log", "open " + path, "msg=begin"} {
+				if !strings.Contains(got, want) {
+					t.Errorf("got %q, want %q in it", got, want)
+				}
 			}
 		})
 	}
 	if _, err := os.Stat(target); err == nil {
-		t.Error("a file was made where the link points")
+		t.Error("the target of the symbolic link was created")
 	}
 }
 
-func TestADiskThatIsFullFailsNothing(t *testing.T) {
-	log, closeLog := Open(netconf.LevelDebug, "/dev/full", nil)
+func TestOpen_IgnoresAFullDisk(t *testing.T) {
+	var fallback bytes.Buffer
+	log, closeLog := Open(netconf.LevelDebug, "/dev/full", &fallback)
 	defer closeLog()
-	say(log)
+	logEachLevel(log)
+	if fallback.Len() > 0 {
+		t.Errorf("the fallback has %q", &fallback)
+	}
 }
 
-// A FIFO that has a reader, who has stopped reading: the line is lost, and the verb goes on.
-func TestAFIFOThatIsFullDoesNotHoldAVerb(t *testing.T) {
+// A FIFO that is full loses lines, and the operation goes on.
+func TestOpen_DoesNotBlockOnAFullFIFO(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "fifo")
 	if err := unix.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
@@ -198,27 +194,31 @@ func TestAFIFOThatIsFullDoesNotHoldAVerb(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for range 64 { // a FIFO holds 64 KiB
+		for range 64 { // 256 KiB; a FIFO holds 64 KiB
 			log.Info(strings.Repeat("x", 4096))
 		}
 	}()
-	waitFor(t, done)
+	select {
+	case <-done:
+	case <-time.After(10 * time.Second):
+		t.Fatal("still blocked after 10 s")
+	}
 }
 
-func read(t *testing.T, path string) string {
+func stat(t *testing.T, path string) os.FileInfo {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info
+}
+
+func readFile(t *testing.T, path string) string {
 	t.Helper()
 	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return string(data)
-}
-
-func waitFor(t *testing.T, done <-chan struct{}) {
-	t.Helper()
-	select {
-	case <-done:
-	case <-time.After(10 * time.Second):
-		t.Fatal("it did not end")
-	}
 }
