@@ -26,6 +26,7 @@ func TestParse(t *testing.T) {
 			Args{Pod: Pod{Namespace: "red", Name: "app1", InfraContainerID: "abc"}, Hot: &Hot{Network: "green"}}},
 		{"a hot network with a MAC address", "K8S_POD_NETWORK=green;K8S_POD_IFMAC=0A:00:00:00:00:01", Args{Hot: &Hot{Network: "green", MAC: "0a:00:00:00:00:01"}}},
 		{"an empty MAC address without a network", "K8S_POD_IFMAC=", Args{}},
+		{"16 KiB", "IgnoreUnknown=1;X=" + strings.Repeat("a", MaxSize-len("IgnoreUnknown=1;X=")), Args{}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
