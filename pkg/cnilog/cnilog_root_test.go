@@ -27,7 +27,8 @@ func TestOpen_DoesNotWriteAFileOfAnotherUser(t *testing.T) {
 	if got := readFile(t, path); got != "" {
 		t.Errorf("the file has %q", got)
 	}
-	if got := fallback.String(); !strings.Contains(got, "owned by user 4242, not by 0") || !strings.Contains(got, "msg=begin") {
+	got := fallback.String()
+	if !strings.Contains(got, "owned by user 4242, not by 0") || !strings.Contains(got, "msg=begin") {
 		t.Errorf("the fallback has %q", got)
 	}
 }

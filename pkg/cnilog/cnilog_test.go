@@ -86,7 +86,9 @@ func TestOpen_FileMode(t *testing.T) {
 			t.Errorf("got %v", got)
 		}
 	})
-	for before, want := range map[os.FileMode]os.FileMode{0o666: 0o640, 0o644: 0o640, 0o620: 0o600, 0o640: 0o640, 0o600: 0o600} {
+	for before, want := range map[os.FileMode]os.FileMode{
+		0o666: 0o640, 0o644: 0o640, 0o620: 0o600, 0o640: 0o640, 0o600: 0o600,
+	} {
 		t.Run("an existing file has "+before.String(), func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "kactus.log")
 			if err := os.WriteFile(path, nil, before); err != nil {
@@ -120,7 +122,8 @@ func TestOpen_AppendsLinesOfConcurrentProcesses(t *testing.T) {
 	}
 	group.Wait()
 	got := readFile(t, path)
-	if n := strings.Count(got, "level=INFO msg=\"a line\"\n"); !strings.HasPrefix(got, "before\n") || n != operations*lines {
+	n := strings.Count(got, "level=INFO msg=\"a line\"\n")
+	if !strings.HasPrefix(got, "before\n") || n != operations*lines {
 		t.Errorf("got %d lines, want %d after the first", n, operations*lines)
 	}
 }
@@ -130,7 +133,8 @@ func TestOpen_WithoutAPathUsesTheFallback(t *testing.T) {
 	log, closeLog := Open(netconf.LevelError, "", &fallback)
 	logEachLevel(log)
 	closeLog()
-	if got := fallback.String(); !strings.Contains(got, "level=ERROR msg=\"an error\"") || strings.Contains(got, "a fact") {
+	got := fallback.String()
+	if !strings.Contains(got, "level=ERROR msg=\"an error\"") || strings.Contains(got, "a fact") {
 		t.Errorf("got %q", got)
 	}
 }

@@ -27,7 +27,9 @@ func (p *parser) delegates(netconfName, cniVersion string) (master cniconf.Chain
 	return master, auxiliary
 }
 
-func (p *parser) parseDelegates(elements []json.RawMessage, def cniconf.Defaults) (master cniconf.Chain, auxiliary []cniconf.Chain) {
+func (p *parser) parseDelegates(
+	elements []json.RawMessage, def cniconf.Defaults,
+) (master cniconf.Chain, auxiliary []cniconf.Chain) {
 	before, masterIndex := len(p.problems), -1
 	byIfName := map[string]string{}
 	for i, element := range elements {
@@ -44,7 +46,8 @@ func (p *parser) parseDelegates(elements []json.RawMessage, def cniconf.Defaults
 		default:
 			ifName := network.DeviceName(chain.Name)
 			if other, taken := byIfName[ifName]; taken {
-				p.fail("delegates[%d]: name: the delegates %s and %s have the same device name, %s", i, other, chain.Name, ifName)
+				p.fail("delegates[%d]: name: the delegates %s and %s have the same device name, %s",
+					i, other, chain.Name, ifName)
 			}
 			byIfName[ifName] = chain.Name
 			auxiliary = append(auxiliary, chain)

@@ -13,9 +13,11 @@ func TestParse_Delegates(t *testing.T) {
 		name, delegates string
 		ok              func(Conf) bool
 	}{
-		{"the master delegate has the netconf's name and version", `[{"type": "ptp", "masterPlugin": true}]`, func(c Conf) bool {
-			return c.Master.Name == "kactus-net" && c.Master.CNIVersion == "1.0.0" && c.Master.Plugins[0].Type == "ptp"
-		}},
+		{"the master delegate has the netconf's name and version", `[{"type": "ptp", "masterPlugin": true}]`,
+			func(c Conf) bool {
+				return c.Master.Name == "kactus-net" && c.Master.CNIVersion == "1.0.0" &&
+					c.Master.Plugins[0].Type == "ptp"
+			}},
 		{"the master delegate can have a name of its own", `[{"type": "ptp", "name": "own", "masterPlugin": true}]`,
 			func(c Conf) bool { return c.Master.Name == "own" }},
 		{"masterPlugin does not reach the plugin", `[{"type": "ptp", "masterPlugin": true}]`, func(c Conf) bool {
@@ -25,7 +27,8 @@ func TestParse_Delegates(t *testing.T) {
 		{"a configuration list", `[{"masterPlugin": true, "plugins": [{"type": "ptp"}, {"type": "portmap"}]}]`,
 			func(c Conf) bool { return len(c.Master.Plugins) == 2 && c.Master.Plugins[1].Type == "portmap" }},
 		{"the others keep their order",
-			`[{"type": "a", "name": "blue"}, {"type": "ptp", "masterPlugin": true}, {"type": "b", "name": "green", "masterPlugin": false}]`,
+			`[{"type": "a", "name": "blue"}, {"type": "ptp", "masterPlugin": true},
+				{"type": "b", "name": "green", "masterPlugin": false}]`,
 			func(c Conf) bool {
 				return len(c.Auxiliary) == 2 && c.Auxiliary[0].Name == "blue" && c.Auxiliary[1].Name == "green"
 			}},
@@ -70,7 +73,8 @@ func TestParse_DelegateErrors(t *testing.T) {
 			"delegates[0]: plugins[1].type: "},
 		{"two delegates with one device name",
 			`[` + master + `, {"type": "a", "name": "n-009b5fbe0257"}, {"type": "a", "name": "n-ee6b99c6809e"}]`,
-			"delegates[2]: name: the delegates n-009b5fbe0257 and n-ee6b99c6809e have the same device name, netc78e9611f93e"},
+			"delegates[2]: name: the delegates n-009b5fbe0257 and n-ee6b99c6809e " +
+				"have the same device name, netc78e9611f93e"},
 		{"more bytes than cniconf.MaxSize", `[` + delegateOf(cniconf.MaxSize+1) + `]`,
 			"delegates[0]: 1048577 bytes, limit is 1048576"},
 	}

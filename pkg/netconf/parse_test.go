@@ -143,7 +143,8 @@ func TestParse_Errors(t *testing.T) {
 			"cni.dev/valid-attachments: must be an array of objects"},
 		{"a number as valid attachments in a draft's key", `"cni.dev/attachments": 1`,
 			"cni.dev/attachments: must be an array of objects"},
-		{"a valid attachment without a container", `"cni.dev/valid-attachments": [{"containerID": "a"}, {"ifname": "eth0"}]`,
+		{"a valid attachment without a container",
+			`"cni.dev/valid-attachments": [{"containerID": "a"}, {"ifname": "eth0"}]`,
 			"cni.dev/valid-attachments[1]: containerID: missing"},
 		{"a relative kubeconfig", `"kubeconfig": "k.yaml"`, `kubeconfig: "k.yaml"` + wantPath},
 		{"a cniDir with ..", `"cniDir": "/var/../etc"`, `cniDir: "/var/../etc"` + wantPath},
@@ -152,7 +153,8 @@ func TestParse_Errors(t *testing.T) {
 		{"a path with a NUL", `"logFile": "/log\u0000"`, `logFile: "/log\x00"` + wantPath},
 		{"an invalid namespace", `"networkNamespace": "A/b"`, `networkNamespace: "A/b": `},
 		{"namespaceIsolation in quotes", `"namespaceIsolation": "true"`, "namespaceIsolation: must be true or false"},
-		{"a duration without a unit", `"apiTimeout": "30"`, `apiTimeout: "30" must be a duration above zero, such as 30s`},
+		{"a duration without a unit", `"apiTimeout": "30"`,
+			`apiTimeout: "30" must be a duration above zero, such as 30s`},
 		{"a number as a duration", `"apiTimeout": 30`, "apiTimeout: must be a string"},
 		{"a duration of zero", `"delegateTimeout": "0s"`, `delegateTimeout: "0s" must be a duration above zero`},
 		{"a duration below zero", `"delegateTimeout": "-1s"`, `delegateTimeout: "-1s" must be a duration above zero`},
@@ -186,22 +188,25 @@ func expectProblem(t *testing.T, stdin []byte, want string) {
 
 func TestParse_Undecodable(t *testing.T) {
 	for name, tt := range map[string]struct{ in, want string }{
-		"no text":                  {"", "must not be empty"},
-		"white space":              {" \n", "must not be empty"},
-		"an array":                 {"[]", "must be a JSON object"},
-		"null":                     {"null", "must be a JSON object"},
-		"half an object":           {`{"name": "a"`, "invalid JSON: unexpected end"},
-		"two objects":              {`{} {}`, "invalid JSON: data follows the first value, which ends at byte 2"},
-		"a key twice":              {`{"name": "a", "name": "b"}`, "name: key occurs twice"},
-		"a delegate's key twice":   {`{"delegates": [{"masterPlugin": true, "masterPlugin": false}]}`, "delegates[0].masterPlugin: key occurs twice"},
-		"more bytes than MaxSize":  {`{"name": "` + strings.Repeat("a", MaxSize) + `"}`, "larger than the limit of 4194304 bytes"},
+		"no text":        {"", "must not be empty"},
+		"white space":    {" \n", "must not be empty"},
+		"an array":       {"[]", "must be a JSON object"},
+		"null":           {"null", "must be a JSON object"},
+		"half an object": {`{"name": "a"`, "invalid JSON: unexpected end"},
+		"two objects":    {`{} {}`, "invalid JSON: data follows the first value, which ends at byte 2"},
+		"a key twice":    {`{"name": "a", "name": "b"}`, "name: key occurs twice"},
+		"a delegate's key twice": {`{"delegates": [{"masterPlugin": true, "masterPlugin": false}]}`,
+			"delegates[0].masterPlugin: key occurs twice"},
+		"more bytes than MaxSize": {`{"name": "` + strings.Repeat("a", MaxSize) + `"}`,
+			"larger than the limit of 4194304 bytes"},
 		"white space over MaxSize": {strings.Repeat(" ", MaxSize+1), "larger than the limit of 4194304 bytes"},
 		"white space of MaxSize":   {strings.Repeat(" ", MaxSize), "must not be empty"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var invalid *Error
 			_, err := Parse([]byte(tt.in))
-			if !errors.As(err, &invalid) || !invalid.Undecodable || invalid.UnknownVersion || invalid.Error() != tt.want {
+			if !errors.As(err, &invalid) || !invalid.Undecodable || invalid.UnknownVersion ||
+				invalid.Error() != tt.want {
 				t.Errorf("got %+v, want %q", err, tt.want)
 			}
 		})
@@ -234,13 +239,15 @@ func TestParse_ReturnsWhatIsValidWithTheError(t *testing.T) {
 		}
 	})
 	t.Run("defaults for what is invalid", func(t *testing.T) {
-		conf, err := Parse(netconfWith(`"name": "a/b", "cniVersion": "9.0.0", "kubeconfig": "k", "cniDir": "c", "lockDir": 1,
-			"networkNamespace": "A", "apiTimeout": "1", "delegateTimeout": "-1s", "parallelDelegates": 65, "logLevel": 9,
-			"logFile": "f", "delegates": [{"type": "ptp", "masterPlugin": true}, {"type": "../x", "name": "a"}],
+		conf, err := Parse(netconfWith(`"name": "a/b", "cniVersion": "9.0.0", "kubeconfig": "k", "cniDir": "c",
+			"lockDir": 1, "networkNamespace": "A", "apiTimeout": "1", "delegateTimeout": "-1s", "parallelDelegates": 65,
+			"logLevel": 9, "logFile": "f",
+			"delegates": [{"type": "ptp", "masterPlugin": true}, {"type": "../x", "name": "a"}],
 			"cni.dev/valid-attachments": [1]`))
 		if err == nil || conf.Name != "" || conf.CNIVersion != "1.1.0" || conf.Kubeconfig != "" || conf.CNIDir != "" ||
-			conf.LockDir != "" || conf.NetworkNamespace != DefaultNetworkNamespace || conf.APITimeout != DefaultAPITimeout ||
-			conf.DelegateTimeout != DefaultDelegateTimeout || conf.ParallelDelegates != DefaultParallelDelegates ||
+			conf.LockDir != "" || conf.NetworkNamespace != DefaultNetworkNamespace ||
+			conf.APITimeout != DefaultAPITimeout || conf.DelegateTimeout != DefaultDelegateTimeout ||
+			conf.ParallelDelegates != DefaultParallelDelegates ||
 			conf.LogLevel != nil || conf.LogFile != "" || conf.Master.Plugins != nil || conf.Auxiliary != nil ||
 			conf.ValidAttachments != nil {
 			t.Errorf("got %+v, %v", conf, err)
@@ -305,8 +312,10 @@ func TestParseLevel(t *testing.T) {
 // FuzzParse: what Parse accepts has all that an ADD needs, and a DEL can use it too.
 func FuzzParse(f *testing.F) {
 	for _, seed := range [][]byte{
-		netconfWith(""), netconfWith(`"delegates": [{"masterPlugin": true, "plugins": [{"type": "ptp"}]}, {"name": "a", "type": "b"}]`),
-		netconfWith(`"cniDir": "/a/../b"`), []byte(`{"delegates":[{"MasterPlugin":true}]}`), []byte(`{`), []byte(`null`),
+		netconfWith(""),
+		netconfWith(`"delegates": [{"masterPlugin": true, "plugins": [{"type": "ptp"}]}, {"name": "a", "type": "b"}]`),
+		netconfWith(`"cniDir": "/a/../b"`),
+		[]byte(`{"delegates":[{"MasterPlugin":true}]}`), []byte(`{`), []byte(`null`),
 	} {
 		f.Add(seed)
 	}

@@ -136,7 +136,9 @@ var standardKeys = []string{"args", "capabilities", "dns", "ipMasq", "ipam"}
 func (p *parser) rejectUnknownKeys() {
 	var unknown []string
 	for key := range p.object {
-		if !slices.Contains(p.taken, key) && !slices.Contains(standardKeys, key) && !strings.HasPrefix(key, "cni.dev/") {
+		known := slices.Contains(p.taken, key) || slices.Contains(standardKeys, key) ||
+			strings.HasPrefix(key, "cni.dev/")
+		if !known {
 			unknown = append(unknown, key)
 		}
 	}

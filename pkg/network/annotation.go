@@ -119,7 +119,8 @@ func checkConflicts(selections []Selection) error {
 	byIfName := map[string]int{}
 	for i, s := range selections {
 		if s.IsPrimary && primary >= 0 {
-			return fmt.Errorf("element %d: isPrimary: element %d (%s) already is the primary network", i, primary, selections[primary].Name)
+			return fmt.Errorf("element %d: isPrimary: element %d (%s) already is the primary network",
+				i, primary, selections[primary].Name)
 		}
 		if s.IsPrimary {
 			primary = i
@@ -130,7 +131,8 @@ func checkConflicts(selections []Selection) error {
 		case taken && selections[first].Name == s.Name:
 			return fmt.Errorf("element %d: name: element %d already selects the network %s", i, first, s.Name)
 		case taken:
-			return fmt.Errorf("element %d: name: the networks %s and %s have the same device name, %s", i, selections[first].Name, s.Name, ifName)
+			return fmt.Errorf("element %d: name: the networks %s and %s have the same device name, %s",
+				i, selections[first].Name, s.Name, ifName)
 		}
 		byIfName[ifName] = i
 	}

@@ -21,7 +21,9 @@ func BenchmarkParseSelectionsOf10Networks(b *testing.B) {
 }
 
 func BenchmarkParseAndChain(b *testing.B) {
-	object := []byte(`{"apiVersion":"kaloom.com/v1","kind":"Network","metadata":{"name":"green","namespace":"red"},"spec":{"config":"{\"type\":\"macvlan\",\"master\":\"eth0\",\"ipam\":{\"type\":\"host-local\",\"ranges\":[[{\"subnet\":\"10.1.0.0/16\"}]]}}"}}`)
+	object := []byte(`{"apiVersion":"kaloom.com/v1","kind":"Network","metadata":{"name":"green","namespace":"red"},` +
+		`"spec":{"config":"{\"type\":\"macvlan\",\"master\":\"eth0\",` +
+		`\"ipam\":{\"type\":\"host-local\",\"ranges\":[[{\"subnet\":\"10.1.0.0/16\"}]]}}"}}`)
 	b.ReportAllocs()
 	for b.Loop() {
 		n, err := Parse(object)

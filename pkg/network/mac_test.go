@@ -15,12 +15,15 @@ func TestParseMAC(t *testing.T) {
 
 func TestParseMAC_Errors(t *testing.T) {
 	for name, tt := range map[string]struct{ in, want string }{
-		"empty":               {"", `"" is not a MAC address`},
-		"a word":              {"mac", `"mac" is not a MAC address`},
-		"5 bytes":             {"0a:00:00:00:00", `"0a:00:00:00:00" is not a MAC address`},
-		"8 bytes":             {"0a:00:00:00:00:00:00:01", `"0a:00:00:00:00:00:00:01" is a MAC address of 8 bytes, must be 6`},
-		"a group address":     {"33:33:00:00:00:01", `"33:33:00:00:00:01" is a group address, must be a unicast address`},
-		"the zero address":    {"00:00:00:00:00:00", `"00:00:00:00:00:00" is the zero address, must be a unicast address`},
+		"empty":   {"", `"" is not a MAC address`},
+		"a word":  {"mac", `"mac" is not a MAC address`},
+		"5 bytes": {"0a:00:00:00:00", `"0a:00:00:00:00" is not a MAC address`},
+		"8 bytes": {"0a:00:00:00:00:00:00:01",
+			`"0a:00:00:00:00:00:00:01" is a MAC address of 8 bytes, must be 6`},
+		"a group address": {"33:33:00:00:00:01",
+			`"33:33:00:00:00:01" is a group address, must be a unicast address`},
+		"the zero address": {"00:00:00:00:00:00",
+			`"00:00:00:00:00:00" is the zero address, must be a unicast address`},
 		"a pair of CNI_ARGS":  {"0a:00:00:00:00:01;X=1", `"0a:00:00:00:00:01;X=1" is not a MAC address`},
 		"a word of 100 bytes": {longWord, `"` + longWord[:64] + `" is not a MAC address`},
 	} {

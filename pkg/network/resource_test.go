@@ -37,9 +37,11 @@ func TestChain_Errors(t *testing.T) {
 	}{
 		"neither config nor plugin": {Network{Name: "green"}, []string{"spec.config", "type"}},
 		"a config of {} alone":      {Network{Name: "green", Config: `{}`}, []string{"spec.config", "type"}},
-		"two different plugins":     {Network{Name: "green", Plugin: "vlan", Config: `{"type": "ptp"}`}, []string{"spec.config", "ptp", "vlan"}},
-		"a path as the plugin":      {Network{Name: "green", Plugin: "../sh", Config: `{}`}, []string{"spec.plugin", "../sh"}},
-		"kactus as the plugin":      {Network{Name: "green", Plugin: "kactus"}, []string{"spec.plugin", "own delegate"}},
+		"two different plugins": {Network{Name: "green", Plugin: "vlan", Config: `{"type": "ptp"}`},
+			[]string{"spec.config", "ptp", "vlan"}},
+		"a path as the plugin": {Network{Name: "green", Plugin: "../sh", Config: `{}`},
+			[]string{"spec.plugin", "../sh"}},
+		"kactus as the plugin": {Network{Name: "green", Plugin: "kactus"}, []string{"spec.plugin", "own delegate"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			chain, err := tt.network.Chain("0.4.0")
@@ -57,8 +59,10 @@ func TestChain_Errors(t *testing.T) {
 
 func TestParse(t *testing.T) {
 	for name, in := range map[string]string{
-		"an object of the apiserver": `{"apiVersion":"kaloom.com/v1","kind":"Network","metadata":{"name":"green","namespace":"red","uid":"1"},"spec":{"plugin":"vlan","config":"{}"}}`,
-		"a key in another case":      `{"metadata":{"name":"green","namespace":"red"},"spec":{"plugin":"vlan","Plugin":"sh","config":"{}"}}`,
+		"an object of the apiserver": `{"apiVersion":"kaloom.com/v1","kind":"Network",
+			"metadata":{"name":"green","namespace":"red","uid":"1"},"spec":{"plugin":"vlan","config":"{}"}}`,
+		"a key in another case": `{"metadata":{"name":"green","namespace":"red"},
+			"spec":{"plugin":"vlan","Plugin":"sh","config":"{}"}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			want := Network{Name: "green", Namespace: "red", Plugin: "vlan", Config: "{}"}
@@ -79,7 +83,8 @@ func TestParse(t *testing.T) {
 func FuzzNetwork(f *testing.F) {
 	for _, seed := range []string{
 		`{"metadata":{"name":"green","namespace":"red"},"spec":{"plugin":"vlan","config":"{\"vlanId\":42}"}}`,
-		`{"metadata":{"name":"green"},"spec":{"config":"{\"plugins\":[{\"type\":\"a/b\"}]}"}}`, `{}`, `[]`, `{"spec":null}`,
+		`{"metadata":{"name":"green"},"spec":{"config":"{\"plugins\":[{\"type\":\"a/b\"}]}"}}`,
+		`{}`, `[]`, `{"spec":null}`,
 	} {
 		f.Add([]byte(seed))
 	}

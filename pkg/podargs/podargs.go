@@ -150,8 +150,8 @@ const maxID = 200
 // validateID rejects what would end a value of CNI_ARGS or leave a directory.
 func validateID(id string) error {
 	if !cniconf.IsName(id, maxID) {
-		return fmt.Errorf(
-			"%.64q must begin with a letter or digit and have only those, '_', '.' and '-', at most %d bytes", id, maxID)
+		return fmt.Errorf("%.64q must begin with a letter or digit and have only those, '_', '.' and '-', "+
+			"at most %d bytes", id, maxID)
 	}
 	return nil
 }

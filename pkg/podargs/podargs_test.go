@@ -24,7 +24,8 @@ func TestParse(t *testing.T) {
 		{"an empty value", "K8S_POD_UID=;K8S_POD_NAME=a", Args{Pod: Pod{Name: "a"}}},
 		{"a hot network without a MAC address", "IgnoreUnknown=1;" + identity + ";K8S_POD_NETWORK=green;K8S_POD_IFMAC=",
 			Args{Pod: Pod{Namespace: "red", Name: "app1", InfraContainerID: "abc"}, Hot: &Hot{Network: "green"}}},
-		{"a hot network with a MAC address", "K8S_POD_NETWORK=green;K8S_POD_IFMAC=0A:00:00:00:00:01", Args{Hot: &Hot{Network: "green", MAC: "0a:00:00:00:00:01"}}},
+		{"a hot network with a MAC address", "K8S_POD_NETWORK=green;K8S_POD_IFMAC=0A:00:00:00:00:01",
+			Args{Hot: &Hot{Network: "green", MAC: "0a:00:00:00:00:01"}}},
 		{"an empty MAC address without a network", "K8S_POD_IFMAC=", Args{}},
 		{"16 KiB", "IgnoreUnknown=1;X=" + strings.Repeat("a", MaxSize-len("IgnoreUnknown=1;X=")), Args{}},
 	}
@@ -55,11 +56,14 @@ func TestParse_Errors(t *testing.T) {
 		{"a Pod's name that is a path", "K8S_POD_NAME=../x", []string{"K8S_POD_NAME"}},
 		{"a namespace with a slash", "K8S_POD_NAMESPACE=a/b", []string{"K8S_POD_NAMESPACE"}},
 		{"a UID with a space", "K8S_POD_UID=a b", []string{"K8S_POD_UID"}},
-		{"an infra container ID that is a path", "K8S_POD_INFRA_CONTAINER_ID=../x", []string{"K8S_POD_INFRA_CONTAINER_ID"}},
-		{"an empty network, which must not become the whole Pod", "K8S_POD_NETWORK=", []string{"K8S_POD_NETWORK: must not be empty"}},
+		{"an infra container ID that is a path", "K8S_POD_INFRA_CONTAINER_ID=../x",
+			[]string{"K8S_POD_INFRA_CONTAINER_ID"}},
+		{"an empty network, which must not become the whole Pod", "K8S_POD_NETWORK=",
+			[]string{"K8S_POD_NETWORK: must not be empty"}},
 		{"a network with a slash", "K8S_POD_NETWORK=a/b", []string{"K8S_POD_NETWORK"}},
 		{"a group address", "K8S_POD_NETWORK=green;K8S_POD_IFMAC=01:00:00:00:00:01", []string{"K8S_POD_IFMAC"}},
-		{"a MAC address without a network", "K8S_POD_IFMAC=0a:00:00:00:00:01", []string{"K8S_POD_IFMAC: requires K8S_POD_NETWORK"}},
+		{"a MAC address without a network", "K8S_POD_IFMAC=0a:00:00:00:00:01",
+			[]string{"K8S_POD_IFMAC: requires K8S_POD_NETWORK"}},
 		{"more than 16 KiB", "K8S_POD_NAME=" + strings.Repeat("a", MaxSize), []string{"16397 bytes, limit is 16384"}},
 	}
 	for _, tt := range tests {
@@ -80,7 +84,8 @@ func TestParse_Errors(t *testing.T) {
 func TestValidateContainerID(t *testing.T) {
 	for id, valid := range map[string]bool{
 		"abc": true, "cnitool-77383ca0a0715733ca6f": true, strings.Repeat("a", 200): true,
-		"": false, ".": false, "..": false, "../x": false, "a/b": false, "-a": false, "a b": false, "a\nb": false, "a;B=c": false, strings.Repeat("a", 201): false,
+		"": false, ".": false, "..": false, "../x": false, "a/b": false, "-a": false, "a b": false,
+		"a\nb": false, "a;B=c": false, strings.Repeat("a", 201): false,
 	} {
 		if err := ValidateContainerID(id); (err == nil) != valid {
 			t.Errorf("%q: got the error %v, want valid = %v", id, err, valid)
@@ -108,11 +113,13 @@ func TestPod_Validate(t *testing.T) {
 
 func TestPod_CNIArgs(t *testing.T) {
 	pod := Pod{Namespace: "red", Name: "app1", UID: "0b1c", InfraContainerID: "abc"}
-	const identity = "IgnoreUnknown=1;K8S_POD_NAMESPACE=red;K8S_POD_NAME=app1;K8S_POD_INFRA_CONTAINER_ID=abc;K8S_POD_UID=0b1c"
+	const identity = "IgnoreUnknown=1;K8S_POD_NAMESPACE=red;K8S_POD_NAME=app1;" +
+		"K8S_POD_INFRA_CONTAINER_ID=abc;K8S_POD_UID=0b1c"
 	if got := pod.CNIArgs(""); got != identity {
 		t.Errorf("got %s", got)
 	}
-	if got, want := pod.CNIArgs("0a:00:00:00:00:01"), identity+";MAC=0a:00:00:00:00:01;CNI_IFMAC=0a:00:00:00:00:01"; got != want {
+	want := identity + ";MAC=0a:00:00:00:00:01;CNI_IFMAC=0a:00:00:00:00:01"
+	if got := pod.CNIArgs("0a:00:00:00:00:01"); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	if got := (Pod{}).CNIArgs(""); got != "IgnoreUnknown=1" {
@@ -123,7 +130,8 @@ func TestPod_CNIArgs(t *testing.T) {
 // FuzzParse: a delegate gets the identity that Parse accepted, and nothing more.
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
-		"IgnoreUnknown=1;K8S_POD_NAMESPACE=red;K8S_POD_NAME=app1;K8S_POD_INFRA_CONTAINER_ID=abc;K8S_POD_UID=0b1c;K8S_POD_NETWORK=green;K8S_POD_IFMAC=0a:00:00:00:00:01",
+		"IgnoreUnknown=1;K8S_POD_NAMESPACE=red;K8S_POD_NAME=app1;K8S_POD_INFRA_CONTAINER_ID=abc;K8S_POD_UID=0b1c;" +
+			"K8S_POD_NETWORK=green;K8S_POD_IFMAC=0a:00:00:00:00:01",
 		"K8S_POD_NAME=a;MAC=x", "K8S_POD_NETWORK=", ";;=", "IgnoreUnknown=1;K8S_POD_NAME=a\x00b",
 	} {
 		f.Add(seed)

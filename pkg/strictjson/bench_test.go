@@ -9,7 +9,8 @@ import (
 func BenchmarkCheck(b *testing.B) {
 	var keys []string
 	for i := range 100 {
-		keys = append(keys, fmt.Sprintf(`"key%d": {"name": "green", "ranges": [[{"subnet": "10.%d.0.0/16"}]], "mtu": %d, "up": true}`, i, i, i))
+		const value = `"key%d": {"name": "green", "ranges": [[{"subnet": "10.%d.0.0/16"}]], "mtu": %d, "up": true}`
+		keys = append(keys, fmt.Sprintf(value, i, i, i))
 	}
 	object := []byte("{" + strings.Join(keys, ",") + "}")
 	b.SetBytes(int64(len(object)))

@@ -8,8 +8,9 @@ import (
 	"unicode"
 )
 
+func arrays(depth int) string { return strings.Repeat("[", depth) + strings.Repeat("]", depth) }
+
 func TestCheck(t *testing.T) {
-	arrays := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
 	objects := func(n int) string { return strings.Repeat(`{"a":`, n) + "1" + strings.Repeat("}", n) }
 	tests := []struct{ name, in, want string }{
 		{"an object", `{"a": {"b": [1, {"c": null}]}}`, ""},
@@ -19,11 +20,13 @@ func TestCheck(t *testing.T) {
 		{"arrays nested to the limit", arrays(MaxDepth), ""},
 		{"objects nested to the limit", objects(MaxDepth), ""},
 		{"arrays nested deeper", arrays(MaxDepth + 1), strings.Repeat("[0]", MaxDepth) + ": nested more than 64 deep"},
-		{"objects nested deeper", objects(MaxDepth + 1), strings.Repeat("a.", MaxDepth-1) + "a: nested more than 64 deep"},
+		{"objects nested deeper", objects(MaxDepth + 1),
+			strings.Repeat("a.", MaxDepth-1) + "a: nested more than 64 deep"},
 		{"a key twice", `{"a": 1, "a": 2}`, "a: key occurs twice"},
 		{"a key twice, deep inside", `{"a": [{}, {"type": 1, "type": 2}]}`, "a[1].type: key occurs twice"},
 		{"keys that differ in case", `{"type": "a", "Type": "b"}`, `Type: key occurs twice, as "type" and as "Type"`},
-		{"a k and the Kelvin sign", "{\"k\": 1, \"\u212a\": 2}", "\u212a: key occurs twice, as \"k\" and as \"\u212a\""},
+		{"a k and the Kelvin sign", "{\"k\": 1, \"\u212a\": 2}",
+			"\u212a: key occurs twice, as \"k\" and as \"\u212a\""},
 		{"an s and the long s", "{\"s\": 1, \"\u017f\": 2}", "\u017f: key occurs twice, as \"s\" and as \"\u017f\""},
 		{"an escaped key", `{"type": 1, "\u0074ype": 2}`, "type: key occurs twice"},
 		{"a second value", `{} {}`, "invalid JSON: data follows the first value, which ends at byte 2"},
@@ -35,7 +38,8 @@ func TestCheck(t *testing.T) {
 		{"the empty text", ``, "invalid JSON: unexpected end"},
 		{"a bare word", `green`, `invalid JSON at byte 1, near "green"`},
 		{"a comma too many", `{"a": [1,], "b": 2}`, `invalid JSON at byte 10, near "], \"b\": 2}"`},
-		{"a key twice and invalid JSON", `{"a": 1, "a": 2} x`, "invalid JSON: data follows the first value, which ends at byte 16"},
+		{"a key twice and invalid JSON", `{"a": 1, "a": 2} x`,
+			"invalid JSON: data follows the first value, which ends at byte 16"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) { expectError(t, Check([]byte(tt.in)), tt.want) })
@@ -64,7 +68,8 @@ func TestCheck_FoldsCaseAsEncodingJSON(t *testing.T) {
 	}
 	for _, key := range []string{"type", "name", "ipam", "plugins", "cniVersion", "capabilities"} {
 		for i := range key {
-			for _, r := range []rune{unicode.SimpleFold(rune(key[i])), unicode.SimpleFold(unicode.SimpleFold(rune(key[i])))} {
+			next := unicode.SimpleFold(rune(key[i]))
+			for _, r := range []rune{next, unicode.SimpleFold(next)} {
 				other := key[:i] + string(r) + key[i+1:]
 				if other == key {
 					continue

@@ -61,7 +61,7 @@ func TestUnmarshal_DoesNotRepeatTheInput(t *testing.T) {
 		"a long key twice":            `{"` + long + `": 1, "` + long + `": 2}`,
 		"a long key in two spellings": `{"` + long + `": 1, "` + strings.ToUpper(long) + `": 2}`,
 		"many unknown keys":           `{` + many.String() + `"name": "a"}`,
-		"too deep below a long key":   `{"` + long + `": ` + strings.Repeat("[", MaxDepth) + strings.Repeat("]", MaxDepth) + `}`,
+		"too deep below a long key":   `{"` + long + `": ` + arrays(MaxDepth) + `}`,
 		"a long number":               `{"name": ` + strings.Repeat("1", 100_000) + `}`,
 		"a long word that is no JSON": long,
 	} {
