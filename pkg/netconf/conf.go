@@ -18,8 +18,8 @@ const (
 	DefaultNetworkNamespace = "default"
 	DefaultAPITimeout       = 30 * time.Second
 	DefaultDelegateTimeout  = 60 * time.Second
-	// DefaultParallelDelegates keeps two cores busy: with fewer, a DEL waits; with more, an ADD is
-	// no faster (see docs/performance.md).
+	// DefaultParallelDelegates was measured on two cores: with fewer, a DEL waits, and with more,
+	// an ADD is no faster (see docs/performance.md).
 	DefaultParallelDelegates = 16
 )
 
@@ -37,8 +37,7 @@ func Versions() []string {
 type Conf struct {
 	// Name is the name of the network configuration.
 	Name string
-	// CNIVersion is the version of the CNI specification that the runtime speaks. Results have it
-	// too.
+	// CNIVersion is the version of the CNI specification that the runtime speaks, also in results.
 	CNIVersion string
 	// Kubeconfig is the path of a kubeconfig. Empty stands for the in-cluster credentials.
 	Kubeconfig string
@@ -70,11 +69,9 @@ type Conf struct {
 	// LogFile is the path of the log, and empty where the netconf does not set it.
 	LogFile string
 	// DisableCheck and DisableGC make CHECK and GC succeed without doing anything. Runtimes apply
-	// those keys of a configuration list, but do not see them in a netconf that has a file of its
-	// own.
+	// those keys of a configuration list, but do not see them in a netconf with a file of its own.
 	DisableCheck, DisableGC bool
-	// PrevResult is the result of the ADD, for a CHECK. It is nil where the runtime does not pass
-	// it.
+	// PrevResult is the result of the ADD, for a CHECK, and nil where the runtime does not pass it.
 	PrevResult json.RawMessage
 	// ValidAttachments are the attachments that the runtime still has, for a GC. They are nil where
 	// the runtime does not pass them, and empty, but not nil, where it has none.

@@ -12,4 +12,5 @@ type Error struct {
 	UnknownVersion bool
 }
 
+// Error returns the problems, separated by semicolons.
 func (e *Error) Error() string { return strings.Join(e.Problems, "; ") }

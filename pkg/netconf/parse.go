@@ -8,11 +8,11 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniconf"
 )
 
-// Parse parses a netconf. The error is an *Error with everything that is wrong. The Conf then holds
-// what could be parsed all the same, so that the error can go to the log that the netconf names.
-// Keys that are invalid have their defaults, with these exceptions: CNIDir, LockDir and Name are
-// empty, an unsupported CNIVersion is the latest that kactus supports, and there are no delegates
-// if any of them is invalid.
+// Parse parses a netconf. The error is an *Error that lists everything that is wrong. The Conf then
+// still holds what is valid, so that the error can be logged where the netconf says. Keys that are
+// invalid have their defaults, with these exceptions: CNIDir, LockDir and Name are empty, an
+// unsupported CNIVersion is the latest that kactus supports, and there are no delegates if any of
+// them is invalid.
 func Parse(stdin []byte) (Conf, error) {
 	object, err := parseObject(stdin)
 	if err != nil {

@@ -342,14 +342,11 @@ func FuzzParse(f *testing.F) {
 // checks as a configuration from elsewhere.
 func checkLikeParse(t *testing.T, chain cniconf.Chain) {
 	t.Helper()
-	for _, plugin := range chain.Plugins {
-		stdin, err := plugin.Stdin(nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got, err := cniconf.Parse(stdin, cniconf.Defaults{Name: chain.Name, CNIVersion: chain.CNIVersion})
-		if err != nil || got.Plugins[0].Type != plugin.Type {
-			t.Fatalf("cniconf.Parse reads %s as %+v (%v)", stdin, got, err)
-		}
+	list, err := json.Marshal(chain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := cniconf.Parse(list, cniconf.Defaults{}); err != nil || len(got.Plugins) != len(chain.Plugins) {
+		t.Fatalf("cniconf.Parse reads %s as %+v (%v)", list, got, err)
 	}
 }
