@@ -1,4 +1,3 @@
-// Package kube asks the apiserver what an ADD needs to know: a Pod's metadata, and Networks.
 package kube
 
 import (
@@ -8,50 +7,50 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/budget"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/strictjson"
 )
 
-// Client reads from one apiserver.
+// A Client reads from one apiserver. It is safe for concurrent use.
 type Client struct {
 	http *http.Client
 	base *url.URL
-	// header says who asks.
-	header http.Header
-	// secret is what is sent as credentials.
-	secret secret
-	// perTry is how long one request may take, and pause the first pause between two.
-	perTry, pause time.Duration
-	room          *room
+	// header is sent with every request.
+	header      http.Header
+	credentials secret
+	// attemptTimeout bounds one request; firstPause is the longest pause before the second.
+	attemptTimeout, firstPause time.Duration
+	budget                     *budget.Budget
 }
 
-// attemptTimeout is how long one request may take before it is tried again: an apiserver far away needs most of a second, a
-// connection that died in silence would need for ever.
-const attemptTimeout = 10 * time.Second
+// defaultAttemptTimeout bounds one request. A distant apiserver needs most of a second; a
+// connection that died silently would take forever.
+const defaultAttemptTimeout = 10 * time.Second
 
-// New makes a client with the credentials of the kubeconfig file, or, where that is empty, with those that a Pod of the cluster has. It opens
-// no connection. The error is an *Error.
+// New returns a Client with the credentials of the kubeconfig file or, where that is empty, of the
+// Pod that it runs in. It opens no connection. The error is an *Error.
 func New(kubeconfig, userAgent string) (*Client, error) {
-	a, err := load(kubeconfig)
+	config, err := load(kubeconfig)
 	if err != nil {
 		return nil, err
 	}
-	transport, err := a.transport()
+	transport, err := config.transport()
 	if err != nil {
 		return nil, &Error{Doing: "use the credentials of " + source(kubeconfig), Cause: err}
 	}
 	return &Client{
-		http:   &http.Client{Transport: transport, CheckRedirect: stay},
-		base:   a.server.JoinPath("/"),
-		header: a.header(userAgent),
-		secret: a.secret(),
-		perTry: attemptTimeout,
-		pause:  50 * time.Millisecond,
-		room:   newRoom(maxAnswers),
+		http:           &http.Client{Transport: transport, CheckRedirect: noRedirect},
+		base:           config.server.JoinPath("/"),
+		header:         config.header(userAgent),
+		credentials:    config.credentials(),
+		attemptTimeout: defaultAttemptTimeout,
+		firstPause:     50 * time.Millisecond,
+		budget:         budget.New(maxResponses),
 	}, nil
 }
 
-func load(kubeconfig string) (account, error) {
+func load(kubeconfig string) (clientConfig, error) {
 	if kubeconfig == "" {
 		return inCluster()
 	}
@@ -74,21 +73,22 @@ type Pod struct {
 // Pod reads a Pod's metadata. The error is an *Error.
 func (c *Client) Pod(ctx context.Context, namespace, name string) (Pod, error) {
 	const accept = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
-	path := c.base.JoinPath("api", "v1", "namespaces", url.PathEscape(namespace), "pods", url.PathEscape(name))
-	body, err := c.get(ctx, path, accept)
+	target := c.base.JoinPath("api", "v1", "namespaces", url.PathEscape(namespace), "pods", url.PathEscape(name))
+	body, err := c.get(ctx, target, accept)
 	if err != nil {
 		return Pod{}, err
 	}
 	pod, err := c.parsePod(body, name)
 	if err != nil {
-		return Pod{}, &Error{Doing: "read what GET " + path.Path + " answered", Path: path.Path, Status: http.StatusOK, Cause: err}
+		return Pod{}, decodeError(target, err)
 	}
 	return pod, nil
 }
 
-// parsePod takes of the metadata what an ADD needs. The rest, of which there may be much, costs no memory.
+// parsePod decodes only the fields that an ADD needs. The rest, such as managedFields, can be large
+// and takes no memory.
 func (c *Client) parsePod(body []byte, name string) (Pod, error) {
-	var answer struct {
+	var object struct {
 		Kind     string `json:"kind"`
 		Metadata struct {
 			Name        string            `json:"name"`
@@ -97,28 +97,39 @@ func (c *Client) parsePod(body []byte, name string) (Pod, error) {
 			Annotations map[string]string `json:"annotations"`
 		} `json:"metadata"`
 	}
-	if err := strictjson.Decode(body, &answer); err != nil {
+	if err := strictjson.Decode(body, &object); err != nil {
 		return Pod{}, err
 	}
-	if m := answer.Metadata; answer.Kind == "PartialObjectMetadata" && m.Name == name {
+	if m := object.Metadata; object.Kind == "PartialObjectMetadata" && m.Name == name {
 		return Pod{Name: m.Name, Namespace: m.Namespace, UID: m.UID, Annotations: m.Annotations}, nil
 	}
-	return Pod{}, fmt.Errorf("it is the %.64s %.64q, not the metadata of that Pod", c.secret.hide(answer.Kind), c.secret.hide(answer.Metadata.Name))
+	return Pod{}, fmt.Errorf("got kind %.64q, name %.64q, not the metadata of the Pod",
+		c.credentials.redact(object.Kind), c.credentials.redact(object.Metadata.Name))
 }
 
 // Network reads a Network. The error is an *Error.
 func (c *Client) Network(ctx context.Context, namespace, name string) (network.Network, error) {
-	path := c.base.JoinPath("apis", "kaloom.com", "v1", "namespaces", url.PathEscape(namespace), "networks", url.PathEscape(name))
-	body, err := c.get(ctx, path, "application/json")
+	target := c.base.JoinPath("apis", "kaloom.com", "v1",
+		"namespaces", url.PathEscape(namespace), "networks", url.PathEscape(name))
+	body, err := c.get(ctx, target, "application/json")
 	if err != nil {
 		return network.Network{}, err
 	}
 	n, err := network.Parse(body)
 	if err == nil && n.Name != name {
-		err = fmt.Errorf("it is %.64q, not that Network", c.secret.hide(n.Name))
+		err = fmt.Errorf("got the Network %.64q", c.credentials.redact(n.Name))
 	}
 	if err != nil {
-		return network.Network{}, &Error{Doing: "read what GET " + path.Path + " answered", Path: path.Path, Status: http.StatusOK, Cause: err}
+		return network.Network{}, decodeError(target, err)
 	}
 	return n, nil
+}
+
+func decodeError(target *url.URL, cause error) *Error {
+	return &Error{
+		Doing:  "decode the response to GET " + target.Path,
+		Path:   target.Path,
+		Status: http.StatusOK,
+		Cause:  cause,
+	}
 }

@@ -10,17 +10,17 @@ import (
 	"net/http"
 )
 
-// Error is why the apiserver did not tell.
+// An Error says why an object could not be read, or why no Client could be made.
 type Error struct {
-	// Doing is what was being done.
+	// Doing says what failed, such as "GET /api/v1/namespaces/default/pods/app".
 	Doing string
 	// Path is the URL's path; empty where no request was made.
 	Path string
-	// Status is the HTTP status; zero where there was no answer.
+	// Status is the HTTP status; zero where there was no response.
 	Status int
-	// Tries is how many requests were made.
+	// Tries counts the requests that were made.
 	Tries int
-	// Cause is why it did not work.
+	// Cause is the underlying error.
 	Cause error
 
 	retry bool
@@ -28,7 +28,7 @@ type Error struct {
 	broken bool
 }
 
-// Error is one sentence: what was being done, the status, and the cause.
+// Error returns what was being done, the HTTP status, and the cause.
 func (e *Error) Error() string {
 	s := e.Doing + ": "
 	if e.Status != 0 && e.Status != http.StatusOK {
@@ -41,22 +41,23 @@ func (e *Error) Error() string {
 	return s
 }
 
-// Unwrap is the cause.
+// Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Cause }
 
-// Missing says whether the apiserver answered that there is no such object.
+// Missing reports whether the apiserver has no such object.
 func (e *Error) Missing() bool { return e.Status == http.StatusNotFound }
 
-// Temporary says whether the same question may be answered later: the apiserver was not to be reached or overloaded, or the object
-// is not there yet.
+// Temporary reports whether the same request may succeed later: the apiserver was unreachable or
+// overloaded, or the object does not exist yet.
 func (e *Error) Temporary() bool { return e.retry || e.Missing() }
 
-// refused says whether the apiserver does not let this user do that.
+// refused reports whether the apiserver denied the request.
 func (e *Error) refused() bool {
 	return e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden
 }
 
-// retryable says whether a request that got no answer is worth another. All of that is, but for TLS: a wrong certificate stays wrong.
+// retryable reports whether a request that got no response should be sent again. Only TLS errors
+// should not: a wrong certificate stays wrong.
 func retryable(err error) bool {
 	var (
 		verification *tls.CertificateVerificationError
@@ -73,13 +74,14 @@ func retryable(err error) bool {
 	return !isAlert(err) && !errors.Is(err, http.ErrSchemeMismatch)
 }
 
-// isAlert says whether one side ended the connection by a TLS alert, such as "certificate required": crypto/tls has no other type for that.
+// isAlert reports whether one side closed the connection with a TLS alert, such as "certificate
+// required". crypto/tls has no exported type for that.
 func isAlert(err error) bool {
 	var opErr *net.OpError
 	return errors.As(err, &opErr) && (opErr.Op == "remote error" || opErr.Op == "local error")
 }
 
-// withoutPath is why a file did not read, for a sentence that names it.
+// withoutPath returns the cause of a file error, for a message that names the file already.
 func withoutPath(err error) error {
 	var pathErr *fs.PathError
 	if errors.As(err, &pathErr) {

@@ -12,16 +12,18 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/budget"
 )
 
-// answers stands in for a connection to an apiserver: every request is answered so.
-type answers struct {
+// fixedResponse is a transport that responds to every request in the same way.
+type fixedResponse struct {
 	status     int
 	retryAfter string
 	body       []byte
 }
 
-func (a answers) RoundTrip(req *http.Request) (*http.Response, error) {
+func (a fixedResponse) RoundTrip(req *http.Request) (*http.Response, error) {
 	return &http.Response{
 		StatusCode: a.status,
 		Header:     http.Header{"Retry-After": {a.retryAfter}},
@@ -30,9 +32,13 @@ func (a answers) RoundTrip(req *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// FuzzAnswer: whatever the apiserver answers to the question for a Pod or a Network is that object, or an error that is bounded.
+// FuzzAnswer checks that any response to a GET of a Pod or a Network is that object or an error of
+// bounded size.
 func FuzzAnswer(f *testing.F) {
-	for _, body := range []string{podJSON, networkJSON, `null`, `{}`, `[]`, `<html>`, `{"kind":"Status","message":"no"}`, `{"kind":"PartialObjectMetadata","metadata":{"name":"app","annotations":{"networks":null}}}`} {
+	for _, body := range []string{
+		podJSON, networkJSON, `null`, `{}`, `[]`, `<html>`, `{"kind":"Status","message":"no"}`,
+		`{"kind":"PartialObjectMetadata","metadata":{"name":"app","annotations":{"networks":null}}}`,
+	} {
 		for _, status := range []int{200, 302, 404, 429, 503} {
 			f.Add(status, "7", []byte(body))
 		}
@@ -40,12 +46,12 @@ func FuzzAnswer(f *testing.F) {
 	f.Add(429, "Wed, 21 Oct 2015 07:28:00 GMT", []byte(nil))
 	f.Fuzz(func(t *testing.T, status int, retryAfter string, body []byte) {
 		c := &Client{
-			http:   &http.Client{Transport: answers{status, retryAfter, body}},
-			header: http.Header{},
-			base:   &url.URL{Scheme: "https", Host: "apiserver", Path: "/"},
-			perTry: time.Minute, pause: time.Second, room: newRoom(maxAnswers),
+			http:           &http.Client{Transport: fixedResponse{status, retryAfter, body}},
+			header:         http.Header{},
+			base:           &url.URL{Scheme: "https", Host: "apiserver", Path: "/"},
+			attemptTimeout: time.Minute, firstPause: time.Second, budget: budget.New(maxResponses),
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), c.pause/2) // no second try comes in time, and so none is waited for
+		ctx, cancel := context.WithTimeout(t.Context(), c.firstPause/2) // too short for a second try
 		defer cancel()
 		pod, err := c.Pod(ctx, "tenant", "app")
 		expectBounded(t, err)
@@ -57,23 +63,26 @@ func FuzzAnswer(f *testing.F) {
 		if err == nil && network.Name != "green" {
 			t.Errorf("the Network is %q", network.Name)
 		}
-		if wait := retryAfterOf(retryAfter); wait < 0 {
-			t.Errorf("it wants to be left alone for %v", wait)
+		if wait := parseRetryAfter(retryAfter); wait < 0 {
+			t.Errorf("Retry-After %q: got %v", retryAfter, wait)
 		}
 	})
 }
 
-func retryAfterOf(value string) time.Duration { return retryAfter(http.Header{"Retry-After": {value}}) }
+func parseRetryAfter(value string) time.Duration {
+	return retryAfter(http.Header{"Retry-After": {value}})
+}
 
 func expectBounded(t *testing.T, err error) {
 	t.Helper()
 	var failed *Error
-	if err != nil && (!errors.As(err, &failed) || len(err.Error()) > 2*maxRefusal) {
-		t.Errorf("the error, %T, has %d bytes", err, len(err.Error()))
+	if err != nil && (!errors.As(err, &failed) || len(err.Error()) > 2*maxErrorBody) {
+		t.Errorf("got a %T of %d bytes", err, len(err.Error()))
 	}
 }
 
-// FuzzKubeconfig: whatever is in the file, reading it ends in a configuration or in an error that does not tell the token.
+// FuzzKubeconfig checks that any file is a client configuration or an error that does not quote the
+// token.
 func FuzzKubeconfig(f *testing.F) {
 	const text = `apiVersion: v1
 kind: Config
@@ -82,7 +91,10 @@ clusters: [{name: c, cluster: {server: "https://10.0.0.1:6443", certificate-auth
 users: [{name: u, user: {token: ` + token + `}}]
 contexts: [{name: c, context: {cluster: c, user: u}}]
 `
-	for _, seed := range []string{text, text[:120], "", "{", "null", "users: [{user: " + token + "}]", strings.Replace(text, "token: ", "exec: {command: ", 1), "a: &a [*a]", "\t"} {
+	for _, seed := range []string{
+		text, text[:120], "", "{", "null", "users: [{user: " + token + "}]",
+		strings.Replace(text, "token: ", "exec: {command: ", 1), "a: &a [*a]", "\t",
+	} {
 		f.Add([]byte(seed))
 	}
 	path := filepath.Join(f.TempDir(), "kubeconfig")
@@ -93,7 +105,7 @@ contexts: [{name: c, context: {cluster: c, user: u}}]
 		_, err := load(path)
 		expectBounded(t, err)
 		if err != nil && strings.Contains(err.Error(), token) {
-			t.Errorf("the error tells the token: %v", err)
+			t.Errorf("the error quotes the token: %v", err)
 		}
 	})
 }

@@ -12,32 +12,32 @@ import (
 	"time"
 )
 
-// longestPause is how long to wait at most between two tries, where the apiserver does not say.
-const longestPause = 2 * time.Second
+// maxPause bounds the pause between two tries, unless the apiserver asks for a longer one.
+const maxPause = 2 * time.Second
 
-// comingUp is how long an apiserver that was just not to be had is not believed when it refuses: it answers a moment before it has read
-// who may do what, and knows nobody until then.
-const comingUp = 5 * time.Second
+// startupGrace is how long 401 and 403 are retried after an earlier try failed. An apiserver that
+// starts serves requests before it has loaded its authorization rules, and denies all of them.
+const startupGrace = 5 * time.Second
 
-// get reads one object, and tries again while that can help and ctx lasts. The error is an *Error.
-func (c *Client) get(ctx context.Context, path *url.URL, accept string) ([]byte, error) {
-	var refused time.Time // since when
-	var before *Error
+// get reads one object. It retries while that can help and ctx lasts. The error is an *Error.
+func (c *Client) get(ctx context.Context, target *url.URL, accept string) ([]byte, error) {
+	var firstRefusal time.Time
+	var previous *Error
 	for try := 1; ; try++ {
-		body, wait, failed := c.try(ctx, path, accept)
+		body, wait, failed := c.try(ctx, target, accept)
 		if failed == nil {
 			return body, nil
 		}
-		if ctx.Err() != nil && before != nil { // a try that was cut short says less than the one before
-			failed = before
+		if ctx.Err() != nil && previous != nil { // a try that was cut short says less than a whole one
+			failed = previous
 		}
-		before = failed
+		previous = failed
 		failed.Tries = try
 		if failed.refused() && try > 1 {
-			if refused.IsZero() {
-				refused = time.Now()
+			if firstRefusal.IsZero() {
+				firstRefusal = time.Now()
 			}
-			failed.retry = time.Since(refused) < comingUp
+			failed.retry = time.Since(firstRefusal) < startupGrace
 		}
 		if !failed.retry {
 			return nil, failed
@@ -46,7 +46,7 @@ func (c *Client) get(ctx context.Context, path *url.URL, accept string) ([]byte,
 			wait = c.backoff(try)
 		}
 		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
-			return nil, failed // the next try would come too late
+			return nil, failed
 		}
 		select {
 		case <-time.After(wait):
@@ -54,22 +54,24 @@ func (c *Client) get(ctx context.Context, path *url.URL, accept string) ([]byte,
 			return nil, failed
 		}
 		if failed.broken {
-			c.disconnect() // what is left of the request has left the connection by now
+			c.disconnect() // only now is the connection of the failed request idle
 		}
 	}
 }
 
-// backoff doubles from try to try, and is random between half of that and the whole: the Pods of a node that was cut
-// off must not all come back at once.
+// backoff returns the pause after a try. It doubles with each try, and half of it is random, so
+// that the Pods of a node that was cut off do not all come back at once.
 func (c *Client) backoff(try int) time.Duration {
-	pause := min(c.pause<<min(try-1, 10), longestPause)
+	pause := min(c.firstPause<<min(try-1, 10), maxPause)
 	return pause/2 + rand.N(pause/2+1)
 }
 
-// try asks once. The time is how long the apiserver wants to be left alone; zero where it does not say.
+// try sends one request. The duration is what the apiserver asks for with Retry-After; zero where
+// it does not.
 func (c *Client) try(ctx context.Context, target *url.URL, accept string) ([]byte, time.Duration, *Error) {
 	failed := &Error{Doing: "GET " + target.Path, Path: target.Path}
-	tryCtx, cancel := context.WithTimeoutCause(ctx, c.perTry, fmt.Errorf("no answer within %s", c.perTry))
+	timedOut := fmt.Errorf("no response within %s", c.attemptTimeout)
+	tryCtx, cancel := context.WithTimeoutCause(ctx, c.attemptTimeout, timedOut)
 	defer cancel()
 	req, err := http.NewRequestWithContext(tryCtx, http.MethodGet, target.String(), nil)
 	if err != nil {
@@ -80,44 +82,45 @@ func (c *Client) try(ctx context.Context, target *url.URL, accept string) ([]byt
 	req.Header.Set("Accept", accept)
 	resp, err := c.http.Do(req)
 	if err != nil {
-		failed.Cause, failed.retry = c.secret.without(unwrapURL(err)), retryable(err)
+		failed.Cause, failed.retry = c.credentials.redactError(unwrapURL(err)), retryable(err)
 		failed.broken = true
-		if failed.Cause == tryCtx.Err() { // and not what says more, such as that nobody took the connection
+		if failed.Cause == tryCtx.Err() { // and not an error that says more, such as ECONNREFUSED
 			failed.Cause = context.Cause(tryCtx)
 		}
 		return nil, 0, failed
 	}
 	defer resp.Body.Close()
-	body, err := c.room.read(resp)
+	body, err := c.readBody(resp)
 	failed.Status = resp.StatusCode
 	switch {
 	case resp.StatusCode != http.StatusOK:
-		failed.Cause = statusCause(body, c.secret)
-		failed.retry = resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode >= http.StatusInternalServerError
+		failed.Cause = statusCause(body, c.credentials)
+		failed.retry = resp.StatusCode == http.StatusTooManyRequests ||
+			resp.StatusCode >= http.StatusInternalServerError
 		return nil, retryAfter(resp.Header), failed
-	case errors.Is(err, errTooLong):
+	case errors.Is(err, errTooLarge):
 		failed.Cause = err
 		return nil, 0, failed
 	case err != nil:
-		failed.Cause, failed.retry, failed.broken = fmt.Errorf("the answer broke off: %w", err), true, true
+		failed.Cause, failed.retry, failed.broken = fmt.Errorf("response interrupted: %w", err), true, true
 		return nil, 0, failed
 	}
 	return body, 0, nil
 }
 
-// statusCause is why the apiserver refused, in its words, or the beginning of what it said where that is not a Status. Some proxies repeat what they
-// were sent.
-func statusCause(body []byte, sent secret) error {
+// statusCause returns the message of a Status, or the beginning of a body that is not one.
+func statusCause(body []byte, credentials secret) error {
 	var status struct{ Kind, Message string }
 	if err := json.Unmarshal(body, &status); err == nil && status.Kind == "Status" && status.Message != "" {
-		return errors.New(sent.hide(status.Message))
+		return errors.New(credentials.redact(status.Message))
 	}
 	const quoted = 128
-	said := sent.hide(string(body))
-	return fmt.Errorf("the answer begins with %q", said[:min(quoted, len(said))])
+	text := credentials.redact(string(body))
+	return fmt.Errorf("response begins with %q", text[:min(quoted, len(text))])
 }
 
-// retryAfter reads the header of that name, a number of seconds or a date (RFC 9110, section 10.2.3).
+// retryAfter returns the pause that a Retry-After header asks for, which has a number of seconds or
+// a date (RFC 9110, section 10.2.3); zero where there is none.
 func retryAfter(h http.Header) time.Duration {
 	value := h.Get("Retry-After")
 	if seconds, err := strconv.Atoi(value); err == nil && seconds > 0 {
@@ -129,10 +132,11 @@ func retryAfter(h http.Header) time.Duration {
 	return 0
 }
 
+// unwrapURL returns an error without the method and the URL, which Error.Doing names already.
 func unwrapURL(err error) error {
 	var urlErr *url.Error
 	if errors.As(err, &urlErr) {
-		return urlErr.Err // the method and the URL are said already
+		return urlErr.Err
 	}
 	return err
 }

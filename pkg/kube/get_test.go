@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-func TestAPodIsReadAsItsMetadataAlone(t *testing.T) {
+func TestPod_RequestsMetadataOnly(t *testing.T) {
 	var got *http.Request
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		got = r.Clone(r.Context())
@@ -34,18 +34,18 @@ func TestAPodIsReadAsItsMetadataAlone(t *testing.T) {
 	}
 }
 
-func TestANetworkIsRead(t *testing.T) {
+func TestNetwork_Reads(t *testing.T) {
 	s := serve(t, object)
 	n, err := s.client(t).Network(within(t, 10*time.Second), "tenant", "green")
 	if err != nil || n.Name != "green" || n.Namespace != "tenant" || n.Plugin != "bridge" || n.Config != "{}" {
 		t.Errorf("got %+v, %v", n, err)
 	}
 	if s.requests.Load() != 1 {
-		t.Errorf("%d requests", s.requests.Load())
+		t.Errorf("got %d requests, want 1", s.requests.Load())
 	}
 }
 
-func TestAServersPathIsBeforeTheObjects(t *testing.T) {
+func TestPod_KeepsTheServersPath(t *testing.T) {
 	var path string
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		path = r.URL.Path
@@ -53,15 +53,15 @@ func TestAServersPathIsBeforeTheObjects(t *testing.T) {
 	})
 	c := newClient(t, s.kubeconfig(t, s.URL+"/k8s/clusters/one"))
 	if _, err := c.Pod(within(t, 10*time.Second), "tenant", "app"); err != nil || path != "/k8s/clusters/one"+podPath {
-		t.Errorf("asked %s: %v", path, err)
+		t.Errorf("got a request for %s: %v", path, err)
 	}
 }
 
-func TestNetworksAreReadAtOnceOverOneConnection(t *testing.T) {
+func TestNetwork_ConcurrentReadsShareOneConnection(t *testing.T) {
 	const networks = 8
-	together := newBarrier(networks)
+	barrier := newBarrier(networks)
 	s := serve(t, object, func(w http.ResponseWriter, r *http.Request) {
-		together.pass() // no answer before all have asked
+		barrier.wait() // respond only after all requests have arrived
 		object(w, r)
 	})
 	c := s.client(t)
@@ -86,7 +86,7 @@ func TestNetworksAreReadAtOnceOverOneConnection(t *testing.T) {
 	}
 }
 
-func TestNamesAreOneSegmentOfThePath(t *testing.T) {
+func TestPod_EscapesNames(t *testing.T) {
 	var uri string
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		uri = r.RequestURI
@@ -101,38 +101,40 @@ func TestNamesAreOneSegmentOfThePath(t *testing.T) {
 		"a b\r\nX:": "/api/v1/namespaces/tenant/pods/a%20b%0D%0AX:",
 	} {
 		if _, err := c.Pod(within(t, 10*time.Second), "tenant", name); err == nil || uri != want {
-			t.Errorf("%q: asked %s, %v", name, uri, err)
+			t.Errorf("%q: got a request for %s, %v", name, uri, err)
 		}
 	}
 }
 
-func TestAnAnswerThatIsNotTheObjectIsAnError(t *testing.T) {
+func TestClient_RejectsOtherObjects(t *testing.T) {
 	for name, body := range map[string]string{
-		"a page":           "<html><body>Sign in</body></html>",
-		"nothing":          "",
-		"null":             "null",
-		"a whole Pod":      strings.Replace(podJSON, "PartialObjectMetadata", "Pod", 1),
-		"another":          strings.Replace(podJSON, `"app"`, `"other"`, 1),
-		"a list":           `{"kind":"PodList","items":[]}`,
-		"of another shape": `{"kind":"PartialObjectMetadata","metadata":{"name":["app"]}}`,
+		"HTML":          "<html><body>Sign in</body></html>",
+		"an empty body": "",
+		"null":          "null",
+		"a whole Pod":   strings.Replace(podJSON, "PartialObjectMetadata", "Pod", 1),
+		"another Pod":   strings.Replace(podJSON, `"app"`, `"other"`, 1),
+		"a list":        `{"kind":"PodList","items":[]}`,
+		"a wrong type":  `{"kind":"PartialObjectMetadata","metadata":{"name":["app"]}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := serve(t, answer(http.StatusOK, body))
+			s := serve(t, respond(http.StatusOK, body))
 			pod, err := s.client(t).Pod(within(t, 10*time.Second), "tenant", "app")
-			if failed := failure(t, err); failed.Temporary() || failed.Path != podPath || !strings.Contains(err.Error(), podPath) {
+			failed := failure(t, err)
+			if failed.Temporary() || failed.Path != podPath || !strings.Contains(err.Error(), podPath) {
 				t.Errorf("got %v, %v", pod, err)
 			}
-			if n, err := s.client(t).Network(within(t, 10*time.Second), "tenant", "green"); err == nil || !strings.Contains(err.Error(), networkPath) {
+			n, err := s.client(t).Network(within(t, 10*time.Second), "tenant", "green")
+			if err == nil || !strings.Contains(err.Error(), networkPath) {
 				t.Errorf("got %+v, %v", n, err)
 			}
 			if s.requests.Load() != 2 {
-				t.Errorf("%d requests, where asking again does not help", s.requests.Load())
+				t.Errorf("got %d requests, want 2", s.requests.Load())
 			}
 		})
 	}
 }
 
-func TestAnAnswerWithoutEndIsNotReadToItsEnd(t *testing.T) {
+func TestPod_StopsReadingAnEndlessResponse(t *testing.T) {
 	gone := make(chan int, 1)
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		written, chunk := 0, make([]byte, 64<<10)
@@ -145,17 +147,18 @@ func TestAnAnswerWithoutEndIsNotReadToItsEnd(t *testing.T) {
 		gone <- written
 	})
 	_, err := s.client(t).Pod(within(t, 10*time.Second), "tenant", "app")
-	if failed := failure(t, err); failed.Temporary() || !strings.Contains(err.Error(), "more than 2621440 bytes") {
+	const want = "responses too large: more than 2621440 bytes"
+	if failed := failure(t, err); failed.Temporary() || !strings.Contains(err.Error(), want) {
 		t.Errorf("got %v", err)
 	}
-	if written := <-gone; written > 4*maxAnswers {
-		t.Errorf("the server could send %d bytes", written)
+	if written := <-gone; written > 4*maxResponses {
+		t.Errorf("read %d bytes of the response", written)
 	}
 }
 
-// A Pod may name many Networks, each of which is short enough.
-func TestAnswersAreBoundedTogether(t *testing.T) {
-	long := strings.Repeat("x", maxAnswers/3)
+// Each of the Networks is small enough.
+func TestNetwork_ResponsesShareOneBudget(t *testing.T) {
+	long := strings.Repeat("x", maxResponses/3)
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, `{"metadata": {"name": "green", "annotations": {"long": %q}}, "spec": {}}`, long)
 	})
@@ -166,13 +169,14 @@ func TestAnswersAreBoundedTogether(t *testing.T) {
 		}
 	}
 	_, err := c.Network(within(t, 10*time.Second), "tenant", "green")
-	if failed := failure(t, err); failed.Temporary() || !strings.Contains(err.Error(), "more than 2621440 bytes together") {
+	const want = "responses too large: more than 2621440 bytes in total"
+	if failed := failure(t, err); failed.Temporary() || !strings.Contains(err.Error(), want) {
 		t.Errorf("got %v", err)
 	}
 }
 
-func TestA404IsAMissingObjectAndMayComeLater(t *testing.T) {
-	s := serve(t, answer(http.StatusNotFound, `{"kind":"Status","message":"pods \"app\" not found","code":404}`))
+func TestPod_NotFoundIsMissingAndTemporary(t *testing.T) {
+	s := serve(t, respond(http.StatusNotFound, `{"kind":"Status","message":"pods \"app\" not found","code":404}`))
 	_, err := s.client(t).Pod(within(t, 10*time.Second), "tenant", "app")
 	failed := failure(t, err)
 	if !failed.Missing() || !failed.Temporary() || s.requests.Load() != 1 {

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-func TestAKubeconfigThatCannotBeUsedIsAnErrorThatDoesNotQuoteIt(t *testing.T) {
+func TestNew_InvalidKubeconfigIsNotQuoted(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, content string) string {
 		path := filepath.Join(dir, name)
@@ -19,72 +19,83 @@ func TestAKubeconfigThatCannotBeUsedIsAnErrorThatDoesNotQuoteIt(t *testing.T) {
 		return path
 	}
 	whole := func(cluster, user string) string {
-		return "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{name: c, cluster: {" + cluster + "}}]\nusers: [{name: u, user: {" + user + "}}]\n" +
+		return "apiVersion: v1\nkind: Config\ncurrent-context: c\n" +
+			"clusters: [{name: c, cluster: {" + cluster + "}}]\nusers: [{name: u, user: {" + user + "}}]\n" +
 			"contexts: [{name: c, context: {cluster: c, user: u}}]\n"
 	}
+	const (
+		local = `server: "https://127.0.0.1"`
+		// notPEM is base64 of what must not be quoted.
+		notPEM = "czNjcjN0LXQwazNu"
+		bearer = "token: " + token
+	)
 	for name, path := range map[string]string{
-		"missing":              filepath.Join(dir, "missing"),
-		"a folder":             dir,
-		"not YAML":             write("garbage", "token: "+token+"\n\t: ["),
-		"the token alone":      write("token", token),
-		"of another kind":      write("kind", "apiVersion: v1\nkind: "+token+"\n"),
-		"a wrong type":         write("type", "apiVersion: v1\nkind: Config\nusers: "+token+"\n"),
-		"a wrong type inside":  write("inside", whole("server: [https://127.0.0.1]", "token: ["+token+"]")),
-		"empty":                write("empty", ""),
-		"a wrong server":       write("server", whole(`server: "https://127.0.0.1:port"`, "token: "+token)),
-		"a wrong authority":    write("authority", whole(`server: "https://127.0.0.1", certificate-authority-data: `+"czNjcjN0LXQwazNu", "token: "+token)),
-		"a wrong certificate":  write("certificate", whole(`server: "https://127.0.0.1"`, "client-certificate-data: czNjcjN0LXQwazNu, client-key-data: czNjcjN0LXQwazNu")),
-		"not base64":           write("base64", whole(`server: "https://127.0.0.1", certificate-authority-data: "`+token+`!"`, "token: "+token)),
-		"no such context":      write("context", "apiVersion: v1\nkind: Config\ncurrent-context: nowhere\n"),
-		"a file that is not":   write("file", whole(`server: "https://127.0.0.1", certificate-authority: /nowhere/ca.pem`, "token: "+token)),
-		"a password in a URL":  write("url", whole(`server: "https://u:`+token+`@127.0.0.1:port"`, "token: t")),
-		"one that is no URL":   write("nourl", whole(`server: "u:`+token+`@127.0.0.1:1:2"`, "token: t")),
-		"a proxy's password":   write("proxy", whole(`server: "https://127.0.0.1", proxy-url: "http://u:`+token+`@127.0.0.1:port"`, "token: t")),
-		"two ways to identify": write("two", whole(`server: "https://127.0.0.1"`, "token: "+token+", username: u, password: "+token)),
+		"missing":             filepath.Join(dir, "missing"),
+		"a directory":         dir,
+		"not YAML":            write("garbage", "token: "+token+"\n\t: ["),
+		"the token alone":     write("token", token),
+		"another kind":        write("kind", "apiVersion: v1\nkind: "+token+"\n"),
+		"a wrong type":        write("type", "apiVersion: v1\nkind: Config\nusers: "+token+"\n"),
+		"a wrong nested type": write("inside", whole("server: [https://127.0.0.1]", "token: ["+token+"]")),
+		"empty":               write("empty", ""),
+		"a wrong server":      write("server", whole(`server: "https://127.0.0.1:port"`, bearer)),
+		"a wrong authority":   write("authority", whole(local+", certificate-authority-data: "+notPEM, bearer)),
+		"a wrong certificate": write("certificate", whole(local, "client-certificate-data: "+notPEM+
+			", client-key-data: "+notPEM)),
+		"not base64":             write("base64", whole(local+`, certificate-authority-data: "`+token+`!"`, bearer)),
+		"no such context":        write("context", "apiVersion: v1\nkind: Config\ncurrent-context: nowhere\n"),
+		"a missing file":         write("file", whole(local+", certificate-authority: /nowhere/ca.pem", bearer)),
+		"a password in a URL":    write("url", whole(`server: "https://u:`+token+`@127.0.0.1:port"`, "token: t")),
+		"an invalid URL":         write("nourl", whole(`server: "u:`+token+`@127.0.0.1:1:2"`, "token: t")),
+		"a password of a proxy":  write("proxy", whole(local+`, proxy-url: "http://u:`+token+`@127.0.0.1:port"`, "token: t")),
+		"a user in the server":   write("user", whole(`server: "https://u:`+token+`@127.0.0.1"`, "token: t")),
+		"a token and a password": write("two", whole(local, bearer+", username: u, password: "+token)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := New(path, "kactus/test")
 			if err == nil {
-				t.Fatal("it was accepted")
+				t.Fatal("got no error")
 			}
 			if failed := failure(t, err); failed.Temporary() || !strings.Contains(err.Error(), path) {
 				t.Errorf("got %v", err)
 			}
-			if strings.Contains(err.Error(), token) || strings.Contains(err.Error(), "czNjcjN0LXQwazNu") {
+			if strings.Contains(err.Error(), token) || strings.Contains(err.Error(), notPEM) {
 				t.Errorf("the error quotes the file: %v", err)
 			}
 		})
 	}
 }
 
-func TestAKubeconfigThatIsMissingOrClosedSaysSo(t *testing.T) {
-	_, err := New("/nowhere/kubeconfig", "kactus/test")
-	if !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("got %v", err)
+func TestNew_MissingKubeconfig(t *testing.T) {
+	if _, err := New("/nowhere/kubeconfig", "kactus/test"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v, want fs.ErrNotExist", err)
 	}
 }
 
-func TestWithoutAKubeconfigCredentialsOfTheClusterAreAskedFor(t *testing.T) {
+func TestNew_DefaultsToInClusterCredentials(t *testing.T) {
 	t.Setenv("KUBERNETES_SERVICE_HOST", "")
-	t.Setenv("KUBECONFIG", "/root/.kube/config") // which is not kactus's
+	t.Setenv("KUBECONFIG", "/root/.kube/config") // kactus does not read it
 	_, err := New("", "kactus/test")
 	if failed := failure(t, err); failed.Temporary() || !strings.Contains(err.Error(), "in-cluster credentials") {
 		t.Errorf("got %v", err)
 	}
 }
 
-func TestAKubeconfigSaysWhereAndWho(t *testing.T) {
+func TestReadKubeconfig_CurrentContext(t *testing.T) {
 	dir := t.TempDir()
 	for name, content := range map[string]string{"token": "from-a-file\n", "ca.crt": "an authority"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	read := func(cluster, user string) account {
+	read := func(cluster, user string) clientConfig {
 		t.Helper()
 		path := filepath.Join(dir, "kubeconfig")
-		text := "current-context: here\ncontexts: [{name: there, context: {cluster: no, user: no}}, {name: here, context: {cluster: c, user: u}}]\n" +
-			"clusters: [{name: no, cluster: {server: 'https://no'}}, {name: c, cluster: {" + cluster + "}}]\nusers: [{name: no, user: {token: no}}, {name: u, user: {" + user + "}}]\n"
+		text := "current-context: here\n" +
+			"contexts:\n- {name: there, context: {cluster: no, user: no}}\n" +
+			"- {name: here, context: {cluster: c, user: u}}\n" +
+			"clusters: [{name: no, cluster: {server: 'https://no'}}, {name: c, cluster: {" + cluster + "}}]\n" +
+			"users: [{name: no, user: {token: no}}, {name: u, user: {" + user + "}}]\n"
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -95,26 +106,28 @@ func TestAKubeconfigSaysWhereAndWho(t *testing.T) {
 		return a
 	}
 
-	a := read("server: 'https://10.0.0.1:6443/prefix', certificate-authority: ca.crt, tls-server-name: kubernetes, proxy-url: 'socks5://127.0.0.1:1'", "token: not-this, tokenFile: token")
-	if a.server.String() != "https://10.0.0.1:6443/prefix" || a.proxy.String() != "socks5://127.0.0.1:1" || string(a.ca) != "an authority" || a.serverName != "kubernetes" {
-		t.Errorf("the server is %+v", a)
+	a := read("server: 'https://10.0.0.1:6443/prefix', certificate-authority: ca.crt, tls-server-name: kubernetes, "+
+		"proxy-url: 'socks5://127.0.0.1:1'", "token: not-this, tokenFile: token")
+	if a.server.String() != "https://10.0.0.1:6443/prefix" || a.proxy.String() != "socks5://127.0.0.1:1" ||
+		string(a.ca) != "an authority" || a.serverName != "kubernetes" || a.token != "from-a-file" {
+		t.Errorf("got %+v", a)
 	}
-	if a.token != "from-a-file" {
-		t.Errorf("the token is %q", a.token)
-	}
-	a = read("server: 'https://[::1]', insecure-skip-tls-verify: true", "client-certificate-data: QQ==, client-key-data: Qg==")
+	a = read("server: 'https://[::1]', insecure-skip-tls-verify: true",
+		"client-certificate-data: QQ==, client-key-data: Qg==")
 	if !a.insecure || string(a.cert) != "A" || string(a.key) != "B" || a.token != "" {
 		t.Errorf("got %+v", a)
 	}
-	if a = read("server: 'http://127.0.0.1:8080'", "username: me, password: mine"); a.username != "me" || a.password != "mine" || a.secret() != "bWU6bWluZQ==" {
+	a = read("server: 'http://127.0.0.1:8080'", "username: me, password: mine")
+	if a.username != "me" || a.password != "mine" || a.credentials() != "bWU6bWluZQ==" {
 		t.Errorf("got %+v", a)
 	}
 }
 
-func TestCredentialsThatAProgramWouldFetchAreRefusedByName(t *testing.T) {
+func TestNew_UnsupportedCredentials(t *testing.T) {
 	for _, key := range []string{"exec: {command: get-token}", "auth-provider: {name: oidc}", "as: someone"} {
 		path := filepath.Join(t.TempDir(), "kubeconfig")
-		text := "current-context: c\ncontexts: [{name: c, context: {cluster: c, user: u}}]\nclusters: [{name: c, cluster: {server: 'https://c'}}]\nusers: [{name: u, user: {" + key + "}}]\n"
+		text := "current-context: c\ncontexts: [{name: c, context: {cluster: c, user: u}}]\n" +
+			"clusters: [{name: c, cluster: {server: 'https://c'}}]\nusers: [{name: u, user: {" + key + "}}]\n"
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -125,7 +138,7 @@ func TestCredentialsThatAProgramWouldFetchAreRefusedByName(t *testing.T) {
 	}
 }
 
-func TestTheKubeconfigThatIsWrittenIsOneThatIsRead(t *testing.T) {
+func TestKubeconfig_RoundTrip(t *testing.T) {
 	content, err := Kubeconfig("https://[fd00::1]:443", []byte("an authority"), token)
 	if err != nil {
 		t.Fatal(err)
@@ -133,6 +146,9 @@ func TestTheKubeconfigThatIsWrittenIsOneThatIsRead(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "kubeconfig")
 	if err := os.WriteFile(path, content, 0o600); err != nil {
 		t.Fatal(err)
+	}
+	if got, err := Token(path); err != nil || got != token {
+		t.Errorf("Token: got %q, %v", got, err)
 	}
 	a, err := readKubeconfig(path)
 	if err != nil || a.server.Host != "[fd00::1]:443" || string(a.ca) != "an authority" || a.token != token {

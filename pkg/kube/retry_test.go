@@ -11,25 +11,25 @@ import (
 	"time"
 )
 
-func TestWhatMayPassIsTriedAgain(t *testing.T) {
-	for name, trouble := range map[string]http.HandlerFunc{
-		"429":                         answer(http.StatusTooManyRequests, ""),
-		"500":                         answer(http.StatusInternalServerError, `{"kind":"Status","message":"etcd"}`),
-		"502, a page of a proxy":      answer(http.StatusBadGateway, "<html>"),
-		"503":                         answer(http.StatusServiceUnavailable, ""),
-		"504":                         answer(http.StatusGatewayTimeout, ""),
-		"a connection that ends":      abort,
-		"one that ends in the answer": abortInTheBody,
-		"one that is silent":          hang,
-		"Retry-After that says little": func(w http.ResponseWriter, _ *http.Request) {
+func TestPod_RetriesTemporaryFailures(t *testing.T) {
+	for name, handler := range map[string]http.HandlerFunc{
+		"429":                        respond(http.StatusTooManyRequests, ""),
+		"500":                        respond(http.StatusInternalServerError, `{"kind":"Status","message":"etcd"}`),
+		"502 with HTML from a proxy": respond(http.StatusBadGateway, "<html>"),
+		"503":                        respond(http.StatusServiceUnavailable, ""),
+		"504":                        respond(http.StatusGatewayTimeout, ""),
+		"a closed connection":        abort,
+		"a truncated response":       abortInTheBody,
+		"no response":                hang,
+		"an invalid Retry-After": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Retry-After", "soon")
 			w.WriteHeader(503)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := serve(t, trouble, trouble, object)
+			s := serve(t, handler, handler, object)
 			c := s.client(t)
-			c.perTry = 200 * time.Millisecond
+			c.attemptTimeout = 200 * time.Millisecond
 			pod, err := c.Pod(within(t, 20*time.Second), "tenant", "app")
 			if err != nil || pod.Name != "app" || s.requests.Load() != 3 {
 				t.Errorf("got %v, %v after %d requests", pod, err, s.requests.Load())
@@ -38,7 +38,7 @@ func TestWhatMayPassIsTriedAgain(t *testing.T) {
 	}
 }
 
-func TestAnAPIServerThatIsNotThereYetIsWaitedFor(t *testing.T) {
+func TestPod_WaitsForTheAPIServer(t *testing.T) {
 	s := serve(t, object)
 	addr := s.Listener.Addr().String()
 	c := s.client(t)
@@ -57,12 +57,16 @@ func TestAnAPIServerThatIsNotThereYetIsWaitedFor(t *testing.T) {
 	}
 }
 
-func TestWhatDoesNotPassIsAskedOnce(t *testing.T) {
-	for status, message := range map[int]string{400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 406: "Not Acceptable", 410: "Gone"} {
-		s := serve(t, answer(status, `{"kind":"Status","message":"because"}`))
+func TestPod_DoesNotRetryClientErrors(t *testing.T) {
+	for status, message := range map[int]string{
+		400: "Bad Request", 401: "Unauthorized", 403: "Forbidden",
+		404: "Not Found", 406: "Not Acceptable", 410: "Gone",
+	} {
+		s := serve(t, respond(status, `{"kind":"Status","message":"because"}`))
 		_, err := s.client(t).Pod(within(t, 10*time.Second), "tenant", "app")
 		failed := failure(t, err)
-		if failed.Status != status || failed.Tries != 1 || s.requests.Load() != 1 || failed.Temporary() != (status == 404) {
+		if failed.Status != status || failed.Temporary() != (status == 404) ||
+			failed.Tries != 1 || s.requests.Load() != 1 {
 			t.Errorf("%d: %+v after %d requests", status, failed, s.requests.Load())
 		}
 		if !strings.Contains(err.Error(), podPath) || !strings.HasSuffix(err.Error(), message+": because") {
@@ -71,42 +75,44 @@ func TestWhatDoesNotPassIsAskedOnce(t *testing.T) {
 	}
 }
 
-func TestTriesEndWithTheContext(t *testing.T) {
-	for name, trouble := range map[string]http.HandlerFunc{"overloaded": answer(503, "no"), "silent": hang} {
+func TestPod_RetriesUntilTheContextEnds(t *testing.T) {
+	for name, handler := range map[string]http.HandlerFunc{"overloaded": respond(503, "no"), "no response": hang} {
 		t.Run(name, func(t *testing.T) {
-			s := serve(t, trouble)
+			s := serve(t, handler)
 			c := s.client(t)
-			c.perTry = 50 * time.Millisecond
+			c.attemptTimeout = 50 * time.Millisecond
 			begin := time.Now()
 			_, err := c.Pod(within(t, time.Second), "tenant", "app")
 			if took := time.Since(begin); took > 10*time.Second {
-				t.Errorf("it took %v", took)
+				t.Errorf("returned after %v", took)
 			}
 			failed := failure(t, err)
-			if !failed.Temporary() || failed.Tries < 2 || failed.Tries < int(s.requests.Load()) || !strings.Contains(err.Error(), " (tried ") {
+			if !failed.Temporary() || failed.Tries < 2 || failed.Tries < int(s.requests.Load()) ||
+				!strings.Contains(err.Error(), " (tried ") {
 				t.Errorf("%v, after %d requests", err, s.requests.Load())
 			}
 		})
 	}
 }
 
-func TestAnErrorSaysHowLongWasWaited(t *testing.T) {
+func TestPod_TimeoutErrors(t *testing.T) {
 	c := serve(t, hang).client(t)
-	c.perTry = 50 * time.Millisecond
+	c.attemptTimeout = 50 * time.Millisecond
 	_, err := c.Pod(within(t, 400*time.Millisecond), "tenant", "app")
-	if failure(t, err); !strings.Contains(err.Error(), podPath+": no answer within 50ms") {
+	if failure(t, err); !strings.Contains(err.Error(), podPath+": no response within 50ms") {
 		t.Errorf("got %v", err)
 	}
-	c.perTry = time.Minute
-	ctx, cancel := context.WithTimeoutCause(t.Context(), 50*time.Millisecond, errors.New("the caller's time is over"))
+	c.attemptTimeout = time.Minute
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 50*time.Millisecond, errors.New("the operation's deadline"))
 	defer cancel()
 	_, err = c.Pod(ctx, "tenant", "app")
-	if failed := failure(t, err); !failed.Temporary() || !strings.HasSuffix(err.Error(), podPath+": the caller's time is over") {
+	if failed := failure(t, err); !failed.Temporary() ||
+		!strings.HasSuffix(err.Error(), podPath+": the operation's deadline") {
 		t.Errorf("got %v", err)
 	}
 }
 
-func TestACallerThatHasGoneIsNotWaitedFor(t *testing.T) {
+func TestPod_ReturnsWhenCanceled(t *testing.T) {
 	s := serve(t, hang)
 	c := s.client(t)
 	ctx, cancel := context.WithCancel(within(t, 20*time.Second))
@@ -122,7 +128,7 @@ func TestACallerThatHasGoneIsNotWaitedFor(t *testing.T) {
 	}
 }
 
-func TestAConnectionThatDiedInSilenceIsNotUsedForEver(t *testing.T) {
+func TestPod_ReplacesADeadConnection(t *testing.T) {
 	var once sync.Once
 	dead := ""
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -134,23 +140,25 @@ func TestAConnectionThatDiedInSilenceIsNotUsedForEver(t *testing.T) {
 		object(w, r)
 	})
 	c := s.client(t)
-	c.perTry, c.pause = 100*time.Millisecond, 10*time.Millisecond
+	c.attemptTimeout, c.firstPause = 100*time.Millisecond, 10*time.Millisecond
 	if _, err := c.Pod(within(t, 10*time.Second), "tenant", "app"); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestAnErrorSaysThatNobodyListens(t *testing.T) {
+func TestPod_ReportsConnectionRefused(t *testing.T) {
 	s := serve(t, object)
 	c := s.client(t)
 	s.Listener.Close()
 	_, err := c.Pod(within(t, 50*time.Millisecond), "tenant", "app")
-	if failed := failure(t, err); !failed.Temporary() || failed.Status != 0 || !errors.Is(err, syscall.ECONNREFUSED) || !strings.HasPrefix(err.Error(), "GET "+podPath+": dial tcp ") {
+	failed := failure(t, err)
+	if !failed.Temporary() || failed.Status != 0 || !errors.Is(err, syscall.ECONNREFUSED) ||
+		!strings.HasPrefix(err.Error(), "GET "+podPath+": dial tcp ") {
 		t.Errorf("got %v", err)
 	}
 }
 
-func TestRetryAfterIsRespected(t *testing.T) {
+func TestPod_WaitsForRetryAfter(t *testing.T) {
 	t.Parallel()
 	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Retry-After", "1")
@@ -163,7 +171,7 @@ func TestRetryAfterIsRespected(t *testing.T) {
 	}
 }
 
-func TestAWaitThatWouldEndTooLateIsNotBegun(t *testing.T) {
+func TestPod_DoesNotWaitPastTheDeadline(t *testing.T) {
 	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Retry-After", "3600")
 		w.WriteHeader(http.StatusServiceUnavailable)
@@ -175,7 +183,7 @@ func TestAWaitThatWouldEndTooLateIsNotBegun(t *testing.T) {
 	}
 }
 
-func TestRetryAfterIsANumberOfSecondsOrADate(t *testing.T) {
+func TestRetryAfter_SecondsOrDate(t *testing.T) {
 	in := func(d time.Duration) string { return time.Now().Add(d).UTC().Format(http.TimeFormat) }
 	for value, want := range map[string][2]time.Duration{
 		"":               {0, 0},
@@ -194,37 +202,40 @@ func TestRetryAfterIsANumberOfSecondsOrADate(t *testing.T) {
 	}
 }
 
-func TestPausesGrowToTwoSecondsAndAreNotTheSameForAll(t *testing.T) {
-	c := &Client{pause: 50 * time.Millisecond}
-	for try, longest := range map[int]time.Duration{1: 50 * time.Millisecond, 2: 100 * time.Millisecond, 5: 800 * time.Millisecond, 7: 2 * time.Second, 1000: 2 * time.Second} {
+func TestBackoff_GrowsWithJitter(t *testing.T) {
+	c := &Client{firstPause: 50 * time.Millisecond}
+	for try, longest := range map[int]time.Duration{
+		1: 50 * time.Millisecond, 2: 100 * time.Millisecond, 5: 800 * time.Millisecond,
+		7: 2 * time.Second, 1000: 2 * time.Second,
+	} {
 		seen := map[time.Duration]bool{}
 		for range 50 {
 			pause := c.backoff(try)
 			if pause < longest/2 || pause > longest {
-				t.Errorf("try %d: a pause of %v, want one from %v to %v", try, pause, longest/2, longest)
+				t.Errorf("try %d: got a pause of %v, want %v to %v", try, pause, longest/2, longest)
 			}
 			seen[pause] = true
 		}
 		if len(seen) < 2 {
-			t.Errorf("try %d: always %v", try, seen)
+			t.Errorf("try %d: got no jitter, always %v", try, seen)
 		}
 	}
 }
 
-// An apiserver that comes up refuses everybody until it has read who may do what.
-func TestARefusalOfAnAPIServerThatJustCameUpIsNotBelieved(t *testing.T) {
-	s := serve(t, answer(503, ""), answer(401, ""), answer(403, ""), object)
+func TestPod_RetriesRefusalsDuringStartup(t *testing.T) {
+	s := serve(t, respond(503, ""), respond(401, ""), respond(403, ""), object)
 	if _, err := s.client(t).Pod(within(t, 20*time.Second), "tenant", "app"); err != nil || s.requests.Load() != 4 {
 		t.Errorf("got %v after %d requests", err, s.requests.Load())
 	}
 }
 
-func TestARefusalThatStaysIsBelieved(t *testing.T) {
+func TestPod_ReturnsLastingRefusals(t *testing.T) {
 	t.Parallel()
-	s := serve(t, answer(503, ""), answer(403, "no"))
+	s := serve(t, respond(503, ""), respond(403, "no"))
 	begin := time.Now()
 	_, err := s.client(t).Pod(within(t, 30*time.Second), "tenant", "app")
-	if took := time.Since(begin); failure(t, err).Temporary() || took < comingUp/2 || took > comingUp+5*time.Second {
+	took := time.Since(begin)
+	if failure(t, err).Temporary() || took < startupGrace/2 || took > startupGrace+5*time.Second {
 		t.Errorf("got %v after %v", err, took)
 	}
 }

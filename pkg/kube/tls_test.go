@@ -20,54 +20,61 @@ import (
 	"time"
 )
 
-// A wrong certificate stays wrong: who tries again only makes the Pod's start slower, and an attacker happier.
-func TestATLSFailureIsNotTriedAgain(t *testing.T) {
+func TestPod_DoesNotRetryTLSErrors(t *testing.T) {
 	for name, c := range map[string]struct {
 		certificate x509.Certificate
-		spoil       func(*tls.Config)
+		modify      func(*tls.Config)
 		trusted     bool
-		says        string
-		// late: the refusal comes after the handshake, and a request may see the connection end before it sees why.
+		want        string
+		// late says that the server rejects the connection after the handshake, so that a request
+		// may see the connection end before the alert.
 		late bool
 	}{
-		"another authority's certificate": {valid(), nil, false, "signed by unknown authority", false},
-		"an expired one":                  {expired(), nil, true, "expired", false},
-		"one for another name":            {forName("elsewhere.example"), nil, true, "127.0.0.1", false},
-		"a server that wants ours":        {valid(), func(c *tls.Config) { c.ClientAuth = tls.RequireAnyClientCert }, true, "certificate required", true},
-		"a version that is too old":       {valid(), func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 }, true, "protocol version", false},
+		"an unknown authority":   {valid(), nil, false, "signed by unknown authority", false},
+		"an expired certificate": {expired(), nil, true, "expired", false},
+		"another name":           {forName("elsewhere.example"), nil, true, "127.0.0.1", false},
+		"a required client certificate": {valid(), func(c *tls.Config) {
+			c.ClientAuth = tls.RequireAnyClientCert
+		}, true, "certificate required", true},
+		"an old TLS version": {valid(), func(c *tls.Config) {
+			c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
+		}, true, "protocol version", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			url, ca, connections := serveTLS(t, c.certificate, c.spoil)
+			url, ca, connections := serveTLS(t, c.certificate, c.modify)
 			if !c.trusted {
 				_, other := selfSigned(t, valid())
 				ca = other
 			}
 			_, err := newClient(t, writeKubeconfig(t, url, ca)).Pod(within(t, 20*time.Second), "tenant", "app")
 			failed := failure(t, err)
-			if failed.Temporary() || failed.Tries > 1 && !c.late || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), podPath) {
+			if failed.Temporary() || failed.Tries > 1 && !c.late ||
+				!strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), podPath) {
 				t.Errorf("tries %d, temporary %v: %v", failed.Tries, failed.Temporary(), err)
 			}
-			if n := connections.Load(); n > 2 && !c.late { // the library may repeat a request whose connection ended before an answer
+			if n := connections.Load(); n > 2 && !c.late { // net/http may repeat a request after its connection ended
 				t.Errorf("%d connections", n)
 			}
 		})
 	}
 }
 
-func TestHTTPOnTheHTTPSPortIsNotTriedAgain(t *testing.T) {
+func TestPod_HTTPOnTheHTTPSPort(t *testing.T) {
 	var requests atomic.Int32
 	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { requests.Add(1) }))
 	defer s.Close()
 	_, ca := selfSigned(t, valid())
-	_, err := newClient(t, writeKubeconfig(t, strings.Replace(s.URL, "http:", "https:", 1), ca)).Pod(within(t, 2*time.Second), "tenant", "app")
+	c := newClient(t, writeKubeconfig(t, strings.Replace(s.URL, "http:", "https:", 1), ca))
+	_, err := c.Pod(within(t, 2*time.Second), "tenant", "app")
 	if failed := failure(t, err); failed.Temporary() || failed.Tries != 1 || requests.Load() != 0 {
 		t.Errorf("%+v", failed)
 	}
 }
 
-func TestHTTPSOnTheHTTPPortIsNotTriedAgain(t *testing.T) {
+func TestPod_HTTPSOnTheHTTPPort(t *testing.T) {
 	s := serve(t, object)
-	_, err := newClient(t, s.kubeconfig(t, strings.Replace(s.URL, "https:", "http:", 1))).Pod(within(t, 2*time.Second), "tenant", "app")
+	c := newClient(t, s.kubeconfig(t, strings.Replace(s.URL, "https:", "http:", 1)))
+	_, err := c.Pod(within(t, 2*time.Second), "tenant", "app")
 	if failed := failure(t, err); failed.Temporary() || failed.Tries != 1 || failed.Status != http.StatusBadRequest {
 		t.Errorf("%+v", failed)
 	}
@@ -93,14 +100,16 @@ func forName(name string) x509.Certificate {
 	return c
 }
 
-func serveTLS(t *testing.T, template x509.Certificate, spoil func(*tls.Config)) (url string, ca []byte, connections *atomic.Int32) {
+func serveTLS(
+	t *testing.T, template x509.Certificate, modify func(*tls.Config),
+) (url string, ca []byte, connections *atomic.Int32) {
 	t.Helper()
 	certificate, ca := selfSigned(t, template)
 	s := httptest.NewUnstartedServer(http.HandlerFunc(object))
 	s.EnableHTTP2 = true
 	s.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}}
-	if spoil != nil {
-		spoil(s.TLS)
+	if modify != nil {
+		modify(s.TLS)
 	}
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	connections = &atomic.Int32{}
@@ -124,5 +133,6 @@ func selfSigned(t *testing.T, template x509.Certificate) (tls.Certificate, []byt
 	if err != nil {
 		t.Fatal(err)
 	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	certificate := tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+	return certificate, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }

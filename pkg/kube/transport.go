@@ -8,50 +8,54 @@ import (
 	"net/http"
 )
 
-// transport trusts whom the account trusts. What it holds of answers before they are read is bounded: net/http's own bounds are
-// megabytes for each of the Networks that are read at once.
-func (a account) transport() (*http.Transport, error) {
-	config := &tls.Config{ServerName: a.serverName, InsecureSkipVerify: a.insecure}
-	if len(a.ca) > 0 {
+// transport returns an HTTP transport for the server and the credentials of c. It bounds what is
+// buffered of responses: net/http's own limits are megabytes for each Network that is being read.
+func (c clientConfig) transport() (*http.Transport, error) {
+	config := &tls.Config{ServerName: c.serverName, InsecureSkipVerify: c.insecure}
+	if len(c.ca) > 0 {
 		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(a.ca) {
-			return nil, errors.New("certificate-authority: there is no certificate in it")
+		if !config.RootCAs.AppendCertsFromPEM(c.ca) {
+			return nil, errors.New("certificate-authority: no PEM certificate found")
 		}
 	}
-	if len(a.cert) > 0 {
-		pair, err := tls.X509KeyPair(a.cert, a.key)
+	if len(c.cert) > 0 {
+		pair, err := tls.X509KeyPair(c.cert, c.key)
 		if err != nil {
 			return nil, fmt.Errorf("client-certificate, client-key: %w", err)
 		}
 		config.Certificates = []tls.Certificate{pair}
 	}
 	proxy := http.ProxyFromEnvironment
-	if a.proxy != nil {
-		proxy = http.ProxyURL(a.proxy)
+	if c.proxy != nil {
+		proxy = http.ProxyURL(c.proxy)
 	}
 	return &http.Transport{
 		Proxy:                  proxy,
 		TLSClientConfig:        config,
 		ForceAttemptHTTP2:      true,
 		MaxResponseHeaderBytes: maxHeader,
-		HTTP2:                  &http.HTTP2Config{MaxReceiveBufferPerStream: maxUnread, MaxReceiveBufferPerConnection: 4 * maxUnread},
+		HTTP2: &http.HTTP2Config{
+			MaxReceiveBufferPerStream:     maxBuffered,
+			MaxReceiveBufferPerConnection: 4 * maxBuffered,
+		},
 	}, nil
 }
 
-// header says who asks.
-func (a account) header(userAgent string) http.Header {
+// header returns the header of every request.
+func (c clientConfig) header(userAgent string) http.Header {
 	h := http.Header{"User-Agent": {userAgent}}
 	switch {
-	case a.username != "":
-		h.Set("Authorization", "Basic "+string(a.secret()))
-	case a.token != "":
-		h.Set("Authorization", "Bearer "+a.token)
+	case c.username != "":
+		h.Set("Authorization", "Basic "+string(c.credentials()))
+	case c.token != "":
+		h.Set("Authorization", "Bearer "+c.token)
 	}
 	return h
 }
 
-// stay: an apiserver redirects nobody, and the token would be sent wherever it sends us.
-func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+// noRedirect makes a redirect an error response. An apiserver sends none, and the token must not go
+// to another server.
+func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
-// disconnect closes the connections that nobody uses: one that died in silence must not be used again.
+// disconnect closes idle connections, so that one that died silently is not used again.
 func (c *Client) disconnect() { c.http.CloseIdleConnections() }

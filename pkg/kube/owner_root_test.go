@@ -1,3 +1,5 @@
+//go:build root
+
 package kube
 
 import (
@@ -7,13 +9,13 @@ import (
 	"testing"
 )
 
-func TestAKubeconfigThatOthersCanWriteIsRefusedAndOneThatTheyCanReadIsExposed(t *testing.T) {
+func TestNew_KubeconfigOwnerAndMode(t *testing.T) {
 	for name, tt := range map[string]struct {
 		uid, gid         int
 		mode             os.FileMode
 		refused, exposed bool
 	}{
-		"root's alone":              {0, 0, 0o600, false, false},
+		"only root":                 {0, 0, 0o600, false, false},
 		"read by root's group":      {0, 0, 0o640, false, false},
 		"written by root's group":   {0, 0, 0o660, false, false},
 		"read by all":               {0, 0, 0o644, false, true},
@@ -30,22 +32,25 @@ func TestAKubeconfigThatOthersCanWriteIsRefusedAndOneThatTheyCanReadIsExposed(t 
 					t.Fatal(err)
 				}
 			}
-			link := filepath.Join(t.TempDir(), "link") // what a Secret's volume has
+			link := filepath.Join(t.TempDir(), "link") // as in the volume of a Secret
 			if err := os.Symlink(path, link); err != nil {
 				t.Fatal(err)
 			}
 			for _, path := range []string{path, link} {
 				_, err := New(path, "kactus/test")
-				if (err != nil) != tt.refused || err != nil && (failure(t, err).Temporary() || !strings.Contains(err.Error(), "root")) {
-					t.Errorf("refused: %v", err)
+				if (err != nil) != tt.refused {
+					t.Errorf("New: got %v, want an error: %v", err, tt.refused)
+				}
+				if err != nil && (failure(t, err).Temporary() || !strings.Contains(err.Error(), "root")) {
+					t.Errorf("New: got %v", err)
 				}
 				if err := Exposed(path); (err != nil) != tt.exposed {
-					t.Errorf("exposed: %v", err)
+					t.Errorf("Exposed: got %v, want an error: %v", err, tt.exposed)
 				}
 			}
 		})
 	}
 	if err := Exposed("/nowhere/kubeconfig"); err != nil {
-		t.Errorf("a kubeconfig that is not there: %v", err)
+		t.Errorf("a missing kubeconfig: %v", err)
 	}
 }

@@ -10,18 +10,24 @@ import (
 	"time"
 )
 
-// Some proxies answer with a page that shows the request, for people to find what is wrong with it.
-func TestAnAnswerThatRepeatsTheTokenIsNotQuoted(t *testing.T) {
+// Some proxies respond with a page that shows the request, to help with debugging.
+func TestClient_RedactsTheToken(t *testing.T) {
 	page := "<html>You sent: Authorization: Bearer " + token + "</html>"
+	status := func(message string) http.HandlerFunc {
+		return respond(http.StatusUnauthorized, `{"kind":"Status","message":"`+message+`"}`)
+	}
+	ok := func(body string) http.HandlerFunc {
+		return respond(http.StatusOK, strings.ReplaceAll(body, "TOKEN", token))
+	}
 	for name, handler := range map[string]http.HandlerFunc{
-		"a page":                            answer(http.StatusForbidden, page),
-		"a page that is cut in the token":   answer(http.StatusForbidden, strings.Repeat("x", 128-len(token)/2)+token),
-		"a Status":                          answer(http.StatusUnauthorized, `{"kind":"Status","message":"Bearer `+token+` is nobody's"}`),
-		"a Status that is written so":       answer(http.StatusUnauthorized, `{"kind":"Status","message":"`+strings.Replace(token, "-", `\u002d`, 1)+`"}`),
-		"a page with the status 200":        answer(http.StatusOK, page),
-		"an object of that kind":            answer(http.StatusOK, `{"kind":"`+token+`","metadata":{"name":"`+token+`"}}`),
-		"an object in whose place it is":    answer(http.StatusOK, `{"kind":"PartialObjectMetadata","metadata":"`+token+`"}`),
-		"an object with it in a wrong type": answer(http.StatusOK, `{"kind":["`+token+`"],"spec":{"config":["`+token+`"]}}`),
+		"HTML":                             respond(http.StatusForbidden, page),
+		"HTML that is cut in the token":    respond(http.StatusForbidden, strings.Repeat("x", 128-len(token)/2)+token),
+		"a Status":                         status("Bearer " + token + " is unknown"),
+		"a Status with an escaped token":   status(strings.Replace(token, "-", `\u002d`, 1)),
+		"HTML with status 200":             respond(http.StatusOK, page),
+		"an object with the token as kind": ok(`{"kind":"TOKEN","metadata":{"name":"TOKEN"}}`),
+		"the token as metadata":            ok(`{"kind":"PartialObjectMetadata","metadata":"TOKEN"}`),
+		"the token in a wrong type":        ok(`{"kind":["TOKEN"],"spec":{"config":["TOKEN"]}}`),
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := serve(t, handler)
@@ -38,7 +44,7 @@ func TestAnAnswerThatRepeatsTheTokenIsNotQuoted(t *testing.T) {
 	}
 }
 
-func TestAnAnswerThatIsNotHTTPAndRepeatsTheTokenIsNotQuoted(t *testing.T) {
+func TestTry_RedactsAMalformedResponse(t *testing.T) {
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		conn, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
@@ -47,7 +53,7 @@ func TestAnAnswerThatIsNotHTTPAndRepeatsTheTokenIsNotQuoted(t *testing.T) {
 		_, _ = io.WriteString(conn, "Bearer "+token+"\r\n\r\n")
 		_ = conn.Close()
 	}))
-	s.StartTLS() // of HTTP/1 alone
+	s.StartTLS() // HTTP/1.1 only
 	defer s.Close()
 	as := &apiserver{Server: s}
 	c := as.client(t)
@@ -57,10 +63,10 @@ func TestAnAnswerThatIsNotHTTPAndRepeatsTheTokenIsNotQuoted(t *testing.T) {
 	}
 }
 
-func TestARedirectIsNotFollowedAndTheTokenGoesNowhereElse(t *testing.T) {
-	var asked atomic.Int32
+func TestPod_DoesNotFollowRedirects(t *testing.T) {
+	var requests atomic.Int32
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked.Add(1)
+		requests.Add(1)
 		object(w, r)
 	}))
 	defer elsewhere.Close()
@@ -68,25 +74,28 @@ func TestARedirectIsNotFollowedAndTheTokenGoesNowhereElse(t *testing.T) {
 		http.Redirect(w, r, elsewhere.URL+r.URL.Path, http.StatusTemporaryRedirect)
 	})
 	_, err := s.client(t).Pod(within(t, 10*time.Second), "tenant", "app")
-	if failed := failure(t, err); failed.Status != http.StatusTemporaryRedirect || failed.Temporary() || asked.Load() > 0 {
-		t.Errorf("the other server was asked %d times: %v", asked.Load(), err)
+	failed := failure(t, err)
+	if failed.Status != http.StatusTemporaryRedirect || failed.Temporary() || requests.Load() > 0 {
+		t.Errorf("the other server got %d requests: %v", requests.Load(), err)
 	}
 }
 
-func TestAHeaderWithoutEndIsNotRead(t *testing.T) {
+func TestTry_LimitsTheHeader(t *testing.T) {
 	for _, http2 := range []bool{true, false} {
-		s := &apiserver{Server: httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		handler := func(w http.ResponseWriter, r *http.Request) {
 			for i := range 128 {
 				w.Header().Add("X-Long", strings.Repeat(string(rune('a'+i%26)), 4096))
 			}
 			object(w, r)
-		}))}
+		}
+		s := &apiserver{Server: httptest.NewUnstartedServer(http.HandlerFunc(handler))}
 		s.EnableHTTP2 = http2
 		s.StartTLS()
 		defer s.Close()
 		c := s.client(t)
-		if _, _, failed := c.try(within(t, 10*time.Second), c.base.JoinPath(podPath), "application/json"); failed == nil {
-			t.Errorf("HTTP/2 %v: a header of half a MiB was read", http2)
+		_, _, failed := c.try(within(t, 10*time.Second), c.base.JoinPath(podPath), "application/json")
+		if failed == nil {
+			t.Errorf("HTTP/2 %v: got no error for a header of 512 KiB", http2)
 		}
 	}
 }

@@ -23,20 +23,23 @@ import (
 const (
 	podPath     = "/api/v1/namespaces/tenant/pods/app"
 	networkPath = "/apis/kaloom.com/v1/namespaces/tenant/networks/green"
-	podJSON     = `{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{"name":"app","namespace":"tenant","uid":"some-uid","annotations":{"networks":"[]"}}}`
-	networkJSON = `{"kind":"Network","apiVersion":"kaloom.com/v1","metadata":{"name":"green","namespace":"tenant"},"spec":{"plugin":"bridge","config":"{}"}}`
+	podJSON     = `{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1",` +
+		`"metadata":{"name":"app","namespace":"tenant","uid":"some-uid","annotations":{"networks":"[]"}}}`
+	networkJSON = `{"kind":"Network","apiVersion":"kaloom.com/v1",` +
+		`"metadata":{"name":"green","namespace":"tenant"},"spec":{"plugin":"bridge","config":"{}"}}`
 )
 
-// token is secret: it must be in no error.
+// token must not be in any error.
 const token = "s3cr3t-t0k3n"
 
-// apiserver answers as a test says, over HTTP/2 and TLS.
+// apiserver responds as a test says, over HTTP/2 and TLS.
 type apiserver struct {
 	*httptest.Server
 	requests, connections atomic.Int32
 }
 
-// serve starts an apiserver that gives its requests to the handlers in turn, and all that follow to the last.
+// serve starts an apiserver that passes each request to the next handler, and all further ones to
+// the last.
 func serve(t *testing.T, handlers ...http.HandlerFunc) *apiserver {
 	t.Helper()
 	s := &apiserver{}
@@ -59,7 +62,7 @@ func serve(t *testing.T, handlers ...http.HandlerFunc) *apiserver {
 	return s
 }
 
-// client is one of s, with a kubeconfig of its own, that does not wait long between tries.
+// client returns a Client of s with short pauses between tries.
 func (s *apiserver) client(t *testing.T) *Client {
 	t.Helper()
 	return newClient(t, s.kubeconfig(t, s.URL))
@@ -71,12 +74,12 @@ func newClient(t *testing.T, kubeconfig string) *Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.pause = time.Millisecond
+	c.firstPause = time.Millisecond
 	t.Cleanup(c.disconnect)
 	return c
 }
 
-// kubeconfig is a file that trusts the certificate of s, and names the server at url.
+// kubeconfig writes a kubeconfig that trusts the certificate of s, for a server at url.
 func (s *apiserver) kubeconfig(t *testing.T, url string) string {
 	t.Helper()
 	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
@@ -99,15 +102,15 @@ contexts: [{name: c, context: {cluster: c, user: u}}]
 	return path
 }
 
-// answer answers with a status and a body.
-func answer(status int, body string) http.HandlerFunc {
+// respond responds with a status and a body.
+func respond(status int, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(status)
 		_, _ = io.WriteString(w, body)
 	}
 }
 
-// object answers with the Pod or the Network.
+// object responds with the Pod or the Network.
 func object(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path {
 	case podPath:
@@ -119,16 +122,17 @@ func object(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// abort breaks the request off: without an answer, or in the middle of it.
+// abort closes the connection without a response.
 func abort(w http.ResponseWriter, _ *http.Request) { panic(http.ErrAbortHandler) }
 
+// abortInTheBody closes the connection in the middle of the response.
 func abortInTheBody(w http.ResponseWriter, _ *http.Request) {
 	_, _ = io.WriteString(w, podJSON[:40])
 	_ = http.NewResponseController(w).Flush()
 	panic(http.ErrAbortHandler)
 }
 
-// hang answers nothing until the client has gone.
+// hang does not respond until the client is gone.
 func hang(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
 func within(t *testing.T, d time.Duration) context.Context {
@@ -138,7 +142,7 @@ func within(t *testing.T, d time.Duration) context.Context {
 	return ctx
 }
 
-// failure is err as an *Error.
+// failure returns err as an *Error.
 func failure(t *testing.T, err error) *Error {
 	t.Helper()
 	var failed *Error
@@ -148,7 +152,7 @@ func failure(t *testing.T, err error) *Error {
 	return failed
 }
 
-// barrier lets n callers pass when all have come.
+// A barrier blocks until n goroutines wait for it.
 type barrier struct {
 	group sync.WaitGroup
 }
@@ -159,12 +163,12 @@ func newBarrier(n int) *barrier {
 	return b
 }
 
-func (b *barrier) pass() {
+func (b *barrier) wait() {
 	b.group.Done()
 	b.group.Wait()
 }
 
-// listenTLS listens on the address where a server was, with the certificate of s.
+// listenTLS listens on addr with the certificate of s.
 func (s *apiserver) listenTLS(addr string) (net.Listener, error) {
 	return tls.Listen("tcp", addr, s.TLS)
 }
