@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -14,12 +16,14 @@ import (
 	"time"
 )
 
-// hostFolders are a node's folders, and what a container of the DaemonSet sees, as the options of kactus install.
-func hostFolders(t *testing.T) (dir string, options []string) {
+// newHost returns a node's directories with what a container of the DaemonSet sees, and the command
+// line of kactus install for them.
+func newHost(t *testing.T) (dir string, args []string) {
 	t.Helper()
 	dir = t.TempDir()
 	for path, content := range map[string]string{
-		"bin/ptp": "plugin", "account/token": "token", "account/ca.crt": "authority", "05-kactus.conf": validNetconf, "program": "kactus", "conf/10-other.conf": "{}",
+		"bin/ptp": "plugin", "account/token": "token", "account/ca.crt": "authority",
+		"05-kactus.conf": validNetconf, "kactus": "kactus", "conf/10-other.conf": "{}",
 	} {
 		path = filepath.Join(dir, path)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -29,59 +33,63 @@ func hostFolders(t *testing.T) (dir string, options []string) {
 			t.Fatal(err)
 		}
 	}
-	return dir, []string{"install", "-binary", dir + "/program", "-bin-dir", dir + "/bin", "-conf-dir", dir + "/conf",
+	return dir, []string{"install", "-binary", dir + "/kactus", "-bin-dir", dir + "/bin", "-conf-dir", dir + "/conf",
 		"-netconf", dir + "/05-kactus.conf", "-service-account", dir + "/account", "-server", "https://10.0.0.1"}
 }
 
-func TestInstallByHand(t *testing.T) {
-	dir, options := hostFolders(t)
-	there := func() bool {
-		_, err := os.Stat(dir + "/conf/05-kactus.conf")
-		return err == nil
+func TestInstall_OneShot(t *testing.T) {
+	dir, args := newHost(t)
+	conf := dir + "/conf/05-kactus.conf"
+	for _, step := range []struct {
+		flags      []string
+		stdout     []string
+		hasNetconf bool
+	}{
+		{[]string{"-dry-run"}, []string{"would write " + dir + "/bin/kactus", "would write " + conf}, false},
+		{[]string{"-once"}, []string{"write " + conf}, true},
+		{[]string{"-once"}, []string{"nothing to do"}, true},
+		{[]string{"-uninstall", "-dry-run"}, []string{"would remove " + conf}, true},
+		{[]string{"-uninstall"}, []string{"remove " + conf}, false},
+	} {
+		got := run(nil, "", append(args, step.flags...)...)
+		expectAll(t, "stdout", got.stdout, step.stdout)
+		if got.code != 0 || exists(conf) != step.hasNetconf {
+			t.Errorf("%v: exit status %d, has a netconf: %v", step.flags, got.code, exists(conf))
+		}
 	}
-	got := run(nil, "", append(options, "-dry-run")...)
-	expectAll(t, "stdout", got.stdout, []string{"would write " + dir + "/bin/kactus", "would write " + dir + "/conf/05-kactus.conf"})
-	if got.code != 0 || there() {
-		t.Errorf("a dry run gives %d, and installs: %v", got.code, there())
-	}
-	got = run(nil, "", append(options, "-once")...)
-	expectAll(t, "stdout", got.stdout, []string{"write " + dir + "/conf/05-kactus.conf"})
-	if got.code != 0 || !there() {
-		t.Errorf("-once gives %d, and installs: %v", got.code, there())
-	}
-	got = run(nil, "", append(options, "-once")...)
-	expectAll(t, "stdout", got.stdout, []string{"nothing to do"})
-	got = run(nil, "", append(options, "-uninstall", "-dry-run")...)
-	expectAll(t, "stdout", got.stdout, []string{"would remove " + dir + "/conf/05-kactus.conf"})
-	got = run(nil, "", append(options, "-uninstall")...)
-	if got.code != 0 || there() {
-		t.Errorf("-uninstall gives %d, and leaves the netconf: %v", got.code, there())
-	}
-	if err := os.WriteFile(dir+"/05-kactus.conf", []byte("{}"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	got = run(nil, "", append(options, "-once")...)
-	expectAll(t, "stderr", got.stderr, []string{"05-kactus.conf", "delegates"})
-	if got.code != 1 || there() {
-		t.Errorf("a wrong netconf gives %d, and is installed: %v", got.code, there())
-	}
+	t.Run("an invalid netconf", func(t *testing.T) {
+		replaceFile(t, dir+"/05-kactus.conf", "{}")
+		got := run(nil, "", append(args, "-once")...)
+		expectAll(t, "stderr", got.stderr, []string{"05-kactus.conf", "delegates"})
+		if got.code != 1 || exists(conf) {
+			t.Errorf("exit status %d, has a netconf: %v", got.code, exists(conf))
+		}
+	})
 }
 
-func TestInstallsOptions(t *testing.T) {
-	for behaviour, tt := range map[string]struct {
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+func TestInstall_Flags(t *testing.T) {
+	for name, tt := range map[string]struct {
 		env  map[string]string
 		args []string
 		code int
 		out  string
 	}{
-		"help prints every option":                     {nil, []string{"-h"}, 0, "-service-account"},
-		"an unknown option is a wrong call":            {nil, []string{"-frob"}, 2, "frob"},
-		"an argument is a wrong call":                  {nil, []string{"-server", "https://x", "now"}, 2, "now"},
-		"without a server, it says what is missing":    {nil, []string{"-once"}, 2, "-server"},
-		"the cluster's own server is the default":      {map[string]string{"KUBERNETES_SERVICE_HOST": "fd00::1", "KUBERNETES_SERVICE_PORT": "443"}, []string{"-h"}, 0, "https://[fd00::1]:443"},
-		"looking again without a pause is not allowed": {nil, []string{"-server", "https://x", "-every", "0s"}, 2, "-every"},
+		"help":                   {nil, []string{"-h"}, 0, "-service-account"},
+		"an unknown flag":        {nil, []string{"-frob"}, 2, "frob"},
+		"an argument":            {nil, []string{"-server", "https://x", "now"}, 2, "now"},
+		"no server":              {nil, []string{"-once"}, 2, "-server"},
+		"every must be positive": {nil, []string{"-server", "https://x", "-every", "0s"}, 2, "-every"},
+		"the server in the cluster is the default": {
+			map[string]string{"KUBERNETES_SERVICE_HOST": "fd00::1", "KUBERNETES_SERVICE_PORT": "443"},
+			[]string{"-h"}, 0, "https://[fd00::1]:443",
+		},
 	} {
-		t.Run(behaviour, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			got := run(tt.env, "", append([]string{"install"}, tt.args...)...)
 			if got.code != tt.code || !strings.Contains(got.stdout+got.stderr, tt.out) {
 				t.Errorf("got %+v", got)
@@ -90,7 +98,7 @@ func TestInstallsOptions(t *testing.T) {
 	}
 }
 
-// output is written and read at once.
+// output is a buffer that is safe for concurrent use.
 type output struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -108,19 +116,23 @@ func (o *output) String() string {
 	return o.b.String()
 }
 
-func TestInstallStaysRenewsAndEndsAtOnce(t *testing.T) {
-	dir, options := hostFolders(t)
+func TestInstall_KeepsTheNodeUpToDate(t *testing.T) {
+	dir, args := newHost(t)
 	address := freeAddress(t)
 	ctx, end := context.WithCancel(t.Context())
 	defer end()
 	var out output
 	ended := make(chan int, 1)
-	p := program{getenv: func(string) string { return "" }, args: append(options, "-health", address, "-every", "5ms"), stdout: &out, stderr: &out}
+	p := program{
+		getenv: func(string) string { return "" },
+		args:   append(args, "-health", address, "-every", "5ms"),
+		stdout: &out, stderr: &out,
+	}
 	go func() { ended <- p.run(ctx) }()
 
 	awaitHealth(t, address, http.StatusOK, "installed")
 	if status, _ := get(address, "/livez"); status != http.StatusOK {
-		t.Errorf("/livez answers %d", status)
+		t.Errorf("/livez: got %d", status)
 	}
 	replaceFile(t, dir+"/account/token", "rotated")
 	await(t, "the new token is on the node", func() bool {
@@ -135,18 +147,18 @@ func TestInstallStaysRenewsAndEndsAtOnce(t *testing.T) {
 	begin := time.Now()
 	end()
 	if code := <-ended; code != 0 || time.Since(begin) > time.Second {
-		t.Errorf("it ended with %d after %s", code, time.Since(begin))
+		t.Errorf("exit status %d after %s", code, time.Since(begin))
 	}
-	if _, err := os.Stat(dir + "/conf/05-kactus.conf"); err != nil {
-		t.Errorf("the node lost its netconf: %v", err)
+	if !exists(dir + "/conf/05-kactus.conf") {
+		t.Error("the node has no netconf anymore")
 	}
 	if strings.Contains(out.String(), "rotated") {
 		t.Errorf("the token is in the log: %s", out.String())
 	}
 }
 
-func TestAnUpdatesInstallerTakesOverAndGivesBack(t *testing.T) {
-	dir, options := hostFolders(t)
+func TestInstall_UpdateAndRollback(t *testing.T) {
+	dir, args := newHost(t)
 	address := freeAddress(t)
 	start := func(token string) (end func()) {
 		account := filepath.Join(dir, token)
@@ -156,13 +168,16 @@ func TestAnUpdatesInstallerTakesOverAndGivesBack(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan int, 1)
-		p := program{getenv: func(string) string { return "" }, stdout: io.Discard, stderr: io.Discard,
-			args: append(options, "-health", address, "-every", "5ms", "-service-account", account)}
+		p := program{
+			getenv: func(string) string { return "" },
+			args:   append(args, "-health", address, "-every", "5ms", "-service-account", account),
+			stdout: io.Discard, stderr: io.Discard,
+		}
 		go func() { ended <- p.run(ctx) }()
 		return func() {
 			cancel()
 			if code := <-ended; code != 0 {
-				t.Errorf("the installer of %s ended with %d", token, code)
+				t.Errorf("the installer of %s: exit status %d", token, code)
 			}
 		}
 	}
@@ -173,18 +188,25 @@ func TestAnUpdatesInstallerTakesOverAndGivesBack(t *testing.T) {
 			return strings.Contains(string(kubeconfig), "token: "+token)
 		})
 	}
-	endOld := start("old")
-	onNode("old")
-	endUpdate := start("taken-back")
-	onNode("taken-back")
-	endUpdate()
-	onNode("old")
-	endUpdate = start("update")
-	onNode("update")
-	endOld()
-	onNode("update")
+	first, withdrawn, update := tokenIssuedAt(100), tokenIssuedAt(200), tokenIssuedAt(300)
+	endFirst := start(first)
+	onNode(first)
+	endWithdrawn := start(withdrawn)
+	onNode(withdrawn)
+	endWithdrawn()
+	onNode(first)
+	endUpdate := start(update)
+	onNode(update)
+	endFirst()
+	onNode(update)
 	awaitHealth(t, address, http.StatusOK, "installed")
 	endUpdate()
+}
+
+// tokenIssuedAt returns a JWT with an iat claim, as a service account's token has it.
+func tokenIssuedAt(seconds int) string {
+	payload := base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, `{"iat":%d}`, seconds))
+	return "header." + payload + ".signature"
 }
 
 func replaceFile(t *testing.T, path, content string) {
@@ -217,20 +239,20 @@ func get(address, path string) (int, string) {
 	return resp.StatusCode, string(body)
 }
 
-func awaitHealth(t *testing.T, address string, status int, says string) {
+func awaitHealth(t *testing.T, address string, code int, status string) {
 	t.Helper()
-	await(t, "/healthz says "+says, func() bool {
+	await(t, "/healthz has "+status, func() bool {
 		got, body := get(address, "/healthz")
-		return got == status && strings.Contains(body, says)
+		return got == code && strings.Contains(body, status)
 	})
 }
 
-func await(t *testing.T, what string, holds func() bool) {
+func await(t *testing.T, what string, condition func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(10 * time.Second)
-	for !holds() {
+	for !condition() {
 		if time.Now().After(deadline) {
-			t.Fatalf("it does not come about that %s", what)
+			t.Fatalf("timed out waiting until %s", what)
 		}
 		time.Sleep(2 * time.Millisecond)
 	}

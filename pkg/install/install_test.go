@@ -11,65 +11,66 @@ import (
 	"testing"
 )
 
-const validNetconf = `{"cniVersion": "1.0.0", "name": "n", "type": "kactus", "delegates": [{"type": "ptp", "masterPlugin": true}]}`
+const validNetconf = `{"cniVersion": "1.0.0", "name": "n", "type": "kactus", ` +
+	`"delegates": [{"type": "ptp", "masterPlugin": true}]}`
 
-// site is a node's folders, and what is to be installed there.
-type site struct {
+// A testNode has a node's directories and what to install there.
+type testNode struct {
 	*testing.T
 	Installer
 	dir string
 }
 
-func newSite(t *testing.T) *site {
+func newTestNode(t *testing.T) *testNode {
 	t.Helper()
 	dir := t.TempDir()
-	s := &site{T: t, dir: dir, Installer: Installer{Options: Options{
-		Binary: dir + "/program", BinDir: dir + "/bin", ConfDir: dir + "/conf",
+	n := &testNode{T: t, dir: dir, Installer: Installer{Options: Options{
+		Binary: dir + "/kactus", BinDir: dir + "/bin", ConfDir: dir + "/conf",
 		Netconf: dir + "/05-kactus.conf", ServiceAccount: dir + "/account", Server: "https://10.0.0.1:443",
 	}}}
-	for _, d := range []string{s.BinDir, s.ConfDir, s.ServiceAccount} {
-		s.must(os.Mkdir(d, 0o755))
+	for _, d := range []string{n.BinDir, n.ConfDir, n.ServiceAccount} {
+		n.must(os.Mkdir(d, 0o755))
 	}
-	s.write("program", "v1", 0o755)
-	s.write("05-kactus.conf", validNetconf, 0o644)
-	s.write("account/token", "first-token\n", 0o644)
-	s.write("account/ca.crt", "authority", 0o644)
-	s.write("bin/ptp", "plugin", 0o755)
-	return s
+	n.write("kactus", "v1", 0o755)
+	n.write("05-kactus.conf", validNetconf, 0o644)
+	n.write("account/token", "first-token\n", 0o644)
+	n.write("account/ca.crt", "authority", 0o644)
+	n.write("bin/ptp", "plugin", 0o755)
+	return n
 }
 
-func (s *site) must(err error) {
-	s.Helper()
+func (n *testNode) must(err error) {
+	n.Helper()
 	if err != nil {
-		s.Fatal(err)
+		n.Fatal(err)
 	}
 }
 
-func (s *site) write(name, content string, mode fs.FileMode) {
-	s.Helper()
-	path := filepath.Join(s.dir, name)
-	s.must(os.WriteFile(path, []byte(content), mode))
-	s.must(os.Chmod(path, mode))
+func (n *testNode) write(name, content string, mode fs.FileMode) {
+	n.Helper()
+	path := filepath.Join(n.dir, name)
+	n.must(os.WriteFile(path, []byte(content), mode))
+	n.must(os.Chmod(path, mode))
 }
 
-func (s *site) read(name string) string {
-	s.Helper()
-	content, err := os.ReadFile(filepath.Join(s.dir, name))
-	s.must(err)
+func (n *testNode) read(name string) string {
+	n.Helper()
+	content, err := os.ReadFile(filepath.Join(n.dir, name))
+	n.must(err)
 	return string(content)
 }
 
-// installed are the files on the node, with their modes.
-func (s *site) installed() []string {
-	s.Helper()
+// installed returns the files on the node, with their modes.
+func (n *testNode) installed() []string {
+	n.Helper()
 	var files []string
 	for _, d := range []string{"bin", "conf"} {
-		s.must(filepath.WalkDir(filepath.Join(s.dir, d), func(path string, e fs.DirEntry, err error) error {
+		n.must(filepath.WalkDir(filepath.Join(n.dir, d), func(path string, e fs.DirEntry, err error) error {
 			if err != nil || e.IsDir() {
 				return err
 			}
 			info, err := e.Info()
-			rel, _ := filepath.Rel(s.dir, path)
+			rel, _ := filepath.Rel(n.dir, path)
 			files = append(files, fmt.Sprintf("%s %o", rel, info.Mode().Perm()))
 			return err
 		}))
@@ -78,153 +79,160 @@ func (s *site) installed() []string {
 	return files
 }
 
-func (s *site) install() []string {
-	s.Helper()
-	changes, err := s.Install()
-	s.must(err)
-	return s.sentences(changes)
+func (n *testNode) install() []string {
+	n.Helper()
+	changes, err := n.Install()
+	n.must(err)
+	return n.descriptions(changes)
 }
 
-func (s *site) sentences(changes []Change) []string {
+func (n *testNode) descriptions(changes []Change) []string {
 	var all []string
 	for _, c := range changes {
-		all = append(all, strings.ReplaceAll(c.What, s.dir+"/", ""))
+		all = append(all, strings.ReplaceAll(c.What, n.dir+"/", ""))
 	}
 	return all
 }
 
-func (s *site) same(what string, got, want []string) {
-	s.Helper()
+func (n *testNode) same(what string, got, want []string) {
+	n.Helper()
 	if !slices.Equal(got, want) {
-		s.Errorf("%s: got %q, want %q", what, got, want)
+		n.Errorf("%s: got %q, want %q", what, got, want)
 	}
 }
 
 var (
+	uninstalled = []string{"remove conf/05-kactus.conf", "remove conf/kactus.d/kactus-kubeconfig.yaml",
+		"remove conf/kactus.d", "remove bin/kactus"}
 	all    = []string{"write bin/kactus", "write conf/kactus.d/kactus-kubeconfig.yaml", "write conf/05-kactus.conf"}
-	onNode = []string{"bin/kactus 755", "bin/ptp 755", "conf/05-kactus.conf 600", "conf/kactus.d/kactus-kubeconfig.yaml 600"}
+	onNode = []string{"bin/kactus 755", "bin/ptp 755", "conf/05-kactus.conf 600",
+		"conf/kactus.d/kactus-kubeconfig.yaml 600"}
 )
 
-func TestInstallPutsTheNetconfLast(t *testing.T) {
-	s := newSite(t)
-	s.same("changes", s.install(), all)
-	s.same("files", s.installed(), onNode)
-	if info, err := os.Stat(s.ConfDir + "/kactus.d"); err != nil || info.Mode().Perm() != 0o700 {
-		t.Errorf("the kubeconfig's folder: %v, %v", info.Mode(), err)
+func TestInstall_WritesTheNetconfLast(t *testing.T) {
+	n := newTestNode(t)
+	n.same("changes", n.install(), all)
+	n.same("files", n.installed(), onNode)
+	if info, err := os.Stat(n.ConfDir + "/kactus.d"); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the kubeconfig's directory: %v, %v", info.Mode(), err)
 	}
-	for _, words := range []string{"first-token", "https://10.0.0.1:443", "current-context: kactus"} {
-		if !strings.Contains(s.read("conf/kactus.d/kactus-kubeconfig.yaml"), words) {
-			t.Errorf("the kubeconfig does not have %s", words)
+	for _, want := range []string{"first-token", "https://10.0.0.1:443", "current-context: kactus"} {
+		if !strings.Contains(n.read("conf/kactus.d/kactus-kubeconfig.yaml"), want) {
+			t.Errorf("the kubeconfig does not contain %s", want)
 		}
 	}
 }
 
-func TestWhatIsRightIsLeftAlone(t *testing.T) {
-	s := newSite(t)
-	s.install()
-	before, err := os.Stat(s.BinDir + "/kactus")
-	s.must(err)
-	s.same("changes", s.install(), nil)
-	after, err := os.Stat(s.BinDir + "/kactus")
-	s.must(err)
+func TestInstall_KeepsWhatIsUpToDate(t *testing.T) {
+	n := newTestNode(t)
+	n.install()
+	before, err := os.Stat(n.BinDir + "/kactus")
+	n.must(err)
+	n.same("changes", n.install(), nil)
+	after, err := os.Stat(n.BinDir + "/kactus")
+	n.must(err)
 	if !os.SameFile(before, after) {
-		t.Error("an identical binary was replaced")
+		t.Error("replaced an identical binary")
 	}
 }
 
-func TestOnlyWhatChangedIsWritten(t *testing.T) {
-	for behaviour, tt := range map[string]struct {
+func TestInstall_WritesOnlyChanges(t *testing.T) {
+	renamed := strings.Replace(validNetconf, `"n"`, `"m"`, 1)
+	for name, tt := range map[string]struct {
 		file, content string
 		want          string
 	}{
-		"a new token makes a new kubeconfig": {"account/token", "second-token", "write conf/kactus.d/kactus-kubeconfig.yaml"},
-		"a new authority does":               {"account/ca.crt", "other", "write conf/kactus.d/kactus-kubeconfig.yaml"},
-		"a new program makes a new binary":   {"program", "v2", "write bin/kactus"},
-		"a new netconf is installed":         {"05-kactus.conf", strings.Replace(validNetconf, `"n"`, `"m"`, 1), "write conf/05-kactus.conf"},
-		"a binary that somebody changed":     {"bin/kactus", "vX", "write bin/kactus"},
+		"a new token":                 {"account/token", "second-token", "write conf/kactus.d/kactus-kubeconfig.yaml"},
+		"a new certificate authority": {"account/ca.crt", "other", "write conf/kactus.d/kactus-kubeconfig.yaml"},
+		"a new binary":                {"kactus", "v2", "write bin/kactus"},
+		"a new netconf":               {"05-kactus.conf", renamed, "write conf/05-kactus.conf"},
+		"a binary that was modified":  {"bin/kactus", "vX", "write bin/kactus"},
 	} {
-		t.Run(behaviour, func(t *testing.T) {
-			s := newSite(t)
-			s.install()
-			s.write(tt.file, tt.content, 0o600)
-			s.same("changes", s.install(), []string{tt.want})
+		t.Run(name, func(t *testing.T) {
+			n := newTestNode(t)
+			n.install()
+			n.write(tt.file, tt.content, 0o600)
+			n.same("changes", n.install(), []string{tt.want})
 		})
 	}
 }
 
-func TestANodeDoesNotBecomeReadyBeforePodsCanStart(t *testing.T) {
-	for behaviour, tt := range map[string]struct {
-		breakIt func(s *site)
-		says    string
+func TestInstall_NoNetconfBeforePodsCanStart(t *testing.T) {
+	write := func(name, content string) func(*testNode) {
+		return func(n *testNode) { n.write(name, content, 0o644) }
+	}
+	remove := func(name string) func(*testNode) {
+		return func(n *testNode) { n.must(os.Remove(filepath.Join(n.dir, name))) }
+	}
+	for name, tt := range map[string]struct {
+		setup func(n *testNode)
+		want  string
 	}{
-		"a netconf that is wrong":          {func(s *site) { s.write("05-kactus.conf", `{"name": "n"}`, 0o644) }, "delegates"},
-		"no netconf":                       {func(s *site) { s.must(os.Remove(s.Netconf)) }, "05-kactus.conf"},
-		"no plugin of the master delegate": {func(s *site) { s.must(os.Remove(s.BinDir + "/ptp")) }, "ptp"},
-		"a plugin that cannot be run":      {func(s *site) { s.write("bin/ptp", "x", 0o644) }, "ptp"},
-		"no token":                         {func(s *site) { s.must(os.Remove(s.ServiceAccount + "/token")) }, "token"},
-		"an empty token":                   {func(s *site) { s.write("account/token", "\n", 0o644) }, "token"},
-		"no certificate authority":         {func(s *site) { s.must(os.Remove(s.ServiceAccount + "/ca.crt")) }, "ca.crt"},
-		"no program":                       {func(s *site) { s.must(os.Remove(s.Binary)) }, "program"},
-		"a second plugin of the chain missing": {func(s *site) {
-			s.write("05-kactus.conf", `{"name": "n", "delegates": [{"masterPlugin": true, "plugins": [{"type": "ptp"}, {"type": "portmap"}]}]}`, 0o644)
-		}, "portmap"},
+		"an invalid netconf":               {write("05-kactus.conf", `{"name": "n"}`), "delegates"},
+		"no netconf":                       {remove("05-kactus.conf"), "05-kactus.conf"},
+		"no plugin of the master delegate": {remove("bin/ptp"), "ptp"},
+		"a plugin that is not executable":  {write("bin/ptp", "x"), "ptp"},
+		"no token":                         {remove("account/token"), "token"},
+		"an empty token":                   {write("account/token", "\n"), "token"},
+		"no certificate authority":         {remove("account/ca.crt"), "ca.crt"},
+		"no binary":                        {remove("kactus"), "binary"},
+		"a second plugin of the chain missing": {write("05-kactus.conf",
+			`{"name": "n", "delegates": [{"masterPlugin": true, "plugins": [{"type": "ptp"}, {"type": "portmap"}]}]}`),
+			"portmap"},
 	} {
-		t.Run(behaviour, func(t *testing.T) {
-			s := newSite(t)
-			tt.breakIt(s)
-			_, err := s.Install()
-			if err == nil || !strings.Contains(err.Error(), tt.says) {
-				t.Errorf("the error %v does not say %q", err, tt.says)
+		t.Run(name, func(t *testing.T) {
+			n := newTestNode(t)
+			tt.setup(n)
+			_, err := n.Install()
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want an error with %q", err, tt.want)
 			}
-			if _, err := os.Stat(s.ConfDir + "/05-kactus.conf"); err == nil {
-				t.Error("there is a netconf on the node")
+			if _, err := os.Stat(n.ConfDir + "/05-kactus.conf"); err == nil {
+				t.Error("the node has a netconf")
 			}
 		})
 	}
-	t.Run("a netconf that was right before stays when a wrong one follows", func(t *testing.T) {
-		s := newSite(t)
-		s.install()
-		s.write("05-kactus.conf", `{`, 0o644)
-		if _, err := s.Install(); err == nil {
-			t.Error("no error")
+	t.Run("an invalid netconf does not replace a valid one", func(t *testing.T) {
+		n := newTestNode(t)
+		n.install()
+		n.write("05-kactus.conf", `{`, 0o644)
+		if _, err := n.Install(); err == nil {
+			t.Error("got no error")
 		}
-		if got := s.read("conf/05-kactus.conf"); got != validNetconf {
+		if got := n.read("conf/05-kactus.conf"); got != validNetconf {
 			t.Errorf("the node has %s", got)
 		}
 	})
 }
 
-func TestAPlanChangesNothing(t *testing.T) {
-	s := newSite(t)
-	changes, err := s.Plan()
-	s.must(err)
-	s.same("plan", s.sentences(changes), all)
-	s.same("files", s.installed(), []string{"bin/ptp 755"})
-	s.install()
-	s.same("plan to uninstall", s.sentences(s.PlanUninstall()),
-		[]string{"remove conf/05-kactus.conf", "remove conf/kactus.d/kactus-kubeconfig.yaml", "remove conf/kactus.d", "remove bin/kactus"})
-	s.same("files", s.installed(), onNode)
+func TestPlan_ChangesNothing(t *testing.T) {
+	n := newTestNode(t)
+	changes, err := n.Plan()
+	n.must(err)
+	n.same("plan", n.descriptions(changes), all)
+	n.same("files", n.installed(), []string{"bin/ptp 755"})
+	n.install()
+	n.same("uninstall plan", n.descriptions(n.PlanUninstall()), uninstalled)
+	n.same("files", n.installed(), onNode)
 }
 
-func TestUninstallRemovesTheNetconfFirstAndLeavesTheRest(t *testing.T) {
-	s := newSite(t)
-	s.install()
-	changes, err := s.Uninstall()
-	s.must(err)
-	s.same("changes", s.sentences(changes),
-		[]string{"remove conf/05-kactus.conf", "remove conf/kactus.d/kactus-kubeconfig.yaml", "remove conf/kactus.d", "remove bin/kactus"})
-	s.same("files", s.installed(), []string{"bin/ptp 755"})
-	changes, err = s.Uninstall()
-	s.must(err)
-	s.same("changes the second time", s.sentences(changes), nil)
+func TestUninstall_RemovesTheNetconfFirst(t *testing.T) {
+	n := newTestNode(t)
+	n.install()
+	changes, err := n.Uninstall()
+	n.must(err)
+	n.same("changes", n.descriptions(changes), uninstalled)
+	n.same("files", n.installed(), []string{"bin/ptp 755"})
+	changes, err = n.Uninstall()
+	n.must(err)
+	n.same("changes of a second uninstall", n.descriptions(changes), nil)
 }
 
-// A reader never finds anything but one version or the other, whole.
-func TestAReplacementIsInOneStep(t *testing.T) {
-	s := newSite(t)
+func TestInstall_ReplacesAtomically(t *testing.T) {
+	n := newTestNode(t)
 	versions := []string{strings.Repeat("a", 1<<20), strings.Repeat("b", 1<<20)}
-	s.write("program", versions[0], 0o755)
-	s.install()
+	n.write("kactus", versions[0], 0o755)
+	n.install()
 	done := make(chan struct{})
 	var reader sync.WaitGroup
 	reader.Go(func() {
@@ -234,18 +242,18 @@ func TestAReplacementIsInOneStep(t *testing.T) {
 				return
 			default:
 			}
-			content, err := os.ReadFile(s.BinDir + "/kactus")
+			content, err := os.ReadFile(n.BinDir + "/kactus")
 			if err != nil || !slices.Contains(versions, string(content)) {
-				t.Errorf("a reader found %d bytes, %v", len(content), err)
+				t.Errorf("read %d bytes, %v", len(content), err)
 				return
 			}
 		}
 	})
 	for i := range 50 {
-		s.write("program", versions[(i+1)%2], 0o755)
-		s.install()
+		n.write("kactus", versions[(i+1)%2], 0o755)
+		n.install()
 	}
 	close(done)
 	reader.Wait()
-	s.same("files", s.installed(), onNode)
+	n.same("files", n.installed(), onNode)
 }

@@ -1,66 +1,75 @@
 package install
 
 import (
+	"bytes"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
 )
 
-// temporary is what files are called until they are whole. Runtimes read the files of some endings in the folder of netconfs: this is none of them.
+// put returns the Change that gives the file at path that content and mode, or nil if the file has
+// both.
+func put(path string, content []byte, mode fs.FileMode) (*Change, error) {
+	info, err := os.Lstat(path)
+	if err == nil && info.Mode() == mode && info.Size() == int64(len(content)) {
+		installed, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		if bytes.Equal(installed, content) {
+			return nil, nil
+		}
+	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return &Change{What: "write " + path, do: func() error { return replace(path, content, mode) }}, nil
+}
+
+// temporary is the name of a file that is being written. Runtimes do not read it: they look for
+// *.conf, *.conflist and *.json.
 const temporary = ".kactus-*.tmp"
 
-// replace gives path a new file, durably, in one step: a program that runs goes on with the old one, and none is ever half written.
+// replace puts a new file at path, durably and atomically: another process reads or executes either
+// the old file or the new one.
 func replace(path string, content []byte, mode fs.FileMode) error {
 	dir := filepath.Dir(path)
-	// The folder is there, but for the kubeconfig's, which is for root alone.
+	// Only the kubeconfig's directory may be missing, which is for root alone.
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	if err := removeAbandoned(dir); err != nil {
-		return err
-	}
+	removeAbandoned(dir)
 	tmp, err := os.CreateTemp(dir, temporary)
 	if err != nil {
 		return err
 	}
-	if err := fill(tmp, content, mode); err != nil {
-		_ = os.Remove(tmp.Name())
-		return err
-	}
-	if err := os.Rename(tmp.Name(), path); err != nil {
-		_ = os.Remove(tmp.Name())
-		return err
-	}
-	return syncDir(dir)
-}
-
-// removeAbandoned removes what an installer that was killed half way left: younger files may be those of one that runs.
-func removeAbandoned(dir string) error {
-	paths, err := filepath.Glob(filepath.Join(dir, temporary))
-	if err != nil {
-		return err
-	}
-	for _, path := range paths {
-		if info, err := os.Lstat(path); err == nil && time.Since(info.ModTime()) > time.Minute {
-			_ = os.Remove(path)
+	defer os.Remove(tmp.Name())
+	defer tmp.Close()
+	for _, step := range []func() error{
+		func() error { _, err := tmp.Write(content); return err },
+		func() error { return tmp.Chmod(mode) },
+		tmp.Sync,
+		tmp.Close, // a file that is open for writing cannot be executed
+		func() error { return os.Rename(tmp.Name(), path) },
+		func() error { return syncDir(dir) },
+	} {
+		if err := step(); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func fill(file *os.File, content []byte, mode fs.FileMode) error {
-	_, err := file.Write(content)
-	if err == nil {
-		err = file.Chmod(mode)
+// removeAbandoned removes the temporary files of installers that were killed. It leaves recent
+// ones, which a running installer may be writing.
+func removeAbandoned(dir string) {
+	paths, _ := filepath.Glob(filepath.Join(dir, temporary))
+	for _, path := range paths {
+		if info, err := os.Lstat(path); err == nil && time.Since(info.ModTime()) > time.Minute {
+			_ = os.Remove(path)
+		}
 	}
-	if err == nil {
-		err = file.Sync()
-	}
-	if cerr := file.Close(); err == nil {
-		err = cerr
-	}
-	return err
 }
 
 func syncDir(path string) error {

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/install"
+)
+
+// installFlags are the flags of kactus install.
+type installFlags struct {
+	install.Options
+	health                  string
+	every                   time.Duration
+	once, uninstall, dryRun bool
+}
+
+const installUsage = `Usage: kactus install [OPTION...]
+
+Installs kactus on a node, and keeps running to update the kubeconfig and the netconf when the token
+or the ConfigMap changes.
+
+`
+
+func (p program) parseInstall(args []string) (installFlags, error) {
+	var f installFlags
+	set := flag.NewFlagSet("install", flag.ContinueOnError)
+	set.SetOutput(io.Discard)
+	set.StringVar(&f.Binary, "binary", "/proc/self/exe", "the kactus binary to install, a `file`")
+	set.StringVar(&f.BinDir, "bin-dir", "/opt/cni/bin", "the node's `directory` of CNI plugins")
+	set.StringVar(&f.ConfDir, "conf-dir", "/etc/cni/net.d", "the node's `directory` of CNI configurations")
+	set.StringVar(&f.Netconf, "netconf", "/etc/kactus/05-kactus.conf", "the netconf to install, a `file`")
+	set.StringVar(&f.ServiceAccount, "service-account", "/var/run/secrets/kubernetes.io/serviceaccount",
+		"the `directory` of the service account's token and ca.crt")
+	set.StringVar(&f.Server, "server", p.inClusterServer(),
+		"the apiserver's `URL`, as the node reaches it (default: as Pods of the cluster reach it)")
+	set.StringVar(&f.health, "health", "127.0.0.1:9617",
+		"the `address` that serves /healthz, which reports whether kactus is installed, and /livez; empty: none")
+	set.DurationVar(&f.every, "every", 2*time.Second, "how often to check the node, the netconf and the token")
+	set.BoolVar(&f.once, "once", false, "install and exit")
+	set.BoolVar(&f.uninstall, "uninstall", false, "remove what was installed, and exit")
+	set.BoolVar(&f.dryRun, "dry-run", false, "print what would be done, and exit")
+	err := set.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprint(p.stdout, installUsage)
+		set.SetOutput(p.stdout)
+		set.PrintDefaults()
+		return f, err
+	case err != nil:
+		return f, err
+	case set.NArg() > 0:
+		return f, fmt.Errorf("unexpected argument %q", set.Arg(0))
+	case f.Server == "" && !f.uninstall:
+		return f, errors.New("-server: required, because KUBERNETES_SERVICE_HOST is not set")
+	case f.every <= 0:
+		return f, errors.New("-every: must be positive")
+	}
+	return f, nil
+}
+
+// inClusterServer returns the apiserver's URL from the environment that every Pod has, or "".
+func (p program) inClusterServer() string {
+	host, port := p.getenv("KUBERNETES_SERVICE_HOST"), p.getenv("KUBERNETES_SERVICE_PORT")
+	if host == "" || port == "" {
+		return ""
+	}
+	return "https://" + net.JoinHostPort(host, port)
+}
