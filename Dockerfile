@@ -1,4 +1,4 @@
-# One file, kactus: scripts/build-docker-image.sh builds it outside, for each architecture.
+# The image has one file, kactus, which scripts/build-docker-image.sh builds for each architecture.
 FROM scratch
 ARG TARGETARCH
 COPY bin/image/${TARGETARCH}/kactus /kactus

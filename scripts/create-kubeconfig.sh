@@ -1,39 +1,43 @@
 #!/usr/bin/env bash
-# Writes the kubeconfig that kactus needs on a node, for an installation by hand.
+# Writes the kubeconfig that kactus needs on a node, for a manual installation.
 set -euo pipefail
 
 usage() {
 	cat <<'END'
 Usage: scripts/create-kubeconfig.sh [OPTION...]
 
-Writes a kubeconfig for the service account of kactus (manifests/kactus-serviceaccount-and-rbac.yaml, which must be applied), with what kubectl is configured for.
-Put it on each node, as /etc/cni/net.d/kactus.d/kactus-kubeconfig.yaml, mode 0600.
+Writes a kubeconfig for the kactus service account in the cluster that kubectl is configured for.
+Apply manifests/kactus-serviceaccount-and-rbac.yaml first. Copy the kubeconfig to each node, as
+/etc/cni/net.d/kactus.d/kactus-kubeconfig.yaml with mode 0600.
 
-  -o, --output FILE       where to (default: /tmp/kubeconfig/kactus-kubeconfig.yaml)
-  -n, --namespace NAME    the service account's namespace (default: kube-system)
+  -o, --output FILE       file to write (default: /tmp/kubeconfig/kactus-kubeconfig.yaml)
+  -n, --namespace NAME    namespace of the service account (default: kube-system)
   -s, --service-account NAME
-                          the service account (default: kactus)
-      --server URL        the apiserver, as the nodes reach it (default: the one that kubectl talks to)
-  -d, --duration TIME     ask for a token that is good for that long, such as 8760h (default: 24h). The apiserver may give a shorter one; when
-                          it has expired, no Pod starts on the node: write a new one before
-      --static            make a Secret with a token that does not expire, and use that. Whoever gets hold of it can read Pods and Networks until
-                          you delete the Secret
-  -h, --help              print this
+                          name of the service account (default: kactus)
+      --server URL        apiserver, as the nodes reach it (default: the one that kubectl uses)
+  -d, --duration TIME     lifetime to request for the token, such as 8760h (default: 24h). The
+                          apiserver may issue a shorter one. Replace the kubeconfig before the token
+                          expires: after that, no Pod starts on the node
+      --static            create a Secret with a token that does not expire, and use that. Anyone who
+                          obtains the token can read Pods and Networks until you delete the Secret
+  -h, --help              print this help
 
-The DaemonSet (kubectl apply -k manifests) needs none of this: it writes the kubeconfig on each node, and anew whenever its token does.
+The DaemonSet (kubectl apply -k manifests) does not need this script. It writes the kubeconfig on
+each node, again for each new token.
 END
 }
 
 die() { printf 'create-kubeconfig: %s\n' "$*" >&2; exit 1; }
-wrong() { printf 'create-kubeconfig: %s\n\n' "$*" >&2; usage >&2; exit 2; }
+usage_error() { printf 'create-kubeconfig: %s\n\n' "$*" >&2; usage >&2; exit 2; }
 
 output=/tmp/kubeconfig/kactus-kubeconfig.yaml namespace=kube-system account=kactus server='' duration=24h static=''
 while [ $# -gt 0 ]; do
 	case $1 in
 		-h | --help) usage; exit 0 ;;
 		--static) static=yes; shift; continue ;;
-		-o | --output | -n | --namespace | -s | --service-account | --server | -d | --duration) [ $# -ge 2 ] || wrong "$1 needs a value" ;;
-		*) wrong "$1 is not an option" ;;
+		-o | --output | -n | --namespace | -s | --service-account | --server | -d | --duration)
+			[ $# -ge 2 ] || usage_error "$1: value missing" ;;
+		*) usage_error "$1: unknown option" ;;
 	esac
 	case $1 in
 		-o | --output) output=$2 ;;
@@ -44,19 +48,19 @@ while [ $# -gt 0 ]; do
 	esac
 	shift 2
 done
-command -v kubectl >/dev/null || die 'kubectl is missing'
+command -v kubectl >/dev/null || die 'kubectl: command not found'
 umask 077
-folder=$(dirname "$output")
-mkdir -p "$folder"
-[ -O "$folder" ] || die "$folder is another user's, who could put something else in the file's place: say where with --output"
+dir=$(dirname "$output")
+mkdir -p "$dir"
+[ -O "$dir" ] || die "$dir is another user's directory, and that user could replace the file: choose another with --output"
 
-# of prints a field of the cluster that kubectl talks to.
-of() { kubectl config view --raw --minify --flatten -o "jsonpath={.clusters[0].cluster.$1}"; }
+# cluster_field prints a field of the cluster that kubectl uses.
+cluster_field() { kubectl config view --raw --minify --flatten -o "jsonpath={.clusters[0].cluster.$1}"; }
 
 kubectl -n "$namespace" get serviceaccount "$account" >/dev/null ||
-	die "there is no service account $namespace/$account: kubectl apply -f manifests/kactus-serviceaccount-and-rbac.yaml"
-[ -n "$server" ] || server=$(of server)
-ca=$(of certificate-authority-data)
+	die "service account $namespace/$account not found: kubectl apply -f manifests/kactus-serviceaccount-and-rbac.yaml"
+[ -n "$server" ] || server=$(cluster_field server)
+ca=$(cluster_field certificate-authority-data)
 
 if [ -n "$static" ]; then
 	secret=$account-token
@@ -74,14 +78,15 @@ END
 		[ -n "$token" ] && break
 		sleep 0.2
 	done
-	[ -n "$token" ] || die "the Secret $namespace/$secret got no token: does the kube-controller-manager run?"
-	echo "made the Secret $namespace/$secret, whose token does not expire; kubectl -n $namespace delete secret $secret ends it, and every kubeconfig with it" >&2
+	[ -n "$token" ] || die "Secret $namespace/$secret: no token, is the kube-controller-manager running?"
+	echo "created the Secret $namespace/$secret, whose token does not expire" >&2
+	echo "to revoke it and every kubeconfig with it: kubectl -n $namespace delete secret $secret" >&2
 else
 	token=$(kubectl -n "$namespace" create token "$account" --duration "$duration")
-	# The token says itself until when it is good: the apiserver may have shortened it.
+	# Read the expiry from the token, because the apiserver may have shortened it.
 	claims=$(cut -d. -f2 <<<"$token" | tr '_-' '/+')
 	until=$(base64 -d 2>/dev/null <<<"$claims==" | sed -n 's/.*"exp":\([0-9]*\).*/\1/p' || true)
-	echo "got a token${until:+ that is good until $(date -u -d "@$until" +%Y-%m-%dT%H:%M:%SZ)}" >&2
+	echo "requested a token${until:+, which expires at $(date -u -d "@$until" +%Y-%m-%dT%H:%M:%SZ)}" >&2
 fi
 
 cat >"$output.part" <<END
