@@ -47,7 +47,7 @@ func TestNew_InvalidKubeconfigIsNotQuoted(t *testing.T) {
 		"a missing file":         write("file", whole(local+", certificate-authority: /nowhere/ca.pem", bearer)),
 		"a password in a URL":    write("url", whole(`server: "https://u:`+token+`@127.0.0.1:port"`, "token: t")),
 		"an invalid URL":         write("nourl", whole(`server: "u:`+token+`@127.0.0.1:1:2"`, "token: t")),
-		"a password of a proxy":  write("proxy", whole(local+`, proxy-url: "http://u:`+token+`@127.0.0.1:port"`, "token: t")),
+		"a password of a proxy":  write("proxy", whole(local+`, proxy-url: "http://u:`+token+`@127.0.0.1:port"`, "")),
 		"a user in the server":   write("user", whole(`server: "https://u:`+token+`@127.0.0.1"`, "token: t")),
 		"a token and a password": write("two", whole(local, bearer+", username: u, password: "+token)),
 	} {
