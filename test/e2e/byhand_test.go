@@ -21,16 +21,11 @@ func TestByHand(t *testing.T) {
 		stderr      string
 	}{
 		{what: "says what it is", stdout: []string{"meta-plugin", "1.0.0", "version", "device-name", "validate"}},
-		{what: "tells its version", args: []string{"version"}, stdout: []string{"kactus "}},
-		{what: "tells the names of devices", args: []string{"device-name", "green", "blue"},
-			stdout: []string{greenDevice + " green\n" + blueDevice + " blue\n"}},
 		{what: "finds a netconf valid", args: []string{"validate"}, stdin: valid, stdout: []string{"valid"}},
 		{what: "says all that is wrong with a netconf", args: []string{"validate"}, code: 1,
 			stdin:  `{"cniVersion": "1.0.0", "cniDir": "../ledger", "apiTimeout": "soon", "delegates": []}`,
 			stdout: []string{"name: ", "cniDir: ", "apiTimeout: ", "delegates: "}},
-		{what: "says that a netconf is no JSON", args: []string{"validate"}, stdin: "kactus", code: 1, stdout: []string{"does not parse"}},
 		{what: "refuses a subcommand that there is not", args: []string{"attach"}, code: 2, stderr: "attach"},
-		{what: "refuses device-name without a name", args: []string{"device-name"}, code: 2, stderr: "device-name"},
 		{what: "refuses a file that is not there", args: []string{"validate", "/proc/no-such"}, code: 1, stderr: "/proc/no-such"},
 	} {
 		t.Run(c.what, func(t *testing.T) {

@@ -18,23 +18,8 @@ func TestHostileAnnotation(t *testing.T) {
 		annotation string
 		words      []string
 	}{
-		"with an unknown key":                     {`[{"name":"green"},{"name":"blue","ifmac":"0a:00:00:00:00:01"}]`, []string{"element 1", "ifmac"}},
-		"with a key twice":                        {`[{"name":"green","name":"blue"}]`, []string{"element 0", "name"}},
-		"with something behind it":                {`[{"name":"green"}] [{"name":"blue"}]`, []string{"JSON"}},
-		"that is an object":                       {`{"name":"green"}`, []string{"array"}},
-		"that is a string":                        {`"green"`, []string{"array"}},
-		"that is null":                            {`null`, []string{"null"}},
-		"that is no JSON":                         {`green,blue`, []string{"JSON"}},
-		"with an element that is a string":        {`["green"]`, []string{"element 0"}},
-		"with a name that is a number":            {`[{"name":"green"},{"name":7}]`, []string{"element 1", "name"}},
-		"with an empty name":                      {`[{"name":""}]`, []string{"element 0", "name"}},
-		"with a path for a name":                  {`[{"name":"../pods"}]`, []string{"element 0", "name"}},
-		"with an escaped path for a name":         {`[{"name":"..%2fpods"}]`, []string{"element 0", "name"}},
-		"with a MAC address that is two pairs":    {`[{"name":"green","ifMac":"0a:00:00:00:00:01;K8S_POD_NAME=other"}]`, []string{"element 0", "ifMac"}},
-		"with a path for a namespace":             {`[{"name":"green","namespace":"../default"}]`, []string{"element 0", "namespace"}},
-		"with a network twice":                    {`[{"name":"green"},{"name":"blue"},{"name":"green"}]`, []string{"element 2", "green"}},
-		"with a network twice, in two namespaces": {`[{"name":"green"},{"name":"green","namespace":"default"}]`, []string{"element 1", "green"}},
-		"with two names of one device":            {`[{"name":"` + collider + `"},{"name":"` + collided + `"}]`, []string{collider, collided, deviceName(collider)}},
+		"with an unknown key":          {`[{"name":"green"},{"name":"blue","ifmac":"0a:00:00:00:00:01"}]`, []string{"element 1", "ifmac"}},
+		"with two names of one device": {`[{"name":"` + collider + `"},{"name":"` + collided + `"}]`, []string{collider, collided, deviceName(collider)}},
 	} {
 		t.Run(what+" is refused, and nothing is touched", func(t *testing.T) {
 			p := tn.pod(t, c.annotation)
@@ -51,22 +36,11 @@ func TestHostileNetwork(t *testing.T) {
 	t.Parallel()
 	tn := newTenant(t)
 	for name, c := range map[string]struct{ what, config, word string }{
-		"slash":    {"a delegate type with a slash", `{"type": "bin/bridge"}`, "type"},
-		"dots":     {"a delegate type that is a path upwards", `{"type": "../../bin/sh"}`, "type"},
-		"dotdot":   {"a delegate type that is ..", `{"type": ".."}`, "type"},
-		"ipam":     {"an IPAM type that is a path", `{"type": "bridge", "ipam": {"type": "../../../bin/sh"}}`, "ipam.type"},
-		"ipam-2":   {"a path as the IPAM type of a chain's second plugin", `{"plugins": [{"type": "bridge"}, {"type": "tuning", "ipam": {"type": "../sh"}}]}`, "plugins[1].ipam.type"},
-		"flannel":  {"a path as the IPAM type of a delegate's delegate", `{"type": "flannel", "delegate": {"type": "bridge", "ipam": {"type": "../sh"}}}`, "delegate.ipam.type"},
-		"folded":   {"an ipam section twice, in another case and by an escape", `{"type": "bridge", "ipam": {"type": "static"}, "Ipam": {"type": "../sh"}}`, "pam"},
-		"inner":    {"a path in a chain", `{"plugins": [{"type": "bridge"}, {"type": "/bin/sh"}]}`, "plugins[1]"},
-		"self":     {"kactus as its delegate", `{"type": "kactus"}`, "kactus"},
-		"empty":    {"no type", `{}`, "type"},
-		"early":    {"a configuration that closes early", `{"type": "bridge"}, "x": {}}`, "spec.config"},
-		"twice":    {"a key twice", `{"type": "bridge", "type": "macvlan"}`, "type"},
-		"spelling": {"a key twice, in another spelling", `{"type": "bridge", "Type": "macvlan"}`, "type"},
-		"other":    {"another networkName", `{"type": "bridge", "networkName": "green"}`, "networkName"},
-		"version":  {"a version that nobody knows", `{"type": "bridge", "cniVersion": "9.9.9"}`, "cniVersion"},
-		"no-list":  {"a chain that is none", `{"plugins": []}`, "plugins"},
+		"ipam":    {"an IPAM type that is a path", `{"type": "bridge", "ipam": {"type": "../../../bin/sh"}}`, "ipam.type"},
+		"ipam-2":  {"a path as the IPAM type of a chain's second plugin", `{"plugins": [{"type": "bridge"}, {"type": "tuning", "ipam": {"type": "../sh"}}]}`, "plugins[1].ipam.type"},
+		"flannel": {"a path as the IPAM type of a delegate's delegate", `{"type": "flannel", "delegate": {"type": "bridge", "ipam": {"type": "../sh"}}}`, "delegate.ipam.type"},
+		"folded":  {"an ipam section twice, in another case and by an escape", `{"type": "bridge", "ipam": {"type": "static"}, "Ipam": {"type": "../sh"}}`, "pam"},
+		"early":   {"a configuration that closes early", `{"type": "bridge"}, "x": {}}`, "spec.config"},
 	} {
 		tn.network(t, name, c.config)
 		t.Run(c.what+" is refused, and nothing is touched", func(t *testing.T) {
@@ -110,20 +84,9 @@ func TestHostileEnvironment(t *testing.T) {
 		"CNI_ARGS": strings.TrimPrefix(args, "CNI_ARGS="), "CNI_PATH": strings.Join(tn.path, ":"),
 	}
 	for what, c := range map[string]struct{ name, value string }{
-		"a container ID that is a path":     {"CNI_CONTAINERID", "../../etc/passwd"},
-		"a container ID of 300 characters":  {"CNI_CONTAINERID", strings.Repeat("a", 300)},
-		"no container ID":                   {"CNI_CONTAINERID", ""},
-		"a container ID that is two pairs":  {"CNI_CONTAINERID", "a;K8S_POD_NAME=b"},
-		"an infra container ID with a pair": {"CNI_ARGS", "K8S_POD_NAMESPACE=default;K8S_POD_NAME=a;K8S_POD_INFRA_CONTAINER_ID=b=c"},
-		"a Pod's name twice":                {"CNI_ARGS", "K8S_POD_NAMESPACE=default;K8S_POD_NAME=a;K8S_POD_NAME=b"},
-		"a MAC address with a pair":         {"CNI_ARGS", "K8S_POD_NAMESPACE=default;K8S_POD_NAME=a;K8S_POD_NETWORK=green;K8S_POD_IFMAC=0a:00:00:00:00:01=b"},
-		"a device name with a slash":        {"CNI_IFNAME", "eth/0"},
-		"a device name of 16 characters":    {"CNI_IFNAME", "eth0123456789012"},
-		"no network namespace":              {"CNI_NETNS", ""},
-		"a verb that is none":               {"CNI_COMMAND", "ATTACH"},
-		"an argument without a value":       {"CNI_ARGS", "K8S_POD_NAME"},
-		"a Pod's name that is a path":       {"CNI_ARGS", "K8S_POD_NAMESPACE=default;K8S_POD_NAME=../secrets/x"},
-		"no Pod":                            {"CNI_ARGS", ""},
+		"a container ID that is a path": {"CNI_CONTAINERID", "../../etc/passwd"},
+		"a verb that is none":           {"CNI_COMMAND", "ATTACH"},
+		"a Pod's name that is a path":   {"CNI_ARGS", "K8S_POD_NAMESPACE=default;K8S_POD_NAME=../secrets/x"},
 	} {
 		t.Run(what+" is refused, and nothing is touched", func(t *testing.T) {
 			var env []string

@@ -51,19 +51,6 @@ func TestNamespaces(t *testing.T) {
 		p.del(t)
 		p.expectGone(t)
 	})
-	t.Run("one that the selection names is the only one", func(t *testing.T) {
-		tn := newTenant(t)
-		p := tn.pod(t, `[{"name":"blue","namespace":"`+foreign+`"}]`)
-		expectError(t, p.addError(t), 11, "blue", foreign)
-		p.expectUntouched(t)
-	})
-	t.Run("no other than those is looked into", func(t *testing.T) {
-		tn := newTenant(t)
-		tn.conf.NetworkNamespace = shared
-		p := tn.pod(t, `[{"name":"data"}]`)
-		expectError(t, p.addError(t), 11, "data", tn.namespace, shared)
-		p.expectUntouched(t)
-	})
 }
 
 func TestNamespaceIsolation(t *testing.T) {
@@ -79,12 +66,5 @@ func TestNamespaceIsolation(t *testing.T) {
 		asked := requests(t, foreign, func() { expectError(t, p.addError(t), 103, "green", foreign) })
 		expectSame(t, "requests", asked, nil)
 		p.expectUntouched(t)
-	})
-	t.Run("allows that of networkNamespace", func(t *testing.T) {
-		p := tn.pod(t, `[{"name":"green","namespace":"`+shared+`"}]`)
-		p.add(t)
-		p.expectDevices(t, "eth0", greenDevice)
-		p.del(t)
-		p.expectGone(t)
 	})
 }

@@ -32,18 +32,7 @@ func TestStatus(t *testing.T) {
 		code  uint
 		says  string
 	}{
-		{"a delegate's binary is missing", func(_ *testing.T, tn *tenant) { tn.delegates(`{"masterPlugin": true, "type": "no-such"}`) }, 50, "no-such"},
 		{"the kubeconfig is missing", func(_ *testing.T, tn *tenant) { tn.conf.Kubeconfig += ".gone" }, 50, "kubeconfig"},
-		{"the ledger cannot be written", func(_ *testing.T, tn *tenant) { tn.conf.CNIDir = "/proc/ledger" }, 50, "/proc/ledger"},
-		{"the netconf is wrong", func(_ *testing.T, tn *tenant) { tn.conf.LogLevel = "loud" }, 7, "logLevel"},
-		{"a delegate is not ready", func(t *testing.T, tn *tenant) {
-			tn.script(t, "sick", `echo '{"code": 50, "msg": "my daemon is down"}'; exit 1`)
-			tn.delegates(`{"masterPlugin": true, "type": "sick"}`)
-		}, 50, "my daemon is down"},
-		{"a delegate's Pods are affected", func(t *testing.T, tn *tenant) {
-			tn.script(t, "sick", `echo '{"code": 51, "msg": "the uplink is down"}'; exit 1`)
-			tn.delegates(`{"masterPlugin": true, "type": "sick"}`)
-		}, 51, "the uplink is down"},
 		{"a delegate hangs", func(t *testing.T, tn *tenant) {
 			tn.script(t, "hung", `trap '' TERM; while :; do sleep 0.01; done`)
 			tn.delegates(`{"masterPlugin": true, "type": "hung"}`)

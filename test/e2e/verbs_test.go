@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"slices"
@@ -41,22 +40,6 @@ func TestWhatADelegateIsTold(t *testing.T) {
 			}
 		}
 	})
-	t.Run("in its configuration is the Network's, with the names", func(t *testing.T) {
-		data, err := os.ReadFile(stdin)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var conf struct {
-			Name, NetworkName, CNIVersion, Master string
-			Own                                   map[string][]int
-		}
-		if err := json.Unmarshal(data, &conf); err != nil {
-			t.Fatal(err)
-		}
-		if conf.Name != "green" || conf.NetworkName != "green" || conf.CNIVersion != "1.0.0" || conf.Master != node.Uplink || len(conf.Own["key"]) != 2 {
-			t.Errorf("configuration: %s", data)
-		}
-	})
 	t.Run("by a hot ADD is not that it is one", func(t *testing.T) {
 		p.hotDel(t, "green")
 		p.hotAdd(t, "green")
@@ -84,49 +67,4 @@ func readEnv(t *testing.T, path string) map[string]string {
 		env[name] = value
 	}
 	return env
-}
-
-func TestLedgerFiles(t *testing.T) {
-	t.Parallel()
-	tn := newTenant(t)
-	p := tn.podWith(t, nil)
-	p.add(t)
-	t.Run("are the owner's alone", func(t *testing.T) {
-		for path, want := range map[string]os.FileMode{p.conf.CNIDir: os.ModeDir | 0o700, p.recordPath(): 0o600} {
-			if info, err := os.Stat(path); err != nil || info.Mode() != want {
-				t.Errorf("%s: mode %v, %v; want %v", path, info.Mode(), err, want)
-			}
-		}
-	})
-	t.Run("say what they are of", func(t *testing.T) {
-		if r := p.record(t); r.Format != 1 || r.ContainerID != p.id {
-			t.Errorf("record: %+v", r)
-		}
-	})
-	t.Run("are no way to another file, by a symbolic link in their place", func(t *testing.T) {
-		other := tn.podWith(t, nil)
-		precious := filepath.Join(tn.dir, "precious")
-		if err := os.WriteFile(precious, []byte("{}"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Symlink(precious, other.recordPath()); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := other.libcniAdd(t, other.conf, other.runtime()); err == nil {
-			t.Error("an ADD takes the link for a record")
-		}
-		other.del(t)
-		other.add(t)
-		other.expectLedger(t, "attached", "eth0")
-		if info, err := os.Lstat(other.recordPath()); err != nil || info.Mode().Type() != 0 {
-			t.Errorf("the record is %v, %v; want a file", info.Mode(), err)
-		}
-		if data, err := os.ReadFile(precious); err != nil || string(data) != "{}" {
-			t.Errorf("the link's target has %q, %v", data, err)
-		}
-		other.del(t)
-		other.expectDevices(t)
-	})
-	p.del(t)
-	p.expectGone(t)
 }
