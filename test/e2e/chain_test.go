@@ -8,74 +8,75 @@ import (
 
 	"github.com/vishvananda/netlink"
 
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/kactustest"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/node"
 )
 
 func TestChain(t *testing.T) {
 	t.Parallel()
 	t.Run("a Network may be a chain, whose plugins each do their part", func(t *testing.T) {
-		tn := newTenant(t)
-		tn.network(t, "green", `{"plugins": [{`+tn.bridge(t, "green")+`}, {"type": "tuning", "mtu": 1400, "allmulti": true}, {"type": "portmap"}]}`)
-		p := tn.pod(t, `[{"name":"green"}]`)
-		p.add(t)
-		p.expectDevices(t, "eth0", greenDevice)
-		if link := p.link(t, greenDevice).Attrs(); link.MTU != 1400 || link.Allmulti == 0 {
+		tn := kactustest.NewTenant(t)
+		tn.CreateNetwork(t, "green", `{"plugins": [{`+tn.BridgeConfig(t, "green")+`}, {"type": "tuning", "mtu": 1400, "allmulti": true}, {"type": "portmap"}]}`)
+		p := tn.NewPod(t, `[{"name":"green"}]`)
+		p.Add(t)
+		p.ExpectInterfaces(t, "eth0", kactustest.GreenIfName)
+		if link := p.Link(t, kactustest.GreenIfName).Attrs(); link.MTU != 1400 || link.Allmulti == 0 {
 			t.Errorf("MTU %d, allmulti %d; want what tuning is told to set", link.MTU, link.Allmulti)
 		}
-		if mtu := p.link(t, "eth0").Attrs().MTU; mtu != 1500 {
+		if mtu := p.Link(t, "eth0").Attrs().MTU; mtu != 1500 {
 			t.Errorf("eth0 has the MTU %d; want 1500", mtu)
 		}
-		p.del(t)
-		p.expectGone(t)
+		p.Del(t)
+		p.ExpectGone(t)
 	})
 }
 
 func TestPortMappings(t *testing.T) {
 	t.Parallel()
-	tn := newTenant(t)
-	tn.conf.Capabilities = map[string]bool{"portMappings": true}
-	tn.delegates(`{"masterPlugin": true, "plugins": [{` + tn.bridge(t, "eth") + `, "isGateway": true}, {"type": "portmap", "capabilities": {"portMappings": true}}]}`)
-	tn.network(t, "green", `{"plugins": [{`+tn.bridge(t, "green")+`, "isGateway": true}, {"type": "portmap", "capabilities": {"portMappings": true}}]}`)
-	p := tn.pod(t, `[{"name":"green"}]`)
-	port := 20000 + int(tn.number)
-	c := p.runtime()
-	c.capabilities = map[string]any{"portMappings": []any{map[string]any{"hostPort": port, "containerPort": 80, "protocol": "tcp"}}}
+	tn := kactustest.NewTenant(t)
+	tn.Conf.Capabilities = map[string]bool{"portMappings": true}
+	tn.SetDelegates(`{"masterPlugin": true, "plugins": [{` + tn.BridgeConfig(t, "eth") + `, "isGateway": true}, {"type": "portmap", "capabilities": {"portMappings": true}}]}`)
+	tn.CreateNetwork(t, "green", `{"plugins": [{`+tn.BridgeConfig(t, "green")+`, "isGateway": true}, {"type": "portmap", "capabilities": {"portMappings": true}}]}`)
+	p := tn.NewPod(t, `[{"name":"green"}]`)
+	port := 20000 + int(tn.Number)
+	c := p.Runtime()
+	c.Capabilities = map[string]any{"portMappings": []any{map[string]any{"hostPort": port, "containerPort": 80, "protocol": "tcp"}}}
 
-	current(t)(p.libcniAdd(t, p.conf, c))
+	kactustest.MustResult(t)(p.AddWith(t, p.Conf, c))
 	t.Run("reach the master delegate's portmap", func(t *testing.T) {
-		if rules := natRules(t, fmt.Sprint(port), p.addr(t, "eth0")); len(rules) == 0 {
+		if rules := natRules(t, fmt.Sprint(port), p.Addr(t, "eth0")); len(rules) == 0 {
 			t.Errorf("no rule forwards the port %d to eth0", port)
 		}
 	})
 	t.Run("reach no other network", func(t *testing.T) {
-		if rules := natRules(t, p.addr(t, greenDevice)); len(rules) > 0 {
+		if rules := natRules(t, p.Addr(t, kactustest.GreenIfName)); len(rules) > 0 {
 			t.Errorf("rules for the network green: %q", rules)
 		}
 	})
 	t.Run("reach the network that takes the master's place", func(t *testing.T) {
-		p := tn.pod(t, `[{"name":"green","isPrimary":true}]`)
-		c := p.runtime()
-		c.capabilities = map[string]any{"portMappings": []any{map[string]any{"hostPort": port + 1000, "containerPort": 80, "protocol": "tcp"}}}
-		current(t)(p.libcniAdd(t, p.conf, c))
-		if rules := natRules(t, fmt.Sprint(port+1000), p.addr(t, "eth0")); len(rules) == 0 {
+		p := tn.NewPod(t, `[{"name":"green","isPrimary":true}]`)
+		c := p.Runtime()
+		c.Capabilities = map[string]any{"portMappings": []any{map[string]any{"hostPort": port + 1000, "containerPort": 80, "protocol": "tcp"}}}
+		kactustest.MustResult(t)(p.AddWith(t, p.Conf, c))
+		if rules := natRules(t, fmt.Sprint(port+1000), p.Addr(t, "eth0")); len(rules) == 0 {
 			t.Errorf("no rule forwards the port %d to eth0", port+1000)
 		}
-		if err := p.libcniDel(t, p.conf, c); err != nil {
+		if err := p.DelWith(t, p.Conf, c); err != nil {
 			t.Fatal(err)
 		}
 		if rules := natRules(t, fmt.Sprint(port+1000)); len(rules) > 0 {
 			t.Errorf("rules left: %q", rules)
 		}
-		p.expectDevices(t)
+		p.ExpectInterfaces(t)
 	})
 	t.Run("are gone after DEL", func(t *testing.T) {
-		if err := p.libcniDel(t, p.conf, c); err != nil {
+		if err := p.DelWith(t, p.Conf, c); err != nil {
 			t.Fatal(err)
 		}
 		if rules := natRules(t, fmt.Sprint(port)); len(rules) > 0 {
 			t.Errorf("rules left: %q", rules)
 		}
-		p.expectGone(t)
+		p.ExpectGone(t)
 	})
 }
 
@@ -101,29 +102,29 @@ func natRules(t *testing.T, words ...string) []string {
 
 func TestNetconfAuxiliary(t *testing.T) {
 	t.Parallel()
-	tn := newTenant(t)
-	tn.delegates(`{"masterPlugin": true, `+tn.bridge(t, "eth")+`}`, `{"name": "data", `+tn.bridge(t, "data")+`}`)
-	tn.bridges(t, "green")
+	tn := kactustest.NewTenant(t)
+	tn.SetDelegates(`{"masterPlugin": true, `+tn.BridgeConfig(t, "eth")+`}`, `{"name": "data", `+tn.BridgeConfig(t, "data")+`}`)
+	tn.CreateBridgeNetworks(t, "green")
 	t.Run("is in a Pod beside its networks", func(t *testing.T) {
-		p := tn.pod(t, `[{"name":"green"}]`)
-		p.add(t)
-		p.expectDevices(t, "eth0", dataDevice, greenDevice)
-		p.del(t)
-		p.expectGone(t)
+		p := tn.NewPod(t, `[{"name":"green"}]`)
+		p.Add(t)
+		p.ExpectInterfaces(t, "eth0", kactustest.DataIfName, kactustest.GreenIfName)
+		p.Del(t)
+		p.ExpectGone(t)
 	})
 }
 
 func TestSpecPlugin(t *testing.T) {
 	t.Parallel()
-	tn := newTenant(t)
-	create(t, networksPath(tn.namespace), networkObject("green", networkSpec{Plugin: "macvlan", Config: `{"master": "` + node.Uplink + `"}`}))
+	tn := kactustest.NewTenant(t)
+	kactustest.Create(t, kactustest.NetworksPath(tn.Namespace), kactustest.NetworkObject("green", kactustest.NetworkSpec{Plugin: "macvlan", Config: `{"master": "` + node.Uplink + `"}`}))
 	t.Run("is the type where spec.config has none", func(t *testing.T) {
-		p := tn.pod(t, `[{"name":"green"}]`)
-		p.add(t)
-		if _, ok := p.link(t, greenDevice).(*netlink.Macvlan); !ok {
-			t.Errorf("%s is a %s; want a macvlan", greenDevice, p.link(t, greenDevice).Type())
+		p := tn.NewPod(t, `[{"name":"green"}]`)
+		p.Add(t)
+		if _, ok := p.Link(t, kactustest.GreenIfName).(*netlink.Macvlan); !ok {
+			t.Errorf("%s is a %s; want a macvlan", kactustest.GreenIfName, p.Link(t, kactustest.GreenIfName).Type())
 		}
-		p.del(t)
-		p.expectGone(t)
+		p.Del(t)
+		p.ExpectGone(t)
 	})
 }

@@ -4,11 +4,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/kactustest"
 )
 
 func TestCRD(t *testing.T) {
 	t.Parallel()
-	tn := newTenant(t)
+	tn := kactustest.NewTenant(t)
 	network := func(rest string) string {
 		return "apiVersion: kaloom.com/v1\nkind: Network\nmetadata: {name: wrong}\n" + rest
 	}
@@ -29,24 +31,24 @@ func TestCRD(t *testing.T) {
 		"of a kind that there is not":    strings.Replace(network("spec: {plugin: bridge}"), "Network", "Netwerk", 1),
 	} {
 		t.Run("refuses a Network "+what, func(t *testing.T) {
-			if out, err := kubectl(t.Context(), yaml, "apply", "-n", tn.namespace, "-f", "-"); err == nil {
+			if out, err := kactustest.Kubectl(t.Context(), yaml, "apply", "-n", tn.Namespace, "-f", "-"); err == nil {
 				t.Errorf("it is taken: %s", out)
 			}
 		})
 	}
 	t.Run("takes the examples", func(t *testing.T) {
-		files, err := filepath.Glob(filepath.Join(suite.root, "examples", "*-net.yaml"))
+		files, err := filepath.Glob(filepath.Join(kactustest.Root(), "examples", "*-net.yaml"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("examples: %q, %v", files, err)
 		}
 		for _, file := range files {
-			if _, err := kubectl(t.Context(), "", "apply", "-n", tn.namespace, "-f", file); err != nil {
+			if _, err := kactustest.Kubectl(t.Context(), "", "apply", "-n", tn.Namespace, "-f", file); err != nil {
 				t.Error(err)
 			}
 		}
 	})
 	t.Run("has kubectl show the plugin and the age by the short name", func(t *testing.T) {
-		out, err := kubectl(t.Context(), "", "get", "net", "-n", tn.namespace)
+		out, err := kactustest.Kubectl(t.Context(), "", "get", "net", "-n", tn.Namespace)
 		if err != nil {
 			t.Fatal(err)
 		}

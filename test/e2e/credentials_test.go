@@ -6,48 +6,50 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/kactustest"
 )
 
 func TestCredentials(t *testing.T) {
 	t.Parallel()
 	t.Run("a token that the apiserver does not know fails the ADD at once", func(t *testing.T) {
-		tn := newTenant(t)
-		tn.conf.Kubeconfig = tn.kubeconfig(t, "unknown", "unknown-token")
-		p := tn.pod(t, `[]`)
+		tn := kactustest.NewTenant(t)
+		tn.Conf.Kubeconfig = tn.NewKubeconfig(t, "unknown", "unknown-token")
+		p := tn.NewPod(t, `[]`)
 		begin := time.Now()
-		asked := requests(t, tn.namespace, func() { expectError(t, p.addError(t), 100, p.name, "401") })
+		asked := kactustest.Requests(t, tn.Namespace, func() { kactustest.ExpectError(t, p.AddError(t), 100, p.Name, "401") })
 		if len(asked) != 1 || time.Since(begin) > 10*time.Second {
 			t.Errorf("requests in %s: %q; want one", time.Since(begin), asked)
 		}
-		p.expectUntouched(t)
+		p.ExpectUntouched(t)
 	})
 	t.Run("a user whom RBAC forbids fails the ADD at once", func(t *testing.T) {
-		tn := newTenant(t)
-		tn.conf.Kubeconfig = tn.kubeconfig(t, "stranger", strangerToken)
-		p := tn.pod(t, `[]`)
-		asked := requests(t, tn.namespace, func() { expectError(t, p.addError(t), 100, p.name, "403") })
+		tn := kactustest.NewTenant(t)
+		tn.Conf.Kubeconfig = tn.NewKubeconfig(t, "stranger", kactustest.StrangerToken)
+		p := tn.NewPod(t, `[]`)
+		asked := kactustest.Requests(t, tn.Namespace, func() { kactustest.ExpectError(t, p.AddError(t), 100, p.Name, "403") })
 		if len(asked) != 1 {
 			t.Errorf("requests: %q; want one", asked)
 		}
-		p.expectUntouched(t)
+		p.ExpectUntouched(t)
 	})
 	t.Run("the agent's user cannot ADD a Pod", func(t *testing.T) {
-		tn := newTenant(t)
-		tn.conf.Kubeconfig = tn.agentKubeconfig
-		p := tn.pod(t, `[]`)
-		expectError(t, p.addError(t), 100, p.name, "403")
-		p.expectUntouched(t)
+		tn := kactustest.NewTenant(t)
+		tn.Conf.Kubeconfig = tn.AgentKubeconfig
+		p := tn.NewPod(t, `[]`)
+		kactustest.ExpectError(t, p.AddError(t), 100, p.Name, "403")
+		p.ExpectUntouched(t)
 	})
 }
 
 func TestInCluster(t *testing.T) {
 	t.Parallel()
-	tn := newTenant(t)
-	p := tn.podWith(t, nil)
-	tn.conf.Kubeconfig = ""
+	tn := kactustest.NewTenant(t)
+	p := tn.NewAnnotatedPod(t, nil)
+	tn.Conf.Kubeconfig = ""
 	t.Run("credentials that are not there fail the ADD", func(t *testing.T) {
-		expectError(t, p.addError(t), 100, "in-cluster")
-		p.expectUntouched(t)
+		kactustest.ExpectError(t, p.AddError(t), 100, "in-cluster")
+		p.ExpectUntouched(t)
 	})
 	t.Run("credentials serve where the netconf has no kubeconfig", func(t *testing.T) {
 		const dir = "/var/run/secrets/kubernetes.io/serviceaccount" // of the suite's own /run
@@ -55,22 +57,22 @@ func TestInCluster(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { os.RemoveAll(dir) })
-		for name, content := range map[string][]byte{"token": []byte(nodeToken), "ca.crt": suite.cp.CAPEM()} {
+		for name, content := range map[string][]byte{"token": []byte(kactustest.NodeToken), "ca.crt": kactustest.ControlPlane().CAPEM()} {
 			if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}
-		server, err := url.Parse(suite.cp.URL())
+		server, err := url.Parse(kactustest.ControlPlane().URL())
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := p.runtime()
-		c.env = []string{"KUBERNETES_SERVICE_HOST=" + server.Hostname(), "KUBERNETES_SERVICE_PORT=" + server.Port()}
-		if _, err := p.start(t, "ADD", tn.conf, c).wait(t); err != nil {
+		c := p.Runtime()
+		c.Env = []string{"KUBERNETES_SERVICE_HOST=" + server.Hostname(), "KUBERNETES_SERVICE_PORT=" + server.Port()}
+		if _, err := p.Start(t, "ADD", tn.Conf, c).Wait(t); err != nil {
 			t.Fatalf("ADD: %v", err)
 		}
-		p.expectDevices(t, "eth0")
-		p.del(t)
-		p.expectGone(t)
+		p.ExpectInterfaces(t, "eth0")
+		p.Del(t)
+		p.ExpectGone(t)
 	})
 }

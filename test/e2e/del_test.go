@@ -2,9 +2,10 @@ package e2e
 
 import (
 	"encoding/json"
-	"net/http"
 	"os"
 	"testing"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/kactustest"
 )
 
 // A DEL must undo what the ADD made, whatever became of all that the ADD knew.
@@ -12,108 +13,100 @@ func TestDel(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		what   string
-		happen func(t *testing.T, p *pod)
+		happen func(t *testing.T, p *kactustest.Pod)
 	}{
-		{"the Pod, its Networks and the kubeconfig were deleted", func(t *testing.T, p *pod) {
-			remove(t, networksPath(p.namespace), "green")
-			remove(t, networksPath(p.namespace), "blue")
-			remove(t, podsPath(p.namespace), p.name)
-			succeed(t, os.Remove(p.conf.Kubeconfig))
+		{"the Pod, its Networks and the kubeconfig were deleted", func(t *testing.T, p *kactustest.Pod) {
+			kactustest.Delete(t, kactustest.NetworksPath(p.Namespace), "green")
+			kactustest.Delete(t, kactustest.NetworksPath(p.Namespace), "blue")
+			kactustest.Delete(t, kactustest.PodsPath(p.Namespace), p.Name)
+			kactustest.Must(t, os.Remove(p.Conf.Kubeconfig))
 		}},
-		{"the netconf's version changed", func(t *testing.T, p *pod) { p.conf.CNIVersion = "0.3.1" }},
+		{"the netconf's version changed", func(t *testing.T, p *kactustest.Pod) { p.Conf.CNIVersion = "0.3.1" }},
 	} {
 		t.Run("undoes a Pod after "+c.what, func(t *testing.T) {
-			tn := newTenant(t)
-			tn.bridges(t, "green", "blue")
-			p := tn.pod(t, `[{"name":"green"},{"name":"blue"}]`)
-			p.add(t)
-			p.expectDevices(t, "eth0", greenDevice, blueDevice)
+			tn := kactustest.NewTenant(t)
+			tn.CreateBridgeNetworks(t, "green", "blue")
+			p := tn.NewPod(t, `[{"name":"green"},{"name":"blue"}]`)
+			p.Add(t)
+			p.ExpectInterfaces(t, "eth0", kactustest.GreenIfName, kactustest.BlueIfName)
 			c.happen(t, p)
-			p.del(t)
-			p.expectGone(t)
+			p.Del(t)
+			p.ExpectGone(t)
 		})
 	}
 }
 
 func TestDelByHand(t *testing.T) {
 	t.Parallel()
-	tn := newTenant(t)
-	tn.bridges(t, "green")
-	p := tn.pod(t, `[{"name":"green"}]`)
-	p.add(t)
+	tn := kactustest.NewTenant(t)
+	tn.CreateBridgeNetworks(t, "green")
+	p := tn.NewPod(t, `[{"name":"green"}]`)
+	p.Add(t)
 	t.Run("needs neither CNI_ARGS nor CNI_NETNS", func(t *testing.T) {
-		if _, err := p.start(t, "DEL", p.conf, call{device: "eth0"}).wait(t); err != nil {
+		if _, err := p.Start(t, "DEL", p.Conf, kactustest.Call{IfName: "eth0"}).Wait(t); err != nil {
 			t.Errorf("DEL: %v", err)
 		}
-		p.expectGone(t)
+		p.ExpectGone(t)
 	})
-}
-
-func patch(t *testing.T, path, body string) {
-	t.Helper()
-	status, answer, err := suite.cp.Do(t.Context(), http.MethodPatch, path, "application/merge-patch+json", []byte(body))
-	if err != nil || status != http.StatusOK {
-		t.Fatalf("PATCH %s: status %d, %v: %s", path, status, err, answer)
-	}
 }
 
 func TestDelWithBrokenNetconf(t *testing.T) {
 	t.Parallel()
-	tn := newTenant(t)
-	tn.bridges(t, "green")
-	p := tn.pod(t, `[{"name":"green"}]`)
-	p.add(t)
-	conf := json.RawMessage(`{"cniVersion": "1.0.0", "name": "` + defaultNet + `", "type": "kactus", "cniDir": "` + p.conf.CNIDir + `", "delegates": "green"}`)
-	if _, err := p.start(t, "DEL", conf, p.runtime()).wait(t); err != nil {
+	tn := kactustest.NewTenant(t)
+	tn.CreateBridgeNetworks(t, "green")
+	p := tn.NewPod(t, `[{"name":"green"}]`)
+	p.Add(t)
+	conf := json.RawMessage(`{"cniVersion": "1.0.0", "name": "` + kactustest.DefaultNetwork + `", "type": "kactus", "cniDir": "` + p.Conf.CNIDir + `", "delegates": "green"}`)
+	if _, err := p.Start(t, "DEL", conf, p.Runtime()).Wait(t); err != nil {
 		t.Errorf("DEL: %v", err)
 	}
-	p.expectGone(t)
+	p.ExpectGone(t)
 }
 
 func TestDelAgain(t *testing.T) {
 	t.Parallel()
-	tn := newTenant(t)
-	tn.bridges(t, "green")
+	tn := kactustest.NewTenant(t)
+	tn.CreateBridgeNetworks(t, "green")
 	t.Run("of a container whose record was lost undoes what the netconf makes", func(t *testing.T) {
-		p := tn.podWith(t, nil)
-		p.add(t)
-		if err := os.Remove(p.recordPath()); err != nil {
+		p := tn.NewAnnotatedPod(t, nil)
+		p.Add(t)
+		if err := os.Remove(p.RecordPath()); err != nil {
 			t.Fatal(err)
 		}
-		p.del(t)
-		p.expectGone(t)
+		p.Del(t)
+		p.ExpectGone(t)
 	})
 }
 
 func TestDelWithoutNetns(t *testing.T) {
 	t.Parallel()
-	tn := newTenant(t)
-	tn.bridges(t, "green")
+	tn := kactustest.NewTenant(t)
+	tn.CreateBridgeNetworks(t, "green")
 	t.Run("leaves a namespace alone that another Pod got at the same path", func(t *testing.T) {
-		p := tn.pod(t, `[{"name":"green"}]`)
-		p.add(t)
-		old, err := os.Open(p.netns) // keeps it alive, so that the kernel does not give its number to the next
+		p := tn.NewPod(t, `[{"name":"green"}]`)
+		p.Add(t)
+		old, err := os.Open(p.Netns) // keeps it alive, so that the kernel does not give its number to the next
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer old.Close()
-		loseNetns(t, p.netns)
-		makeNetns(t, p.netns)
-		other := tn.pod(t, `[{"name":"green"}]`)
-		other.netns = p.netns
-		other.add(t)
-		before := other.index(t, greenDevice)
-		p.del(t)
-		p.expectNoRecord(t)
-		if other.index(t, greenDevice) != before {
+		p.LoseNetns()
+		p.MakeNetns(t)
+		other := tn.NewPod(t, `[{"name":"green"}]`)
+		other.Netns = p.Netns
+		other.Add(t)
+		before := other.Index(t, kactustest.GreenIfName)
+		p.Del(t)
+		p.ExpectNoRecord(t)
+		if other.Index(t, kactustest.GreenIfName) != before {
 			t.Error("the other Pod's device is another")
 		}
-		other.expectDevices(t, "eth0", greenDevice)
-		tn.expectLeases(t, "green", 1)
+		other.ExpectInterfaces(t, "eth0", kactustest.GreenIfName)
+		tn.ExpectLeases(t, "green", 1)
 		if err := old.Close(); err != nil {
 			t.Error(err)
 		}
-		other.del(t)
-		other.expectGone(t)
+		other.Del(t)
+		other.ExpectGone(t)
 	})
 }

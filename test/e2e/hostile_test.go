@@ -7,34 +7,35 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/kactustest"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/node"
 )
 
 func TestHostileAnnotation(t *testing.T) {
 	t.Parallel()
-	tn := newTenant(t)
-	tn.bridges(t, "green", "blue", collider, collided)
+	tn := kactustest.NewTenant(t)
+	tn.CreateBridgeNetworks(t, "green", "blue", collider, collided)
 	for what, c := range map[string]struct {
 		annotation string
 		words      []string
 	}{
 		"with an unknown key":          {`[{"name":"green"},{"name":"blue","ifmac":"0a:00:00:00:00:01"}]`, []string{"element 1", "ifmac"}},
-		"with two names of one device": {`[{"name":"` + collider + `"},{"name":"` + collided + `"}]`, []string{collider, collided, deviceName(collider)}},
+		"with two names of one device": {`[{"name":"` + collider + `"},{"name":"` + collided + `"}]`, []string{collider, collided, kactustest.IfName(collider)}},
 	} {
 		t.Run(what+" is refused, and nothing is touched", func(t *testing.T) {
-			p := tn.pod(t, c.annotation)
-			asked := requests(t, tn.namespace, func() { expectError(t, p.addError(t), 7, c.words...) })
+			p := tn.NewPod(t, c.annotation)
+			asked := kactustest.Requests(t, tn.Namespace, func() { kactustest.ExpectError(t, p.AddError(t), 7, c.words...) })
 			if len(asked) != 1 {
 				t.Errorf("requests: %q; want the Pod's alone", asked)
 			}
-			p.expectUntouched(t)
+			p.ExpectUntouched(t)
 		})
 	}
 }
 
 func TestHostileNetwork(t *testing.T) {
 	t.Parallel()
-	tn := newTenant(t)
+	tn := kactustest.NewTenant(t)
 	for name, c := range map[string]struct{ what, config, word string }{
 		"ipam":    {"an IPAM type that is a path", `{"type": "bridge", "ipam": {"type": "../../../bin/sh"}}`, "ipam.type"},
 		"ipam-2":  {"a path as the IPAM type of a chain's second plugin", `{"plugins": [{"type": "bridge"}, {"type": "tuning", "ipam": {"type": "../sh"}}]}`, "plugins[1].ipam.type"},
@@ -42,46 +43,46 @@ func TestHostileNetwork(t *testing.T) {
 		"folded":  {"an ipam section twice, in another case and by an escape", `{"type": "bridge", "ipam": {"type": "static"}, "Ipam": {"type": "../sh"}}`, "pam"},
 		"early":   {"a configuration that closes early", `{"type": "bridge"}, "x": {}}`, "spec.config"},
 	} {
-		tn.network(t, name, c.config)
+		tn.CreateNetwork(t, name, c.config)
 		t.Run(c.what+" is refused, and nothing is touched", func(t *testing.T) {
-			p := tn.pod(t, `[{"name":"`+name+`"}]`)
-			expectError(t, p.addError(t), 7, name, c.word)
-			p.expectUntouched(t)
+			p := tn.NewPod(t, `[{"name":"`+name+`"}]`)
+			kactustest.ExpectError(t, p.AddError(t), 7, name, c.word)
+			p.ExpectUntouched(t)
 		})
 	}
 }
 
 func TestLargeNetwork(t *testing.T) {
 	t.Parallel()
-	tn := newTenant(t)
+	tn := kactustest.NewTenant(t)
 	config := func(size int) string {
 		head := `{"type": "macvlan", "master": "` + node.Uplink + `", "note": "`
 		return head + strings.Repeat("x", size-len(head)-2) + `"}`
 	}
 	t.Run("of a configuration of one mebibyte works", func(t *testing.T) {
-		tn.network(t, "green", config(1<<20))
-		p := tn.pod(t, `[{"name":"green"}]`)
-		p.add(t)
-		p.expectDevices(t, "eth0", greenDevice)
-		p.hotDel(t, "green")
-		p.expectDevices(t, "eth0")
-		p.del(t)
-		p.expectGone(t)
+		tn.CreateNetwork(t, "green", config(1<<20))
+		p := tn.NewPod(t, `[{"name":"green"}]`)
+		p.Add(t)
+		p.ExpectInterfaces(t, "eth0", kactustest.GreenIfName)
+		p.HotDel(t, "green")
+		p.ExpectInterfaces(t, "eth0")
+		p.Del(t)
+		p.ExpectGone(t)
 	})
 	t.Run("of a larger configuration is refused by the apiserver", func(t *testing.T) {
-		body := encode(t, networkObject("blue", networkSpec{Config: config(1<<20 + 1)}))
-		do(t, http.MethodPost, networksPath(tn.namespace), body, http.StatusUnprocessableEntity)
+		body := kactustest.Encode(t, kactustest.NetworkObject("blue", kactustest.NetworkSpec{Config: config(1<<20 + 1)}))
+		kactustest.Do(t, http.MethodPost, kactustest.NetworksPath(tn.Namespace), body, http.StatusUnprocessableEntity)
 	})
 }
 
 func TestHostileEnvironment(t *testing.T) {
 	t.Parallel()
-	tn := newTenant(t)
-	p := tn.podWith(t, nil)
-	args := "CNI_ARGS=IgnoreUnknown=1;K8S_POD_NAMESPACE=" + tn.namespace + ";K8S_POD_NAME=" + p.name
+	tn := kactustest.NewTenant(t)
+	p := tn.NewAnnotatedPod(t, nil)
+	args := "CNI_ARGS=IgnoreUnknown=1;K8S_POD_NAMESPACE=" + tn.Namespace + ";K8S_POD_NAME=" + p.Name
 	sane := map[string]string{
-		"CNI_COMMAND": "ADD", "CNI_CONTAINERID": p.id, "CNI_NETNS": p.netns, "CNI_IFNAME": "eth0",
-		"CNI_ARGS": strings.TrimPrefix(args, "CNI_ARGS="), "CNI_PATH": strings.Join(tn.path, ":"),
+		"CNI_COMMAND": "ADD", "CNI_CONTAINERID": p.ID, "CNI_NETNS": p.Netns, "CNI_IFNAME": "eth0",
+		"CNI_ARGS": strings.TrimPrefix(args, "CNI_ARGS="), "CNI_PATH": strings.Join(tn.Path, ":"),
 	}
 	for what, c := range map[string]struct{ name, value string }{
 		"a container ID that is a path": {"CNI_CONTAINERID", "../../etc/passwd"},
@@ -96,13 +97,13 @@ func TestHostileEnvironment(t *testing.T) {
 				}
 				env = append(env, name+"="+value)
 			}
-			_, err := startWith(t, encode(t, tn.conf), env...).wait(t)
+			_, err := kactustest.StartWith(t, kactustest.Encode(t, tn.Conf), env...).Wait(t)
 			if err == nil {
 				t.Fatal("the ADD succeeds")
 			}
-			expectError(t, cniError(t, err), 4, c.name)
-			p.expectUntouched(t)
-			if left := fileNames(t, tn.conf.CNIDir); len(left) > 0 {
+			kactustest.ExpectError(t, kactustest.CNIError(t, err), 4, c.name)
+			p.ExpectUntouched(t)
+			if left := kactustest.FileNames(t, tn.Conf.CNIDir); len(left) > 0 {
 				t.Errorf("the ledger has %q", left)
 			}
 		})
@@ -111,15 +112,15 @@ func TestHostileEnvironment(t *testing.T) {
 
 func TestNumberOfNetworks(t *testing.T) {
 	t.Parallel()
-	tn := newTenant(t)
+	tn := kactustest.NewTenant(t)
 	const most = 64
 	var selections []map[string]string
-	devices := []string{"eth0"}
+	ifNames := []string{"eth0"}
 	for i := range most + 1 {
 		name := fmt.Sprintf("n-%d", i)
-		tn.network(t, name, `{"type": "macvlan", "master": "`+node.Uplink+`"}`)
+		tn.CreateNetwork(t, name, `{"type": "macvlan", "master": "`+node.Uplink+`"}`)
 		selections = append(selections, map[string]string{"name": name})
-		devices = append(devices, deviceName(name))
+		ifNames = append(ifNames, kactustest.IfName(name))
 	}
 	annotation := func(n int) string {
 		data, err := json.Marshal(selections[:n])
@@ -129,15 +130,21 @@ func TestNumberOfNetworks(t *testing.T) {
 		return string(data)
 	}
 	t.Run("65 are refused, and nothing is touched", func(t *testing.T) {
-		p := tn.pod(t, annotation(most+1))
-		expectError(t, p.addError(t), 7, "65", "64")
-		p.expectUntouched(t)
+		p := tn.NewPod(t, annotation(most+1))
+		kactustest.ExpectError(t, p.AddError(t), 7, "65", "64")
+		p.ExpectUntouched(t)
 	})
 	t.Run("64 work", func(t *testing.T) {
-		p := tn.pod(t, annotation(most))
-		p.add(t)
-		p.expectDevices(t, devices[:most+1]...)
-		p.del(t)
-		p.expectGone(t)
+		p := tn.NewPod(t, annotation(most))
+		p.Add(t)
+		p.ExpectInterfaces(t, ifNames[:most+1]...)
+		p.Del(t)
+		p.ExpectGone(t)
 	})
 }
+
+// Two networks that have the same interface name.
+const (
+	collider = "n-009b5fbe0257"
+	collided = "n-ee6b99c6809e"
+)

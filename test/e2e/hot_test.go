@@ -5,136 +5,137 @@ import (
 	"testing"
 
 	types100 "github.com/containernetworking/cni/pkg/types/100"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/kactustest"
 )
 
 func TestHotAdd(t *testing.T) {
 	t.Parallel()
-	tn := newTenant(t)
-	tn.bridges(t, "green", "blue", "data")
-	someMAC := tn.unused(1)
-	p := tn.pod(t, `[{"name":"green"}]`)
-	p.add(t)
+	tn := kactustest.NewTenant(t)
+	tn.CreateBridgeNetworks(t, "green", "blue", "data")
+	someMAC := tn.UniqueMAC(1)
+	p := tn.NewPod(t, `[{"name":"green"}]`)
+	p.Add(t)
 
 	t.Run("gives a running Pod one more network, with the right to get Networks alone", func(t *testing.T) {
-		eth0, green := p.index(t, "eth0"), p.index(t, greenDevice)
-		result := p.hotAdd(t, "blue")
-		p.expectDevices(t, "eth0", greenDevice, blueDevice)
-		p.expectLedger(t, "attached", "eth0", greenDevice, blueDevice)
-		expectSame(t, "leases of blue", tn.leases(t, "blue"), []string{p.addr(t, blueDevice)})
-		expectInterface(t, result, blueDevice, p.mac(t, blueDevice))
-		if p.index(t, "eth0") != eth0 || p.index(t, greenDevice) != green {
+		eth0, green := p.Index(t, "eth0"), p.Index(t, kactustest.GreenIfName)
+		result := p.HotAdd(t, "blue")
+		p.ExpectInterfaces(t, "eth0", kactustest.GreenIfName, kactustest.BlueIfName)
+		p.ExpectLedger(t, "attached", "eth0", kactustest.GreenIfName, kactustest.BlueIfName)
+		kactustest.ExpectSame(t, "leases of blue", tn.Leases(t, "blue"), []string{p.Addr(t, kactustest.BlueIfName)})
+		kactustest.ExpectResult(t, result, kactustest.BlueIfName, p.MAC(t, kactustest.BlueIfName))
+		if p.Index(t, "eth0") != eth0 || p.Index(t, kactustest.GreenIfName) != green {
 			t.Error("the Pod's other devices are not the ones that they were")
 		}
 	})
 	t.Run("twice is one device, one result and no request", func(t *testing.T) {
-		before := p.index(t, blueDevice)
-		first := p.hotAdd(t, "blue")
+		before := p.Index(t, kactustest.BlueIfName)
+		first := p.HotAdd(t, "blue")
 		var second any
-		asked := requests(t, tn.namespace, func() { second = p.hotAdd(t, "blue") })
-		expectSame(t, "requests", asked, nil)
-		if a, b := asJSON(t, first), asJSON(t, second); a != b {
+		asked := kactustest.Requests(t, tn.Namespace, func() { second = p.HotAdd(t, "blue") })
+		kactustest.ExpectSame(t, "requests", asked, nil)
+		if a, b := toJSON(t, first), toJSON(t, second); a != b {
 			t.Errorf("the results differ: %s and %s", a, b)
 		}
-		if p.index(t, blueDevice) != before {
+		if p.Index(t, kactustest.BlueIfName) != before {
 			t.Error("the device is another")
 		}
-		tn.expectLeases(t, "blue", 1)
+		tn.ExpectLeases(t, "blue", 1)
 	})
 	t.Run("of a network that the Pod's ADD made leaves it as it is", func(t *testing.T) {
-		before := p.index(t, greenDevice)
+		before := p.Index(t, kactustest.GreenIfName)
 		var result *types100.Result
-		asked := requests(t, tn.namespace, func() { result = p.hotAdd(t, "green") })
-		expectSame(t, "requests", asked, nil)
-		if p.index(t, greenDevice) != before {
+		asked := kactustest.Requests(t, tn.Namespace, func() { result = p.HotAdd(t, "green") })
+		kactustest.ExpectSame(t, "requests", asked, nil)
+		if p.Index(t, kactustest.GreenIfName) != before {
 			t.Error("the device is another")
 		}
-		expectInterface(t, result, greenDevice, p.mac(t, greenDevice))
-		if len(result.IPs) != 1 || result.IPs[0].Address.IP.String() != p.addr(t, greenDevice) {
-			t.Errorf("the result has the addresses %v; want that of %s", result.IPs, greenDevice)
+		kactustest.ExpectResult(t, result, kactustest.GreenIfName, p.MAC(t, kactustest.GreenIfName))
+		if len(result.IPs) != 1 || result.IPs[0].Address.IP.String() != p.Addr(t, kactustest.GreenIfName) {
+			t.Errorf("the result has the addresses %v; want that of %s", result.IPs, kactustest.GreenIfName)
 		}
 	})
 	t.Run("with an address gives the device that address", func(t *testing.T) {
-		result := p.hotAddMAC(t, "data", someMAC)
-		if got := p.mac(t, dataDevice); got != someMAC {
+		result := p.HotAddMAC(t, "data", someMAC)
+		if got := p.MAC(t, kactustest.DataIfName); got != someMAC {
 			t.Errorf("the address is %s; want %s", got, someMAC)
 		}
-		expectInterface(t, result, dataDevice, someMAC)
+		kactustest.ExpectResult(t, result, kactustest.DataIfName, someMAC)
 	})
 	t.Run("is undone by the Pod's DEL", func(t *testing.T) {
-		p.del(t)
-		p.expectGone(t)
+		p.Del(t)
+		p.ExpectGone(t)
 	})
 }
 
 func TestHotAddRefused(t *testing.T) {
 	t.Parallel()
-	tn := newTenant(t)
-	tn.bridges(t, "green")
-	p := tn.podWith(t, nil)
-	p.add(t)
+	tn := kactustest.NewTenant(t)
+	tn.CreateBridgeNetworks(t, "green")
+	p := tn.NewAnnotatedPod(t, nil)
+	p.Add(t)
 	unchanged := func(t *testing.T) {
 		t.Helper()
-		p.expectDevices(t, "eth0")
-		p.expectLedger(t, "attached", "eth0")
-		tn.expectLeases(t, "green", 0)
+		p.ExpectInterfaces(t, "eth0")
+		p.ExpectLedger(t, "attached", "eth0")
+		tn.ExpectLeases(t, "green", 0)
 	}
 	t.Run("of a network that is not there", func(t *testing.T) {
-		expectError(t, p.hotAddError(t, "data"), 11, "data", tn.namespace)
+		kactustest.ExpectError(t, p.HotAddError(t, "data"), 11, "data", tn.Namespace)
 		unchanged(t)
 	})
 }
 
 func TestHotDel(t *testing.T) {
 	t.Parallel()
-	tn := newTenant(t)
-	tn.bridges(t, "green", "blue", "data")
-	p := tn.pod(t, `[{"name":"green"},{"name":"blue"}]`)
-	p.add(t)
-	p.hotAdd(t, "data")
-	eth0, blue := p.index(t, "eth0"), p.index(t, blueDevice)
-	blueAddr := p.addr(t, blueDevice)
+	tn := kactustest.NewTenant(t)
+	tn.CreateBridgeNetworks(t, "green", "blue", "data")
+	p := tn.NewPod(t, `[{"name":"green"},{"name":"blue"}]`)
+	p.Add(t)
+	p.HotAdd(t, "data")
+	eth0, blue := p.Index(t, "eth0"), p.Index(t, kactustest.BlueIfName)
+	blueAddr := p.Addr(t, kactustest.BlueIfName)
 
-	asked := requests(t, tn.namespace, func() {
+	asked := kactustest.Requests(t, tn.Namespace, func() {
 		t.Run("undoes a hot network alone", func(t *testing.T) {
-			p.hotDel(t, "data")
-			p.expectDevices(t, "eth0", greenDevice, blueDevice)
-			p.expectLedger(t, "attached", "eth0", greenDevice, blueDevice)
-			tn.expectLeases(t, "data", 0)
+			p.HotDel(t, "data")
+			p.ExpectInterfaces(t, "eth0", kactustest.GreenIfName, kactustest.BlueIfName)
+			p.ExpectLedger(t, "attached", "eth0", kactustest.GreenIfName, kactustest.BlueIfName)
+			tn.ExpectLeases(t, "data", 0)
 		})
 		t.Run("undoes a network of the Pod's ADD", func(t *testing.T) {
-			p.hotDel(t, "green")
-			p.expectDevices(t, "eth0", blueDevice)
-			tn.expectLeases(t, "green", 0)
+			p.HotDel(t, "green")
+			p.ExpectInterfaces(t, "eth0", kactustest.BlueIfName)
+			tn.ExpectLeases(t, "green", 0)
 		})
 		t.Run("twice succeeds", func(t *testing.T) {
-			p.hotDel(t, "green")
-			p.expectDevices(t, "eth0", blueDevice)
+			p.HotDel(t, "green")
+			p.ExpectInterfaces(t, "eth0", kactustest.BlueIfName)
 		})
 		t.Run("of a network that the Pod never had succeeds", func(t *testing.T) {
-			p.hotDel(t, "never")
-			p.expectDevices(t, "eth0", blueDevice)
+			p.HotDel(t, "never")
+			p.ExpectInterfaces(t, "eth0", kactustest.BlueIfName)
 		})
 	})
 	t.Run("leaves the others' devices, addresses and leases", func(t *testing.T) {
-		if p.index(t, "eth0") != eth0 || p.index(t, blueDevice) != blue || p.addr(t, blueDevice) != blueAddr {
+		if p.Index(t, "eth0") != eth0 || p.Index(t, kactustest.BlueIfName) != blue || p.Addr(t, kactustest.BlueIfName) != blueAddr {
 			t.Error("a device of another network is not what it was")
 		}
-		expectSame(t, "leases of blue", tn.leases(t, "blue"), []string{blueAddr})
-		tn.expectLeases(t, defaultNet, 1)
-		p.expectLedger(t, "attached", "eth0", blueDevice)
+		kactustest.ExpectSame(t, "leases of blue", tn.Leases(t, "blue"), []string{blueAddr})
+		tn.ExpectLeases(t, kactustest.DefaultNetwork, 1)
+		p.ExpectLedger(t, "attached", "eth0", kactustest.BlueIfName)
 	})
-	t.Run("asks the apiserver nothing", func(t *testing.T) { expectSame(t, "requests", asked, nil) })
+	t.Run("asks the apiserver nothing", func(t *testing.T) { kactustest.ExpectSame(t, "requests", asked, nil) })
 	t.Run("and hot ADD again give the network back", func(t *testing.T) {
-		p.hotAdd(t, "green")
-		p.expectDevices(t, "eth0", greenDevice, blueDevice)
+		p.HotAdd(t, "green")
+		p.ExpectInterfaces(t, "eth0", kactustest.GreenIfName, kactustest.BlueIfName)
 	})
 	t.Run("leaves the rest to the Pod's DEL", func(t *testing.T) {
-		p.del(t)
-		p.expectGone(t)
+		p.Del(t)
+		p.ExpectGone(t)
 	})
 }
 
-func asJSON(t *testing.T, v any) string {
+func toJSON(t *testing.T, v any) string {
 	t.Helper()
 	data, err := json.Marshal(v)
 	if err != nil {

@@ -5,59 +5,33 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"path"
-	"path/filepath"
-	"regexp"
-	"strconv"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/kactustest"
 )
 
-var highWater = regexp.MustCompile(`VmHWM:\s*(\d+) kB`)
-
-// peak waits until kactus ends, and is the most memory that it held, in MiB. The kernel's own account of a process that ended also has what
-// its parent held.
-func (r *running) peak(t *testing.T) int {
-	t.Helper()
-	status := filepath.Join("/proc", strconv.Itoa(r.cmd.Process.Pid), "status")
-	kib := 0
-	ticker := time.NewTicker(time.Millisecond)
-	defer ticker.Stop()
-	for !r.ended() {
-		<-ticker.C
-		data, _ := os.ReadFile(status)
-		if m := highWater.FindSubmatch(data); m != nil {
-			kib, _ = strconv.Atoi(string(m[1]))
-		}
-	}
-	return kib >> 10
-}
-
-// memoryLimit is what kactus needs less than, in MiB.
-const memoryLimit = 64
-
 // expectPeak: the verb, whether it succeeds or not, needs less than the limit.
-func (p *pod) expectPeak(t *testing.T, verb string, conf netconf, c call) {
+func expectPeak(t *testing.T, p *kactustest.Pod, operation string, conf kactustest.NetConf, c kactustest.Call) {
 	t.Helper()
-	if peak := p.start(t, verb, conf, c).peak(t); peak >= memoryLimit {
-		t.Errorf("%s needs %d MiB; want less than %d", verb, peak, memoryLimit)
+	if peak := p.Start(t, operation, conf, c).Peak(); peak >= kactustest.MemoryLimit {
+		t.Errorf("%s needs %d MiB; want less than %d", operation, peak, kactustest.MemoryLimit)
 	} else {
-		t.Logf("%s needs %d MiB", verb, peak)
+		t.Logf("%s needs %d MiB", operation, peak)
 	}
 }
 
 func TestMemory(t *testing.T) {
 	t.Parallel()
-	tn := newTenant(t)
-	tn.conf.DelegateTimeout = "5s"
-	tn.script(t, "quiet", `echo '{"cniVersion": "1.0.0"}'`)
-	tn.script(t, "loud", `printf '{"cniVersion": "1.0.0", "dns": {"domain": "'; head -c 1000000 /dev/zero | tr '\0' '<'; echo '"}}'`)
-	tn.script(t, "devices", `[ "$CNI_COMMAND" != ADD ] || { printf '{"cniVersion": "1.0.0", "interfaces": [{}'; head -c 340000 /dev/zero | sed 's/\x00/,{}/g'; echo ']}'; }`)
-	tn.script(t, "few", `[ "$CNI_COMMAND" != ADD ] || { printf '{"cniVersion": "1.0.0", "routes": [{"dst": "::/0"}'; head -c 4000 /dev/zero | sed 's/\x00/,{"dst":"::\/0"}/g'; echo ']}'; }`)
-	tn.script(t, "endless", `[ "$CNI_COMMAND" != ADD ] || exec cat /dev/zero`)
-	tn.script(t, "rude", `printf '{"code": 1, "msg": "'; head -c 1000000 /dev/zero | tr '\0' '<'; echo '"}'; exit 1`)
+	tn := kactustest.NewTenant(t)
+	tn.Conf.DelegateTimeout = "5s"
+	tn.AddScript(t, "quiet", `echo '{"cniVersion": "1.0.0"}'`)
+	tn.AddScript(t, "loud", `printf '{"cniVersion": "1.0.0", "dns": {"domain": "'; head -c 1000000 /dev/zero | tr '\0' '<'; echo '"}}'`)
+	tn.AddScript(t, "devices", `[ "$CNI_COMMAND" != ADD ] || { printf '{"cniVersion": "1.0.0", "interfaces": [{}'; head -c 340000 /dev/zero | sed 's/\x00/,{}/g'; echo ']}'; }`)
+	tn.AddScript(t, "few", `[ "$CNI_COMMAND" != ADD ] || { printf '{"cniVersion": "1.0.0", "routes": [{"dst": "::/0"}'; head -c 4000 /dev/zero | sed 's/\x00/,{"dst":"::\/0"}/g'; echo ']}'; }`)
+	tn.AddScript(t, "endless", `[ "$CNI_COMMAND" != ADD ] || exec cat /dev/zero`)
+	tn.AddScript(t, "rude", `printf '{"code": 1, "msg": "'; head -c 1000000 /dev/zero | tr '\0' '<'; echo '"}'; exit 1`)
 	var keys strings.Builder
 	for i := range 90000 {
 		fmt.Fprintf(&keys, `,"%x":1`, i)
@@ -80,13 +54,13 @@ func TestMemory(t *testing.T) {
 		t.Run("is bounded with "+c.what, func(t *testing.T) {
 			var ask []string
 			for range c.networks {
-				name := fmt.Sprintf("n%d", numbers.Add(1))
-				tn.network(t, name, `{"type": "`+c.plugin+`"`+c.pad+`}`)
+				name := fmt.Sprintf("n%d", kactustest.NextNumber())
+				tn.CreateNetwork(t, name, `{"type": "`+c.plugin+`"`+c.pad+`}`)
 				ask = append(ask, `{"name": "`+name+`"}`)
 			}
-			p := tn.pod(t, "["+strings.Join(ask, ",")+"]")
-			for _, verb := range []string{"ADD", "DEL"} {
-				p.expectPeak(t, verb, p.conf, p.runtime())
+			p := tn.NewPod(t, "["+strings.Join(ask, ",")+"]")
+			for _, operation := range []string{"ADD", "DEL"} {
+				expectPeak(t, p, operation, p.Conf, p.Runtime())
 			}
 		})
 	}
@@ -94,8 +68,8 @@ func TestMemory(t *testing.T) {
 
 func TestMemoryWhateverTheApiserverSends(t *testing.T) {
 	t.Parallel()
-	tn := newTenant(t)
-	tn.conf.APITimeout = "5s"
+	tn := kactustest.NewTenant(t)
+	tn.Conf.APITimeout = "5s"
 	kinds := map[string]http.HandlerFunc{
 		"a body without end": func(w http.ResponseWriter, r *http.Request) { endlessly(r, w, "x") },
 		"a body without end that is an error": func(w http.ResponseWriter, r *http.Request) {
@@ -141,12 +115,12 @@ func TestMemoryWhateverTheApiserverSends(t *testing.T) {
 	}
 	for what, answer := range kinds {
 		t.Run("is bounded with "+what, func(t *testing.T) {
-			conf := tn.conf
-			conf.Kubeconfig = tn.impostor(t, "token", answer)
-			p := tn.absentPod(t)
-			p.expectPeak(t, "ADD", conf, p.runtime())
-			p.expectPeak(t, "ADD", conf, p.agent("green", ""))
-			p.expectUntouched(t)
+			conf := tn.Conf
+			conf.Kubeconfig = fakeAPIServer(t, tn, "token", answer)
+			p := tn.NewAbsentPod(t)
+			expectPeak(t, p, "ADD", conf, p.Runtime())
+			expectPeak(t, p, "ADD", conf, p.Agent("green", ""))
+			p.ExpectUntouched(t)
 		})
 	}
 }
@@ -164,18 +138,18 @@ func endlessly(r *http.Request, w io.Writer, text string) {
 // Each of the configurations is short enough, and the record of the container has them all.
 func TestMemoryOfManyHotAdds(t *testing.T) {
 	t.Parallel()
-	tn := newTenant(t)
-	tn.script(t, "quiet", `echo '{"cniVersion": "1.0.0"}'`)
-	p := tn.podWith(t, nil)
-	p.add(t)
+	tn := kactustest.NewTenant(t)
+	tn.AddScript(t, "quiet", `echo '{"cniVersion": "1.0.0"}'`)
+	p := tn.NewAnnotatedPod(t, nil)
+	p.Add(t)
 	for i := range 8 {
 		name := fmt.Sprintf("long-%d", i)
-		tn.network(t, name, `{"type": "quiet", "pad": "`+strings.Repeat("x", 1000<<10)+`"}`)
-		p.expectPeak(t, "ADD", p.agentConf(), p.agent(name, ""))
+		tn.CreateNetwork(t, name, `{"type": "quiet", "pad": "`+strings.Repeat("x", 1000<<10)+`"}`)
+		expectPeak(t, p, "ADD", p.AgentConf(), p.Agent(name, ""))
 	}
-	if made := len(p.record(t).Attachments); made < 4 || made == 9 {
+	if made := len(p.Record(t).Attachments); made < 4 || made == 9 {
 		t.Errorf("%d attachments; want four megabytes of them, and an end", made)
 	}
-	p.expectPeak(t, "DEL", p.conf, p.runtime())
-	p.expectGone(t)
+	expectPeak(t, p, "DEL", p.Conf, p.Runtime())
+	p.ExpectGone(t)
 }

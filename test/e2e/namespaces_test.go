@@ -3,68 +3,69 @@ package e2e
 import (
 	"testing"
 
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/kactustest"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/node"
 )
 
 func TestNamespaces(t *testing.T) {
 	t.Parallel()
-	tn := newTenant(t)
-	shared, foreign := tn.makeNamespace(t, "shared"), tn.makeNamespace(t, "foreign")
-	tn.conf.NetworkNamespace = shared
+	tn := kactustest.NewTenant(t)
+	shared, foreign := tn.NewNamespace(t, "shared"), tn.NewNamespace(t, "foreign")
+	tn.Conf.NetworkNamespace = shared
 	// A network of one name everywhere, told apart by its MTU.
-	mtu := map[string]int{tn.namespace: 1401, shared: 1402, foreign: 1403}
+	mtu := map[string]int{tn.Namespace: 1401, shared: 1402, foreign: 1403}
 	in := func(namespace, name, mtu string) {
 		config := `{"type": "macvlan", "master": "` + node.Uplink + `", "mtu": ` + mtu + `}`
-		create(t, networksPath(namespace), networkObject(name, networkSpec{Config: config}))
+		kactustest.Create(t, kactustest.NetworksPath(namespace), kactustest.NetworkObject(name, kactustest.NetworkSpec{Config: config}))
 	}
-	in(tn.namespace, "green", "1401")
+	in(tn.Namespace, "green", "1401")
 	in(shared, "green", "1402")
 	in(foreign, "green", "1403")
 	in(shared, "blue", "1402")
 	in(foreign, "data", "1403")
 
 	for _, c := range []struct{ what, annotation, device, from string }{
-		{"the Pod's own comes first", `[{"name":"green"}]`, greenDevice, tn.namespace},
-		{"one that the selection names is taken", `[{"name":"green","namespace":"` + foreign + `"}]`, greenDevice, foreign},
-		{"networkNamespace is where a network is that the Pod's own has not", `[{"name":"blue"}]`, blueDevice, shared},
-		{"an empty one is none", `[{"name":"green","namespace":""}]`, greenDevice, tn.namespace},
+		{"the Pod's own comes first", `[{"name":"green"}]`, kactustest.GreenIfName, tn.Namespace},
+		{"one that the selection names is taken", `[{"name":"green","namespace":"` + foreign + `"}]`, kactustest.GreenIfName, foreign},
+		{"networkNamespace is where a network is that the Pod's own has not", `[{"name":"blue"}]`, kactustest.BlueIfName, shared},
+		{"an empty one is none", `[{"name":"green","namespace":""}]`, kactustest.GreenIfName, tn.Namespace},
 	} {
 		t.Run(c.what, func(t *testing.T) {
-			p := tn.pod(t, c.annotation)
-			p.add(t)
-			p.expectDevices(t, "eth0", c.device)
-			if got := p.link(t, c.device).Attrs().MTU; got != mtu[c.from] {
+			p := tn.NewPod(t, c.annotation)
+			p.Add(t)
+			p.ExpectInterfaces(t, "eth0", c.device)
+			if got := p.Link(t, c.device).Attrs().MTU; got != mtu[c.from] {
 				t.Errorf("MTU %d; want %d, that of the namespace %s", got, mtu[c.from], c.from)
 			}
-			p.del(t)
-			p.expectGone(t)
+			p.Del(t)
+			p.ExpectGone(t)
 		})
 	}
 	t.Run("a hot network is looked for in the same", func(t *testing.T) {
-		p := tn.podWith(t, nil)
-		p.add(t)
-		p.hotAdd(t, "green")
-		p.hotAdd(t, "blue")
-		if green, blue := p.link(t, greenDevice).Attrs().MTU, p.link(t, blueDevice).Attrs().MTU; green != mtu[tn.namespace] || blue != mtu[shared] {
-			t.Errorf("MTUs %d and %d; want %d and %d", green, blue, mtu[tn.namespace], mtu[shared])
+		p := tn.NewAnnotatedPod(t, nil)
+		p.Add(t)
+		p.HotAdd(t, "green")
+		p.HotAdd(t, "blue")
+		if green, blue := p.Link(t, kactustest.GreenIfName).Attrs().MTU, p.Link(t, kactustest.BlueIfName).Attrs().MTU; green != mtu[tn.Namespace] || blue != mtu[shared] {
+			t.Errorf("MTUs %d and %d; want %d and %d", green, blue, mtu[tn.Namespace], mtu[shared])
 		}
-		p.del(t)
-		p.expectGone(t)
+		p.Del(t)
+		p.ExpectGone(t)
 	})
 }
 
 func TestNamespaceIsolation(t *testing.T) {
 	t.Parallel()
-	tn := newTenant(t)
-	shared, foreign := tn.makeNamespace(t, "shared"), tn.makeNamespace(t, "foreign")
+	tn := kactustest.NewTenant(t)
+	shared, foreign := tn.NewNamespace(t, "shared"), tn.NewNamespace(t, "foreign")
 	for _, namespace := range []string{shared, foreign} {
-		create(t, networksPath(namespace), networkObject("green", networkSpec{Config: "{" + tn.bridge(t, "green") + "}"}))
+		kactustest.Create(t, kactustest.NetworksPath(namespace), kactustest.NetworkObject("green", kactustest.NetworkSpec{Config: "{" + tn.BridgeConfig(t, "green") + "}"}))
 	}
-	tn.conf.NetworkNamespace, tn.conf.NamespaceIsolation = shared, true
+	tn.Conf.NetworkNamespace, tn.Conf.NamespaceIsolation = shared, true
 	t.Run("refuses another namespace's network", func(t *testing.T) {
-		p := tn.pod(t, `[{"name":"green","namespace":"`+foreign+`"}]`)
-		asked := requests(t, foreign, func() { expectError(t, p.addError(t), 103, "green", foreign) })
-		expectSame(t, "requests", asked, nil)
-		p.expectUntouched(t)
+		p := tn.NewPod(t, `[{"name":"green","namespace":"`+foreign+`"}]`)
+		asked := kactustest.Requests(t, foreign, func() { kactustest.ExpectError(t, p.AddError(t), 103, "green", foreign) })
+		kactustest.ExpectSame(t, "requests", asked, nil)
+		p.ExpectUntouched(t)
 	})
 }

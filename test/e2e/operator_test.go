@@ -1,31 +1,17 @@
 package e2e
 
 import (
-	"bytes"
 	"encoding/json"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/kactustest"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/node"
+	"github.com/vishvananda/netlink"
 )
-
-// byHand runs a subcommand of kactus that looks at the tenant's ledger.
-func (tn *tenant) byHand(t *testing.T, args ...string) (stdout string, code int) {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), filepath.Join(suite.kactus, "kactus"), append(args, "-cni-dir", tn.conf.CNIDir)...)
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "CNI_PATH=" + strings.Join(tn.path, ":")}
-	var out, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &stderr
-	if err := cmd.Run(); cmd.ProcessState == nil {
-		t.Fatal(err)
-	}
-	t.Logf("kactus %s\n%s%s", strings.Join(args, " "), &out, &stderr)
-	return out.String(), cmd.ProcessState.ExitCode()
-}
 
 // expectRows: the table has, after its head, one row for each of want, which holds those words.
 func expectRows(t *testing.T, table string, want ...[]string) {
@@ -46,136 +32,125 @@ func expectRows(t *testing.T, table string, want ...[]string) {
 
 func TestListAndCheckByHand(t *testing.T) {
 	t.Parallel()
-	tn := newTenant(t)
-	tn.bridges(t, "green")
-	p := tn.pod(t, `[{"name":"green"}]`)
-	p.add(t)
-	whose := tn.namespace + "/" + p.name
+	tn := kactustest.NewTenant(t)
+	tn.CreateBridgeNetworks(t, "green")
+	p := tn.NewPod(t, `[{"name":"green"}]`)
+	p.Add(t)
+	whose := tn.Namespace + "/" + p.Name
 	t.Run("list shows each attachment with its addresses", func(t *testing.T) {
-		table, code := tn.byHand(t, "list")
+		table, code := tn.Subcommand(t, "list")
 		expectRows(t, table,
-			[]string{whose, p.id[:9], defaultNet, "eth0", p.mac(t, "eth0"), p.addrs(t, "eth0")[0], "attached", "s"},
-			[]string{whose, "green", greenDevice, p.mac(t, greenDevice), p.addrs(t, greenDevice)[0], "attached"})
+			[]string{whose, p.ID[:9], kactustest.DefaultNetwork, "eth0", p.MAC(t, "eth0"), p.Addrs(t, "eth0")[0], "attached", "s"},
+			[]string{whose, "green", kactustest.GreenIfName, p.MAC(t, kactustest.GreenIfName), p.Addrs(t, kactustest.GreenIfName)[0], "attached"})
 		if code != 0 {
 			t.Errorf("exit code %d", code)
 		}
 	})
 	t.Run("list shows them to a program", func(t *testing.T) {
-		out, code := tn.byHand(t, "list", "-o", "json")
+		out, code := tn.Subcommand(t, "list", "-o", "json")
 		var all []struct {
 			Namespace, Pod, ContainerID, Network, Device, MAC, State string
 			IPs                                                      []string
 			Created                                                  time.Time
 		}
-		succeed(t, json.Unmarshal([]byte(out), &all))
+		kactustest.Must(t, json.Unmarshal([]byte(out), &all))
 		if len(all) != 2 || code != 0 {
 			t.Fatalf("exit code %d: %s", code, out)
 		}
 		a := all[1]
-		if a.Namespace != tn.namespace || a.Pod != p.name || a.ContainerID != p.id || a.Network != "green" || a.Device != greenDevice ||
-			a.MAC != p.mac(t, greenDevice) || a.State != "attached" || a.IPs[0] != p.addrs(t, greenDevice)[0] || time.Since(a.Created) > time.Minute {
+		if a.Namespace != tn.Namespace || a.Pod != p.Name || a.ContainerID != p.ID || a.Network != "green" || a.Device != kactustest.GreenIfName ||
+			a.MAC != p.MAC(t, kactustest.GreenIfName) || a.State != "attached" || a.IPs[0] != p.Addrs(t, kactustest.GreenIfName)[0] || time.Since(a.Created) > time.Minute {
 			t.Errorf("got %+v", a)
 		}
 	})
 	t.Run("list shows no orphans, of which there are none", func(t *testing.T) {
-		if out, code := tn.byHand(t, "list", "--orphans", "-o", "json"); strings.TrimSpace(out) != "[]" || code != 0 {
+		if out, code := tn.Subcommand(t, "list", "--orphans", "-o", "json"); strings.TrimSpace(out) != "[]" || code != 0 {
 			t.Errorf("exit code %d: %s", code, out)
 		}
 	})
 	t.Run("check finds nothing", func(t *testing.T) {
-		table, code := tn.byHand(t, "check")
-		expectRows(t, table, []string{whose, "eth0", "ok"}, []string{whose, greenDevice, "ok"})
+		table, code := tn.Subcommand(t, "check")
+		expectRows(t, table, []string{whose, "eth0", "ok"}, []string{whose, kactustest.GreenIfName, "ok"})
 		if code != 0 {
 			t.Errorf("exit code %d", code)
 		}
 	})
 	t.Run("check finds what is off", func(t *testing.T) {
-		in(t, p.netns, func(h handle) { succeed(t, h.LinkDel(p.link(t, greenDevice))) })
-		table, code := tn.byHand(t, "check")
-		expectRows(t, table, []string{whose, "eth0", "ok"}, []string{whose, greenDevice, "no such device"})
+		p.InNetns(t, func(h *netlink.Handle) { kactustest.Must(t, h.LinkDel(p.Link(t, kactustest.GreenIfName))) })
+		table, code := tn.Subcommand(t, "check")
+		expectRows(t, table, []string{whose, "eth0", "ok"}, []string{whose, kactustest.GreenIfName, "no such device"})
 		if code != 1 {
 			t.Errorf("exit code %d", code)
 		}
 	})
-	p.del(t)
-	p.expectGone(t)
+	p.Del(t)
+	p.ExpectGone(t)
 }
 
 func TestListAndCheckWhileAVerbRuns(t *testing.T) {
 	t.Parallel()
-	p, g := gated(t, "ADD")
-	add := p.start(t, "ADD", p.conf, p.runtime())
-	g.await(t)
-	table, _ := p.byHand(t, "list")
-	expectRows(t, table, []string{"eth0", "planned"}, []string{greenDevice, "planned"}, []string{slowDevice, "planned"})
-	table, code := p.byHand(t, "check")
-	expectRows(t, table, []string{"eth0", "busy"}, []string{greenDevice, "busy"}, []string{slowDevice, "busy"})
+	p, g := newGatedPod(t, "ADD")
+	add := p.Start(t, "ADD", p.Conf, p.Runtime())
+	g.Await(t)
+	table, _ := p.Subcommand(t, "list")
+	expectRows(t, table, []string{"eth0", "planned"}, []string{kactustest.GreenIfName, "planned"}, []string{kactustest.IfName("slow"), "planned"})
+	table, code := p.Subcommand(t, "check")
+	expectRows(t, table, []string{"eth0", "busy"}, []string{kactustest.GreenIfName, "busy"}, []string{kactustest.IfName("slow"), "busy"})
 	if code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	if out, _ := p.byHand(t, "gc"); out != "nothing to undo\n" {
+	if out, _ := p.Subcommand(t, "gc"); out != "nothing to undo\n" {
 		t.Errorf("gc says %q", out)
 	}
-	g.open(t)
-	if _, err := add.wait(t); err != nil {
+	g.Open(t)
+	if _, err := add.Wait(t); err != nil {
 		t.Error(err)
 	}
-	p.del(t)
-	p.expectGone(t)
+	p.Del(t)
+	p.ExpectGone(t)
 }
 
 func TestGCByHand(t *testing.T) {
 	t.Parallel()
-	tn := newTenant(t)
-	tn.bridges(t, "green")
-	tn.script(t, "passing", "exec "+suite.plugins+"/macvlan\n")
-	tn.network(t, "data", `{"type": "passing", "master": "`+node.Uplink+`", "ipam": `+tn.hostLocal(t)+`}`)
-	live, lost, parked := tn.pod(t, `[{"name":"green"}]`), tn.pod(t, `[{"name":"green"}]`), tn.pod(t, `[{"name":"data"}]`)
-	for _, p := range []*pod{live, lost, parked} {
-		p.add(t)
+	tn := kactustest.NewTenant(t)
+	tn.CreateBridgeNetworks(t, "green")
+	tn.AddScript(t, "passing", "exec "+kactustest.PluginDir()+"/macvlan\n")
+	tn.CreateNetwork(t, "data", `{"type": "passing", "master": "`+node.Uplink+`", "ipam": `+tn.HostLocal(t)+`}`)
+	live, lost, parked := tn.NewPod(t, `[{"name":"green"}]`), tn.NewPod(t, `[{"name":"green"}]`), tn.NewPod(t, `[{"name":"data"}]`)
+	for _, p := range []*kactustest.Pod{live, lost, parked} {
+		p.Add(t)
 	}
-	succeed(t, os.Remove(filepath.Join(tn.path[0], "passing")))
-	parked.del(t)
-	loseNetns(t, lost.netns)
-	loseNetns(t, parked.netns)
+	kactustest.Must(t, os.Remove(filepath.Join(tn.Path[0], "passing")))
+	parked.Del(t)
+	lost.LoseNetns()
+	parked.LoseNetns()
 	// The kernel may have given the namespaces' numbers to another test's: the node was started again, so that they are gone for sure.
-	lost.reboot(t)
-	parked.reboot(t)
-	before, code := tn.byHand(t, "gc", "--dry-run")
-	expectRows(t, before, []string{lost.name, "eth0", "would be undone"}, []string{lost.name, greenDevice, "would be undone"},
-		[]string{parked.name, dataDevice, "orphan", "would be undone"})
+	lost.PretendReboot(t)
+	parked.PretendReboot(t)
+	before, code := tn.Subcommand(t, "gc", "--dry-run")
+	expectRows(t, before, []string{lost.Name, "eth0", "would be undone"}, []string{lost.Name, kactustest.GreenIfName, "would be undone"},
+		[]string{parked.Name, kactustest.DataIfName, "orphan", "would be undone"})
 	if code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	tn.expectLeases(t, "green", 2)
-	orphans, _ := tn.byHand(t, "list", "--orphans")
-	expectRows(t, orphans, []string{parked.name, dataDevice, "orphan"})
+	tn.ExpectLeases(t, "green", 2)
+	orphans, _ := tn.Subcommand(t, "list", "--orphans")
+	expectRows(t, orphans, []string{parked.Name, kactustest.DataIfName, "orphan"})
 
-	table, code := tn.byHand(t, "gc")
-	expectRows(t, table, []string{lost.name, "eth0", " undone"}, []string{lost.name, greenDevice, " undone"}, []string{dataDevice, "left"})
+	table, code := tn.Subcommand(t, "gc")
+	expectRows(t, table, []string{lost.Name, "eth0", " undone"}, []string{lost.Name, kactustest.GreenIfName, " undone"}, []string{kactustest.DataIfName, "left"})
 	if code != 1 {
 		t.Errorf("with something left, the exit code is %d", code)
 	}
-	lost.expectNoRecord(t)
-	expectSame(t, "leases of green", tn.leases(t, "green"), []string{live.addr(t, greenDevice)})
-	live.expectLedger(t, "attached", "eth0", greenDevice)
+	lost.ExpectNoRecord(t)
+	kactustest.ExpectSame(t, "leases of green", tn.Leases(t, "green"), []string{live.Addr(t, kactustest.GreenIfName)})
+	live.ExpectLedger(t, "attached", "eth0", kactustest.GreenIfName)
 
-	tn.script(t, "passing", "exec "+suite.plugins+"/macvlan\n")
-	if _, code := tn.byHand(t, "gc"); code != 0 {
+	tn.AddScript(t, "passing", "exec "+kactustest.PluginDir()+"/macvlan\n")
+	if _, code := tn.Subcommand(t, "gc"); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	parked.expectNoRecord(t)
-	live.del(t)
-	live.expectGone(t)
-}
-
-// reboot makes the Pod's record one of before the node was last started.
-func (p *pod) reboot(t *testing.T) {
-	t.Helper()
-	bootID, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	succeed(t, err)
-	data, err := os.ReadFile(p.recordPath())
-	succeed(t, err)
-	old := strings.ReplaceAll(string(data), strings.TrimSpace(string(bootID)), "00000000-0000-0000-0000-000000000000")
-	succeed(t, os.WriteFile(p.recordPath(), []byte(old), 0o600))
+	parked.ExpectNoRecord(t)
+	live.Del(t)
+	live.ExpectGone(t)
 }

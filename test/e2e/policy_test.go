@@ -5,31 +5,33 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/kactustest"
 )
 
 // The example of an admission policy, on the apiserver that is to enforce it.
 func TestPolicy(t *testing.T) {
 	t.Parallel()
-	tn := newTenant(t)
-	file := filepath.Join(suite.root, "examples", "policy", "restrict-networks.yaml")
-	if out, err := kubectl(t.Context(), "", "apply", "-f", file); err != nil {
+	tn := kactustest.NewTenant(t)
+	file := filepath.Join(kactustest.Root(), "examples", "policy", "restrict-networks.yaml")
+	if out, err := kactustest.Kubectl(t.Context(), "", "apply", "-f", file); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	if out, err := kubectl(t.Context(), "", "label", "namespace", tn.namespace, "networks.kaloom.com/restricted=true"); err != nil {
+	if out, err := kactustest.Kubectl(t.Context(), "", "label", "namespace", tn.Namespace, "networks.kaloom.com/restricted=true"); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	try := func(spec networkSpec) (int, string) {
-		body := encode(t, networkObject("tried", spec))
-		status, answer, err := suite.cp.Do(t.Context(), http.MethodPost, networksPath(tn.namespace)+"?dryRun=All", "", body)
+	try := func(spec kactustest.NetworkSpec) (int, string) {
+		body := kactustest.Encode(t, kactustest.NetworkObject("tried", spec))
+		status, answer, err := kactustest.ControlPlane().Do(t.Context(), http.MethodPost, kactustest.NetworksPath(tn.Namespace)+"?dryRun=All", "", body)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return status, string(answer)
 	}
-	evil := networkSpec{Plugin: "host-device", Config: `{"device": "eth0"}`}
-	eventually(t, "the policy is enforced", func() bool { status, _ := try(evil); return status == http.StatusUnprocessableEntity })
+	evil := kactustest.NetworkSpec{Plugin: "host-device", Config: `{"device": "eth0"}`}
+	kactustest.Eventually(t, "the policy is enforced", func() bool { status, _ := try(evil); return status == http.StatusUnprocessableEntity })
 
-	for what, spec := range map[string]networkSpec{
+	for what, spec := range map[string]kactustest.NetworkSpec{
 		"a vlan with addresses of the Pod's": {Plugin: "vlan", Config: `{"master": "bond0", "vlanId": 42, "capabilities": {"ips": true}, "ipam": {"type": "static"}}`},
 		"a macvlan":                          {Plugin: "macvlan", Config: "{\n  \"master\": \"eth1\",\n  \"mode\": \"bridge\"\n}\n"},
 		"a bridge":                           {Plugin: "bridge", Config: `{"bridge":"tenant-red","mtu":1400}`},
@@ -41,7 +43,7 @@ func TestPolicy(t *testing.T) {
 		})
 	}
 	const good = `"master": "eth1"`
-	for what, spec := range map[string]networkSpec{
+	for what, spec := range map[string]kactustest.NetworkSpec{
 		"another plugin":                          evil,
 		"no plugin":                               {Config: `{"type": "macvlan", ` + good + `}`},
 		"no configuration":                        {Plugin: "macvlan"},
@@ -72,13 +74,13 @@ func TestPolicy(t *testing.T) {
 		})
 	}
 	t.Run("leaves other namespaces alone", func(t *testing.T) {
-		other := newTenant(t)
-		create(t, networksPath(other.namespace), networkObject("tried", evil))
+		other := kactustest.NewTenant(t)
+		kactustest.Create(t, kactustest.NetworksPath(other.Namespace), kactustest.NetworkObject("tried", evil))
 	})
 	t.Run("refuses the change of one that was good", func(t *testing.T) {
-		create(t, networksPath(tn.namespace), networkObject("changed", networkSpec{Plugin: "macvlan", Config: `{` + good + `}`}))
+		kactustest.Create(t, kactustest.NetworksPath(tn.Namespace), kactustest.NetworkObject("changed", kactustest.NetworkSpec{Plugin: "macvlan", Config: `{` + good + `}`}))
 		patch := `{"spec": {"plugin": "host-device"}}`
-		if out, err := kubectl(t.Context(), "", "patch", "network.kaloom.com", "changed", "-n", tn.namespace, "--type=merge", "-p", patch); err == nil {
+		if out, err := kactustest.Kubectl(t.Context(), "", "patch", "network.kaloom.com", "changed", "-n", tn.Namespace, "--type=merge", "-p", patch); err == nil {
 			t.Errorf("it was changed: %s", out)
 		}
 	})

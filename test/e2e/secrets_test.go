@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/kactustest"
 )
 
 // The credentials that an ADD was given are in nothing that it leaves or says: not in its error, its log at the level of debug, its ledger, nor in what a
@@ -25,49 +27,53 @@ func TestSecrets(t *testing.T) {
 		w.WriteHeader(http.StatusForbidden)
 		fmt.Fprintf(w, `{"kind": "Status", "message": "who is %s?"}`, r.Header.Get("Authorization"))
 	}
-	for what, kubeconfig := range map[string]func(t *testing.T, tn *tenant) string{
-		"that the apiserver refuses":            func(t *testing.T, tn *tenant) string { return tn.kubeconfig(t, "unknown", marker) },
-		"that a page repeats":                   func(t *testing.T, tn *tenant) string { return tn.impostor(t, marker, page(http.StatusUnauthorized)) },
-		"that a page repeats as if all is well": func(t *testing.T, tn *tenant) string { return tn.impostor(t, marker, page(http.StatusOK)) },
-		"that a Status repeats":                 func(t *testing.T, tn *tenant) string { return tn.impostor(t, marker, status) },
-		"of a kubeconfig that is broken": func(t *testing.T, tn *tenant) string {
-			return tn.spoilt(t, marker, "users:", "users: {")
+	for what, kubeconfig := range map[string]func(t *testing.T, tn *kactustest.Tenant) string{
+		"that the apiserver refuses": func(t *testing.T, tn *kactustest.Tenant) string { return tn.NewKubeconfig(t, "unknown", marker) },
+		"that a page repeats": func(t *testing.T, tn *kactustest.Tenant) string {
+			return fakeAPIServer(t, tn, marker, page(http.StatusUnauthorized))
 		},
-		"of a kubeconfig with a certificate that is none": func(t *testing.T, tn *tenant) string {
-			return tn.spoilt(t, marker, "  user:\n", "  user:\n    client-certificate-data: "+key+"\n    client-key-data: "+key+"\n")
+		"that a page repeats as if all is well": func(t *testing.T, tn *kactustest.Tenant) string {
+			return fakeAPIServer(t, tn, marker, page(http.StatusOK))
+		},
+		"that a Status repeats": func(t *testing.T, tn *kactustest.Tenant) string { return fakeAPIServer(t, tn, marker, status) },
+		"of a kubeconfig that is broken": func(t *testing.T, tn *kactustest.Tenant) string {
+			return brokenKubeconfig(t, tn, marker, "users:", "users: {")
+		},
+		"of a kubeconfig with a certificate that is none": func(t *testing.T, tn *kactustest.Tenant) string {
+			return brokenKubeconfig(t, tn, marker, "  user:\n", "  user:\n    client-certificate-data: "+key+"\n    client-key-data: "+key+"\n")
 		},
 	} {
 		t.Run(what, func(t *testing.T) {
-			tn := newTenant(t)
-			tn.conf.CNIVersion, tn.conf.APITimeout = "1.1.0", "1s"
-			told := filepath.Join(tn.dir, "told")
-			tn.script(t, "records", "{ env; cat; } >>"+told+"\n"+`[ "$CNI_COMMAND" != ADD ] || echo '{"cniVersion": "1.0.0"}'`)
-			tn.delegates(`{"masterPlugin": true, "type": "records", "cniVersion": "1.0.0"}`)
-			p, other := tn.podWith(t, nil), tn.podWith(t, nil)
-			p.add(t)
-			conf := tn.conf
+			tn := kactustest.NewTenant(t)
+			tn.Conf.CNIVersion, tn.Conf.APITimeout = "1.1.0", "1s"
+			told := filepath.Join(tn.Dir, "told")
+			tn.AddScript(t, "records", "{ env; cat; } >>"+told+"\n"+`[ "$CNI_COMMAND" != ADD ] || echo '{"cniVersion": "1.0.0"}'`)
+			tn.SetDelegates(`{"masterPlugin": true, "type": "records", "cniVersion": "1.0.0"}`)
+			p, other := tn.NewAnnotatedPod(t, nil), tn.NewAnnotatedPod(t, nil)
+			p.Add(t)
+			conf := tn.Conf
 			conf.Kubeconfig = kubeconfig(t, tn)
 			for _, do := range []struct {
-				pod  *pod
+				pod  *kactustest.Pod
 				verb string
-				call call
+				call kactustest.Call
 			}{
-				{other, "ADD", other.runtime()}, {p, "ADD", p.agent("green", "")}, {p, "CHECK", p.runtime()}, {p, "STATUS", p.runtime()}, {p, "DEL", p.runtime()},
+				{other, "ADD", other.Runtime()}, {p, "ADD", p.Agent("green", "")}, {p, "CHECK", p.Runtime()}, {p, "STATUS", p.Runtime()}, {p, "DEL", p.Runtime()},
 			} {
-				r := do.pod.start(t, do.verb, conf, do.call)
-				<-r.exited
-				expectNoSecret(t, "what kactus printed", r.stdout.Bytes(), marker, key)
-				expectNoSecret(t, "what kactus printed", r.stderr.Bytes(), marker, key)
+				r := do.pod.Start(t, do.verb, conf, do.call)
+				<-r.Exited
+				expectNoSecret(t, "what kactus printed", r.Stdout.Bytes(), marker, key)
+				expectNoSecret(t, "what kactus printed", r.Stderr.Bytes(), marker, key)
 			}
-			for _, file := range []string{tn.conf.LogFile, told} {
+			for _, file := range []string{tn.Conf.LogFile, told} {
 				data, err := os.ReadFile(file)
 				if err != nil || len(data) == 0 {
 					t.Errorf("%s: %d bytes, %v", file, len(data), err)
 				}
 				expectNoSecret(t, file, data, marker, key)
 			}
-			for _, name := range fileNames(t, tn.conf.CNIDir) {
-				data, _ := os.ReadFile(filepath.Join(tn.conf.CNIDir, name))
+			for _, name := range kactustest.FileNames(t, tn.Conf.CNIDir) {
+				data, _ := os.ReadFile(filepath.Join(tn.Conf.CNIDir, name))
 				expectNoSecret(t, name, data, marker, key)
 			}
 		})
@@ -84,9 +90,9 @@ func expectNoSecret(t *testing.T, where string, data []byte, secrets ...string) 
 }
 
 // spoilt is the path of a kubeconfig with that token and a text replaced.
-func (tn *tenant) spoilt(t *testing.T, token, old, instead string) string {
+func brokenKubeconfig(t *testing.T, tn *kactustest.Tenant, token, old, instead string) string {
 	t.Helper()
-	path := tn.kubeconfig(t, "spoilt", token)
+	path := tn.NewKubeconfig(t, "spoilt", token)
 	data, err := os.ReadFile(path)
 	if err == nil {
 		err = os.WriteFile(path, []byte(strings.ReplaceAll(string(data), old, instead)), 0o600)

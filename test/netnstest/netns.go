@@ -1,24 +1,26 @@
 package netnstest
 
 import (
+	"errors"
+	"maps"
 	"net"
-	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"testing"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/node"
 )
 
-// Netns is a network namespace, as a container runtime makes it for a Pod: a file that it is mounted on.
+// Netns is a network namespace as a container runtime makes it for a Pod: mounted on a file.
 type Netns struct {
 	Path string
 }
 
-// New makes a network namespace with a loopback device that is up. It goes with the test.
+// New makes a network namespace with a loopback interface that is up. It ends with the test.
 func New(t testing.TB) *Netns {
 	t.Helper()
 	n := &Netns{Path: filepath.Join(t.TempDir(), "netns")}
@@ -27,114 +29,106 @@ func New(t testing.TB) *Netns {
 	return n
 }
 
-// Mount makes a namespace at n.Path, where there is none, or none any more.
+// Mount makes a namespace at n.Path, where there is none or none anymore.
 func (n *Netns) Mount(t testing.TB) {
 	t.Helper()
-	if err := os.WriteFile(n.Path, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	err := onThreadOfItsOwn(func() error {
-		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			return err
-		}
-		if err := loopbackUp(); err != nil {
-			return err
-		}
-		return unix.Mount("/proc/thread-self/ns/net", n.Path, "", unix.MS_BIND, "")
-	})
-	if err != nil {
-		t.Fatalf("make a network namespace (it takes root): %v", err)
+	if err := node.NewNetns(n.Path); err != nil {
+		t.Fatalf("make a network namespace (needs root): %v", err)
 	}
 }
 
-// onThreadOfItsOwn calls do on a thread that ends with it. That is never the main thread, whose namespaces /proc/self shows as the process's.
-func onThreadOfItsOwn(do func() error) error {
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		if unix.Gettid() == unix.Getpid() {
-			done <- onThreadOfItsOwn(do)
-			runtime.UnlockOSThread()
-			return
-		}
-		done <- do() // and never unlocked, so that the thread ends with the goroutine
-	}()
-	return <-done
+// Remove ends the namespace as a restart of the node does: nothing is left at its path.
+func (n *Netns) Remove() { node.RemoveNetns(n.Path) }
+
+// Do calls do with a netlink socket in the namespace.
+func (n *Netns) Do(t testing.TB, do func(*netlink.Handle)) {
+	t.Helper()
+	handle := n.open(t)
+	defer handle.Close()
+	do(handle)
 }
 
-// Remove ends the namespace, as when the node restarts: nothing is left at its path.
-func (n *Netns) Remove() {
-	_ = unix.Unmount(n.Path, unix.MNT_DETACH)
-	_ = os.Remove(n.Path)
-}
-
-// Links is a netlink socket in the namespace.
+// Links returns a netlink socket in the namespace, which is closed when the test ends.
 func (n *Netns) Links(t testing.TB) *netlink.Handle {
 	t.Helper()
-	at, err := netns.GetFromPath(n.Path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer at.Close()
-	handle, err := netlink.NewHandleAt(at, unix.NETLINK_ROUTE)
-	if err != nil {
-		t.Fatal(err)
-	}
+	handle := n.open(t)
 	t.Cleanup(handle.Close)
 	return handle
 }
 
-// Devices are the names of the devices there, without the loopback device, in order.
-func (n *Netns) Devices(t testing.TB) []string {
+func (n *Netns) open(t testing.TB) *netlink.Handle {
 	t.Helper()
-	links, err := n.Links(t).LinkList()
+	at, err := netns.GetFromPath(n.Path)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("open the network namespace %s: %v", n.Path, err)
 	}
-	names := []string{}
-	for _, link := range links {
-		if link.Attrs().Flags&net.FlagLoopback == 0 {
-			names = append(names, link.Attrs().Name)
-		}
+	defer at.Close()
+	handle, err := netlink.NewHandleAt(at, unix.NETLINK_ROUTE)
+	if err != nil {
+		t.Fatalf("open netlink in %s: %v", n.Path, err)
 	}
-	slices.Sort(names)
-	return names
+	return handle
 }
 
-// Link is the device of that name.
+// LinksByName returns the interfaces in the namespace, without the loopback interface.
+func (n *Netns) LinksByName(t testing.TB) map[string]netlink.Link {
+	t.Helper()
+	var all []netlink.Link
+	n.Do(t, func(handle *netlink.Handle) {
+		var err error
+		for all, err = handle.LinkList(); errors.Is(err, netlink.ErrDumpInterrupted); {
+			all, err = handle.LinkList()
+		}
+		if err != nil {
+			t.Fatalf("list the interfaces in %s: %v", n.Path, err)
+		}
+	})
+	links := map[string]netlink.Link{}
+	for _, link := range all {
+		if link.Attrs().Flags&net.FlagLoopback == 0 {
+			links[link.Attrs().Name] = link
+		}
+	}
+	return links
+}
+
+// Devices returns the names of the interfaces in the namespace, without the loopback interface, in
+// order.
+func (n *Netns) Devices(t testing.TB) []string {
+	t.Helper()
+	names := []string{}
+	return append(names, slices.Sorted(maps.Keys(n.LinksByName(t)))...)
+}
+
+// Link returns the interface of that name.
 func (n *Netns) Link(t testing.TB, name string) netlink.Link {
 	t.Helper()
-	link, err := n.Links(t).LinkByName(name)
-	if err != nil {
-		t.Fatalf("%s: %v", name, err)
+	link, ok := n.LinksByName(t)[name]
+	if !ok {
+		t.Fatalf("no interface %s in %s", name, n.Path)
 	}
 	return link
 }
 
-// MAC is the MAC address of the device of that name.
+// MAC returns the MAC address of the interface of that name.
 func (n *Netns) MAC(t testing.TB, name string) string {
 	t.Helper()
 	return n.Link(t, name).Attrs().HardwareAddr.String()
 }
 
-// IPv4 are the addresses of the device of that name, in CIDR notation.
+// IPv4 returns the IPv4 addresses of the interface of that name, in CIDR notation.
 func (n *Netns) IPv4(t testing.TB, name string) []string {
 	t.Helper()
-	addrs, err := n.Links(t).AddrList(n.Link(t, name), netlink.FAMILY_V4)
-	if err != nil {
-		t.Fatal(err)
-	}
+	link := n.Link(t, name)
 	var all []string
-	for _, addr := range addrs {
-		all = append(all, addr.IPNet.String())
-	}
+	n.Do(t, func(handle *netlink.Handle) {
+		addrs, err := handle.AddrList(link, netlink.FAMILY_V4)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, addr := range addrs {
+			all = append(all, addr.IPNet.String())
+		}
+	})
 	return all
-}
-
-func loopbackUp() error {
-	lo, err := netlink.LinkByName("lo")
-	if err != nil {
-		return err
-	}
-	return netlink.LinkSetUp(lo)
 }

@@ -1,4 +1,5 @@
-// Package node gives a program namespaces that look like a node's, with all that it starts: what is left in them ends with it.
+// Package node makes network namespaces for tests and benchmarks: one that stands for a node, with
+// all processes that run on it, and one for each Pod. What is left in them ends with them.
 package node
 
 import (
@@ -14,18 +15,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Uplink is the node's own device, the master of macvlan devices.
+// Uplink is the name of the node's own interface, the master of macvlan interfaces.
 const Uplink = "uplink"
 
-// Enter runs this very program again, with its arguments and env besides its environment, as the first process of network, mount and process namespaces of
-// its own, where it calls SetUp. The error is an *exec.ExitError where that program fails.
+// Enter runs this program again, with the same arguments and with env added to the environment, as
+// the first process of new network, mount and process namespaces. There, the program is to call
+// [SetUp]. The error is an *exec.ExitError if the program fails.
 func Enter(ctx context.Context, env ...string) error {
 	cmd := exec.CommandContext(ctx, "/proc/self/exe", os.Args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.Env = append(os.Environ(), env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID,
-		Pdeathsig:  syscall.SIGKILL, // when the thread ends that starts it, which therefore must be held
+		// Sent when the thread ends that started the process, which therefore stays locked.
+		Pdeathsig: syscall.SIGKILL,
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -35,12 +38,13 @@ func Enter(ctx context.Context, env ...string) error {
 	case ctx.Err() != nil:
 		return errors.New("interrupted")
 	case err != nil && !errors.As(err, &exit):
-		return fmt.Errorf("run on a node of its own (that needs root): %w", err)
+		return fmt.Errorf("run on a node of its own (needs root): %w", err)
 	}
 	return err
 }
 
-// SetUp makes the namespaces that the process was started in look like a node's. The plugins' state in /run is not to reach the machine's.
+// SetUp makes the namespaces that [Enter] started the process in look like a node's: private
+// mounts, /proc of the node's processes, an empty /run, where plugins keep state, and an uplink.
 func SetUp() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make the mounts private: %w", err)
@@ -50,18 +54,17 @@ func SetUp() error {
 			return fmt.Errorf("mount %s: %w", path, err)
 		}
 	}
+	if err := os.Chmod("/run", 0o755); err != nil {
+		return err
+	}
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = Uplink
 	if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: Uplink + "-far"}); err != nil {
-		return fmt.Errorf("make the node's uplink: %w", err)
+		return fmt.Errorf("add the interface %s: %w", Uplink, err)
 	}
 	for _, name := range []string{"lo", Uplink, Uplink + "-far"} {
-		link, err := netlink.LinkByName(name)
-		if err == nil {
-			err = netlink.LinkSetUp(link)
-		}
-		if err != nil {
-			return fmt.Errorf("set %s up: %w", name, err)
+		if err := setUp(name); err != nil {
+			return fmt.Errorf("set the interface %s up: %w", name, err)
 		}
 	}
 	return nil

@@ -1,0 +1,153 @@
+package faults
+
+import (
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/kactustest"
+)
+
+// killing is one verb's part of the campaign: kactus gets a signal at a boundary of the verb, and then the runtime makes its next move.
+type killCampaign struct {
+	operation
+	fault string // the row's name
+	// signal is what kactus gets there; SIGKILL where it is nil.
+	signal func(boundary) syscall.Signal
+	// next is the runtime's move, and sees that all is well again; where it is nil, the verb is done again. The verb may have succeeded.
+	next func(t *testing.T, p *kactustest.Pod, succeeded bool)
+	// rest sees that the Pod goes on; may be nil. Last comes a DEL of the Pod.
+	finally func(*testing.T, *kactustest.Pod)
+}
+
+var killCampaigns = []killCampaign{
+	{
+		operation: podAdd, fault: "SIGKILL at a system call of an ADD with three networks; then DEL",
+		next: func(t *testing.T, p *kactustest.Pod, _ bool) {
+			p.Del(t)
+			expectClean(t, p)
+		},
+		finally: func(t *testing.T, p *kactustest.Pod) {
+			p.Add(t)
+			expectAttached(t, p, three...)
+		},
+	},
+	{operation: podDel, fault: "SIGKILL at a system call of a DEL with three networks; then DEL again"},
+	{
+		operation: hotAdd, fault: "SIGKILL at a system call of a hot ADD of a third network; then hot ADD again",
+		finally: func(t *testing.T, p *kactustest.Pod) {
+			p.HotDel(t, "data")
+			expectAttached(t, p, two...)
+		},
+	},
+	{operation: hotDel, fault: "SIGKILL at a system call of a hot DEL of a third network; then hot DEL again"},
+}
+
+func TestFaultKill(t *testing.T) {
+	t.Parallel()
+	for _, k := range killCampaigns {
+		t.Run(k.fault, func(t *testing.T) {
+			t.Parallel()
+			k.runAll(t)
+		})
+	}
+}
+
+// campaign goes on at every boundary, each in a run of its own, or at some of each kind.
+func (k killCampaign) runAll(t *testing.T) {
+	tn := newCampaignTenant(t)
+	f := fault{name: k.fault}
+	try := func(b boundary) (hit bool) {
+		well := t.Run(b.String(), func(t *testing.T) {
+			var took time.Duration
+			hit, took = k.try(t, tn, b)
+			f.worst = max(f.worst, took)
+		})
+		if hit {
+			f.tried++
+		}
+		if !well {
+			f.lost++
+		}
+		return hit
+	}
+	passed := k.count(t, tn)
+	for _, kind := range slices.SortedFunc(maps.Keys(passed), byName) {
+		tryKind(kind, passed[kind], try)
+	}
+	f.report(t)
+}
+
+func byName(a, b boundary) int { return strings.Compare(a.String(), b.String()) }
+
+// tryKind tries all of a kind, until a run does not come to it. The short campaign tries, of as many as a run has, the first before it takes effect, the
+// last after it did, and one in the middle.
+func tryKind(b boundary, has int, try func(boundary) bool) {
+	if *fullCampaign {
+		for b.nth = 1; try(b); b.nth++ {
+		}
+		return
+	}
+	some := []int{1, has/2 + 1}
+	if b.after {
+		some = []int{has}
+	}
+	for _, b.nth = range slices.Compact(some) {
+		try(b)
+	}
+}
+
+// count is of the boundaries of a verb that nothing happens to, by their kind.
+func (k killCampaign) count(t *testing.T, tn *kactustest.Tenant) map[boundary]int {
+	t.Helper()
+	p := k.prepare(t, tn)
+	passed := map[boundary]int{}
+	if !k.follow(t, p, func(_ *os.Process, b boundary) { passed[b.ofKind()] = b.nth }) {
+		t.Fatalf("a %s that nothing happens to fails", k.command)
+	}
+	expectNetworks(t, p, k.after)
+	p.Del(t)
+	return passed
+}
+
+// try gives the signal at that boundary, if the verb comes to it, and tells how long it took from there until all was well.
+func (k killCampaign) try(t *testing.T, tn *kactustest.Tenant, at boundary) (hit bool, took time.Duration) {
+	p := k.prepare(t, tn)
+	signal := syscall.SIGKILL
+	if k.signal != nil {
+		signal = k.signal(at)
+	}
+	var when time.Time
+	succeeded := k.follow(t, p, func(kactus *os.Process, b boundary) {
+		if b == at && !hit {
+			hit, when = true, time.Now()
+			kactustest.Must(t, kactus.Signal(signal))
+		}
+	})
+	if k.next != nil {
+		k.next(t, p, succeeded)
+	} else {
+		k.run(t, p)
+		expectNetworks(t, p, k.after)
+	}
+	if hit {
+		took = time.Since(when)
+	}
+	if k.finally != nil {
+		k.finally(t, p)
+	}
+	p.Del(t)
+	expectClean(t, p)
+	return hit, took
+}
+
+// follow runs the verb and calls visit at each boundary.
+func (k killCampaign) follow(t *testing.T, p *kactustest.Pod, visit func(*os.Process, boundary)) (succeeded bool) {
+	t.Helper()
+	cmd := kactustest.Command(kactustest.Encode(t, k.conf(p)), p.Environ(k.command, k.call(p))...)
+	return follow(t, cmd, func(b boundary) { visit(cmd.Process, b) })
+}

@@ -1,0 +1,228 @@
+package faults
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/containernetworking/cni/pkg/types"
+)
+
+// podModel is what a Pod must have, by what became of its verbs. It knows of kactus what a runtime knows: what a verb that was killed leaves is
+// uncertain until the next one that ends well.
+type podModel struct {
+	// has is by indices into randomNetworks.
+	has [4]presence
+	// lost says that the Pod's network namespace is no more.
+	lost bool
+	// interrupted says that a verb was killed since, whose lock and temporary file may be there still.
+	interrupted bool
+}
+
+type presence int
+
+const (
+	absent presence = iota
+	present
+	uncertain
+)
+
+// outcome is how a verb ended.
+type outcome struct {
+	killed bool
+	err    *types.Error
+}
+
+// mustFail: with that code, or any where it is zero.
+func (o outcome) mustFail(code uint) error {
+	switch {
+	case o.killed:
+		return nil
+	case o.err == nil:
+		return fmt.Errorf("it succeeds, and should fail (code %d)", code)
+	case code != 0 && o.err.Code != code:
+		return fmt.Errorf("it fails with the code %d, and should with %d: %w", o.err.Code, code, o.err)
+	default:
+		return nil
+	}
+}
+
+func (o outcome) mustSucceed() error {
+	if o.killed || o.err == nil {
+		return nil
+	}
+	return fmt.Errorf("it fails (code %d), and should not: %w", o.err.Code, o.err)
+}
+
+func (m *podModel) any(p presence) bool {
+	for _, has := range m.has {
+		if has == p {
+			return true
+		}
+	}
+	return false
+}
+
+// clean says whether nothing is left of the Pod for certain.
+func (m *podModel) clean() bool { return !m.any(present) && !m.any(uncertain) }
+
+func (m *podModel) set(networks []int, p presence) {
+	for _, n := range networks {
+		m.has[n] = p
+	}
+}
+
+// judge says what is wrong with how the verb ended, and is then what must be there. A GC is judged for each Pod: see collected.
+func (m *podModel) judge(s step, o outcome) error {
+	m.interrupted = o.killed || m.interrupted && o.err != nil
+	switch s.operation {
+	case "ADD":
+		return m.added(s, o)
+	case "DEL":
+		return m.deleted(s, o)
+	case "hot ADD":
+		return m.hotAdded(s, o)
+	case "hot DEL":
+		return m.hotDeleted(s, o)
+	default:
+		return m.checked(o)
+	}
+}
+
+func (m *podModel) added(s step, o outcome) error {
+	plan := append([]int{0}, randomAnnotations[s.pod]...)
+	fails := s.fault.inADD() && slices.Contains(plan, s.culprit)
+	switch {
+	case m.lost:
+		return o.mustFail(8)
+	case m.any(present): // it is refused, and touches nothing, however it is killed
+		return o.mustFail(104)
+	case o.killed:
+		m.set(plan, uncertain)
+		return nil
+	case m.any(uncertain): // the ledger has something, or not
+		if o.err == nil {
+			m.has = [4]presence{}
+			m.set(plan, present)
+		} else if s.fault.inDEL() {
+			m.set(plan, uncertain)
+		}
+		return nil
+	case s.fault.api() != 0:
+		return o.mustFail(s.fault.api())
+	case fails:
+		if s.fault.inDEL() { // at the roll-back
+			m.has[s.culprit] = uncertain
+		}
+		return o.mustFail(102)
+	default:
+		m.set(plan, present)
+		return o.mustSucceed()
+	}
+}
+
+func (m *podModel) deleted(s step, o outcome) error {
+	before := *m
+	if o.killed {
+		for n, has := range m.has {
+			if has != absent {
+				m.has[n] = uncertain
+			}
+		}
+		return nil
+	}
+	m.has = [4]presence{}
+	if !s.fault.inDEL() || before.has[s.culprit] == absent {
+		return o.mustSucceed()
+	}
+	if o.err != nil {
+		m.has[s.culprit] = uncertain
+	}
+	if before.has[s.culprit] == present {
+		return o.mustFail(102)
+	}
+	return nil
+}
+
+func (m *podModel) hotAdded(s step, o outcome) error {
+	has := &m.has[s.network]
+	mine := s.culprit == s.network
+	switch {
+	case m.lost:
+		return o.mustFail(8)
+	case *has == present: // it is there already, whatever ails the delegate and the apiserver
+		return o.mustSucceed()
+	case o.killed:
+		*has = uncertain
+		return nil
+	case *has == uncertain:
+		if o.err == nil {
+			*has = present
+		}
+		if mine && (s.fault.inADD() || s.fault.inDEL()) || s.fault.api() != 0 {
+			return nil
+		}
+		return o.mustSucceed()
+	case s.fault.api() != 0:
+		return o.mustFail(s.fault.api())
+	case mine && s.fault.inADD():
+		if s.fault.inDEL() {
+			*has = uncertain
+		}
+		return o.mustFail(102)
+	default:
+		*has = present
+		return o.mustSucceed()
+	}
+}
+
+func (m *podModel) hotDeleted(s step, o outcome) error {
+	has := &m.has[s.network]
+	before := *has
+	stuck := s.culprit == s.network && s.fault.inDEL()
+	switch {
+	case before == absent:
+		return o.mustSucceed()
+	case o.killed || stuck && o.err != nil:
+		*has = uncertain
+		return nil
+	case stuck && before == present:
+		return o.mustFail(102)
+	default:
+		*has = absent
+		return o.mustSucceed()
+	}
+}
+
+func (m *podModel) checked(o outcome) error {
+	switch {
+	case m.has[0] == absent:
+		return o.mustFail(107)
+	case m.any(uncertain):
+		return nil
+	case m.lost:
+		return o.mustFail(8)
+	default:
+		return o.mustSucceed()
+	}
+}
+
+// collected is judge for a GC that keeps the Pod, or not. It is nothing but what the GC did to this Pod that is looked at, so that the GC may have failed
+// for another; mayFail says whether it may for this one.
+func (m *podModel) collected(s step, kept bool, o outcome) (mayFail bool) {
+	if kept {
+		return false
+	}
+	m.interrupted = m.interrupted || o.killed
+	for n, has := range m.has {
+		stuck := s.fault.inDEL() && s.culprit == n
+		switch {
+		case has == absent:
+		case o.killed || stuck:
+			m.has[n] = uncertain
+			mayFail = true
+		default:
+			m.has[n] = absent
+		}
+	}
+	return mayFail
+}

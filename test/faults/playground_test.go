@@ -1,0 +1,313 @@
+package faults
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/containernetworking/cni/pkg/types"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/kactustest"
+)
+
+// playground is where a random sequence happens: Pods, and a model of each.
+type playground struct {
+	*kactustest.Tenant
+	pods   []*kactustest.Pod
+	models []podModel
+	// indices are the kernel's of the devices that must be there, by "sandbox/device".
+	indices map[string]int
+	// confs are netconfs by the trouble with the apiserver.
+	confs map[trouble]kactustest.NetConf
+	// usual is how long a verb took when it was not killed.
+	usual map[string]time.Duration
+}
+
+func newPlayground(t *testing.T) *playground {
+	t.Helper()
+	tn := kactustest.NewTenant(t)
+	tn.Conf.CNIVersion = "1.1.0"
+	for _, name := range randomNetworks {
+		addFailingBridge(t, tn, name)
+	}
+	tn.SetDelegates(`{"masterPlugin": true, ` + failingBridgeConfig(t, tn, kactustest.DefaultNetwork) + `}`)
+	for _, name := range randomNetworks[1:] {
+		tn.CreateNetwork(t, name, "{"+failingBridgeConfig(t, tn, name)+"}")
+	}
+	refused, down := tn.Conf, tn.Conf
+	refused.Kubeconfig = tn.NewKubeconfig(t, "stranger", kactustest.StrangerToken)
+	down.Kubeconfig, down.APITimeout = tn.UnreachableKubeconfig(t, kactustest.NodeToken), "100ms"
+	pg := &playground{
+		Tenant: tn, models: make([]podModel, len(randomAnnotations)), indices: map[string]int{}, usual: map[string]time.Duration{},
+		confs: map[trouble]kactustest.NetConf{apiRefuses: refused, apiDown: down},
+	}
+	for _, networks := range randomAnnotations {
+		var selections []map[string]string
+		for _, n := range networks {
+			selections = append(selections, map[string]string{"name": randomNetworks[n]})
+		}
+		pg.pods = append(pg.pods, tn.NewPod(t, string(kactustest.Encode(t, append([]map[string]string{}, selections...)))))
+	}
+	return pg
+}
+
+// moody adds a delegate that is the bridge plugin, in the mood that a file says.
+func addFailingBridge(t *testing.T, tn *kactustest.Tenant, name string) {
+	t.Helper()
+	tn.AddScript(t, "failing-"+name, `
+fail() { echo '{"code": 77, "msg": "in the mood to fail"}'; exit 1; }
+[ -e `+failureFile(tn, name, "$CNI_COMMAND")+` ] || exec `+kactustest.PluginDir()+`/bridge
+read mood <`+failureFile(tn, name, "$CNI_COMMAND")+`
+[ "$mood" = early ] || `+kactustest.PluginDir()+`/bridge >/dev/null
+fail
+`)
+}
+
+func failureFile(tn *kactustest.Tenant, name, operation string) string {
+	return filepath.Join(tn.Dir, "mood."+name+"."+operation)
+}
+
+// failingBridgeConfig returns the members of a configuration of that delegate.
+func failingBridgeConfig(t *testing.T, tn *kactustest.Tenant, name string) string {
+	t.Helper()
+	config := tn.BridgeConfigFor(t, "failing-"+name, name)
+	tn.AddBridge(t, name)
+	return config
+}
+
+// step does it, and judges how it ends. The time is that of the verb, where it made a Pod certain again.
+func (pg *playground) step(t *testing.T, s step) (time.Duration, error) {
+	t.Helper()
+	p, m := pg.pods[s.pod], &pg.models[s.pod]
+	switch {
+	case s.operation == "lose":
+		p.LoseNetns()
+		m.lost = true
+		return 0, nil
+	case s.operation == "ADD" && m.lost && m.clean():
+		p.NewSandbox(t) // as a runtime does when the old one is gone
+		*m = podModel{}
+	}
+	for operation, mood := range failures[s.fault] {
+		path := failureFile(pg.Tenant, randomNetworks[s.culprit], operation)
+		kactustest.Must(t, os.WriteFile(path, []byte(mood+"\n"), 0o600))
+		defer os.Remove(path)
+	}
+	if s.operation == "GC" {
+		return 0, pg.collect(t, s)
+	}
+	before, begin := *m, time.Now()
+	o := pg.run(t, s, func() *kactustest.Process { return pg.start(t, s) })
+	took := time.Since(begin)
+	if err := m.judge(s, o); err != nil {
+		return 0, err
+	}
+	if before.any(uncertain) && !m.any(uncertain) {
+		return took, nil
+	}
+	return 0, nil
+}
+
+// start starts the verb of the step.
+func (pg *playground) start(t *testing.T, s step) *kactustest.Process {
+	t.Helper()
+	p := pg.pods[s.pod]
+	conf, isAPI := pg.confs[s.fault]
+	if !isAPI {
+		conf = pg.Conf
+	}
+	c, operation := p.Runtime(), s.operation
+	if s.hot() {
+		c, operation = p.Agent(randomNetworks[s.network], ""), strings.TrimPrefix(s.operation, "hot ")
+		if !isAPI {
+			conf = p.AgentConf()
+		}
+	}
+	if operation == "CHECK" {
+		return p.Start(t, operation, kactustest.WithKey(t, conf, "prevResult", map[string]string{"cniVersion": conf.CNIVersion}), c)
+	}
+	return p.Start(t, operation, conf, c)
+}
+
+// run is until the verb ends, or is killed.
+func (pg *playground) run(t *testing.T, s step, start func() *kactustest.Process) outcome {
+	t.Helper()
+	begin := time.Now()
+	r := start()
+	if s.kill > 0 {
+		usual, known := pg.usual[s.operation]
+		if !known {
+			usual = 60 * time.Millisecond
+		}
+		select {
+		case <-r.Exited:
+		case <-time.After(time.Duration(s.kill * float64(usual))):
+			_ = r.Cmd.Process.Kill() // it may have ended just now
+			<-r.Exited
+		}
+		if status, ok := r.Cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+			return outcome{killed: true}
+		}
+	}
+	_, err := r.Wait(t)
+	pg.usual[s.operation] = time.Since(begin)
+	var failed *types.Error
+	errors.As(err, &failed)
+	return outcome{err: failed}
+}
+
+// collect runs a GC that lists of the Pods to keep those that have a default network for certain, as the runtime knows it.
+func (pg *playground) collect(t *testing.T, s step) error {
+	t.Helper()
+	kept, list := map[int]bool{}, []types.GCAttachment{}
+	for i, p := range pg.pods {
+		kactustest.Eventually(t, "the delegates of a verb that was killed end", func() bool { return !pg.busy(t, p) })
+		if s.keep[i] && pg.models[i].has[0] == present {
+			kept[i] = true
+			list = append(list, types.GCAttachment{ContainerID: p.ID, IfName: "eth0"})
+		}
+	}
+	conf := pg.Conf
+	if with, ok := pg.confs[s.fault]; ok {
+		conf = with
+	}
+	o := pg.run(t, s, func() *kactustest.Process {
+		return pg.pods[0].Start(t, "GC", kactustest.WithKey(t, conf, "cni.dev/valid-attachments", list), kactustest.Call{})
+	})
+	mayFail := false
+	for i := range pg.models {
+		mayFail = pg.models[i].collected(s, kept[i], o) || mayFail
+	}
+	if mayFail {
+		return nil
+	}
+	return o.mustSucceed()
+}
+
+// busy says whether a verb, or a delegate of one that was killed, works at the Pod.
+func (pg *playground) busy(t *testing.T, p *kactustest.Pod) bool {
+	t.Helper()
+	_, err := os.Stat(filepath.Join(pg.Conf.CNIDir, p.ID+".lock"))
+	return err == nil && p.Locked()
+}
+
+// farewell undoes all that there may be.
+func (pg *playground) finalSteps() []step {
+	var steps []step
+	for i := range pg.pods {
+		steps = append(steps, step{operation: "DEL", pod: i})
+	}
+	return steps
+}
+
+// giveUp undoes what is left of a sequence that failed, so that nothing else fails for it.
+func (pg *playground) tearDown(t *testing.T) {
+	t.Helper()
+	for _, s := range pg.finalSteps() {
+		r := pg.start(t, s)
+		<-r.Exited
+	}
+}
+
+// compare says where what is there differs from the models.
+func (pg *playground) compare(t *testing.T) error {
+	t.Helper()
+	leases := pg.leaseHolders(t)
+	var all []error
+	for i, p := range pg.pods {
+		m := pg.models[i]
+		held, kernel := pg.statesOf(t, p), map[string]int{}
+		if !m.lost {
+			for name, link := range p.Links(t) {
+				kernel[name] = link.Attrs().Index
+			}
+		}
+		for n, ifName := range randomIfNames {
+			whose := fmt.Sprintf("Pod %d: %s (%s)", i, ifName, randomNetworks[n])
+			key := p.ID + "/" + ifName
+			index, inKernel := kernel[ifName]
+			delete(kernel, ifName)
+			switch m.has[n] {
+			case absent:
+				delete(pg.indices, key)
+				if inKernel || held[ifName] != "" || len(leases[n][key]) > 0 {
+					all = append(all, fmt.Errorf("%s should not be: in the kernel: %v, in the ledger: %q, leases: %q", whose, inKernel, held[ifName], leases[n][key]))
+				}
+			case present:
+				if !m.lost && !inKernel || held[ifName] != "attached" || len(leases[n][key]) != 1 {
+					all = append(all, fmt.Errorf("%s should be: in the kernel: %v, in the ledger: %q, leases: %q", whose, inKernel, held[ifName], leases[n][key]))
+				}
+				if before, known := pg.indices[key]; known && inKernel && before != index {
+					all = append(all, fmt.Errorf("%s is another device than it was", whose))
+				}
+				pg.indices[key] = index
+			case uncertain:
+				delete(pg.indices, key)
+			}
+		}
+		if len(kernel) > 0 {
+			all = append(all, fmt.Errorf("Pod %d has devices that nobody asked for: %q", i, slices.Collect(maps.Keys(kernel))))
+		}
+		all = append(all, pg.strayFiles(t, i))
+	}
+	return errors.Join(all...)
+}
+
+// heldBy are the states of what the ledger has of the Pod, by devices.
+func (pg *playground) statesOf(t *testing.T, p *kactustest.Pod) map[string]string {
+	t.Helper()
+	held := map[string]string{}
+	if _, err := os.Stat(p.RecordPath()); errors.Is(err, fs.ErrNotExist) {
+		return held
+	}
+	for _, a := range p.Record(t).Attachments {
+		held[a.IfName] = a.State
+	}
+	return held
+}
+
+// leaseHolders are the addresses that host-local keeps, for each network by "sandbox/device".
+func (pg *playground) leaseHolders(t *testing.T) []map[string][]string {
+	t.Helper()
+	var all []map[string][]string
+	for _, network := range randomNetworks {
+		holders := map[string][]string{}
+		for _, addr := range pg.Leases(t, network) {
+			data, err := os.ReadFile(filepath.Join(pg.LeaseDir(), network, addr))
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // a delegate of a verb that was killed
+			}
+			kactustest.Must(t, err)
+			holder := strings.Join(strings.Fields(string(data)), "/")
+			holders[holder] = append(holders[holder], addr)
+		}
+		all = append(all, holders)
+	}
+	return all
+}
+
+// strayFiles is an error where the ledger has files of the Pod that say nothing.
+func (pg *playground) strayFiles(t *testing.T, i int) error {
+	t.Helper()
+	m, p := pg.models[i], pg.pods[i]
+	var stray []string
+	for _, name := range kactustest.FileNames(t, pg.Conf.CNIDir) {
+		switch suffix, own := strings.CutPrefix(name, p.ID+"."); {
+		case !own, suffix == "json" && !m.clean():
+		case (suffix == "lock" || suffix == "tmp") && m.interrupted:
+		default:
+			stray = append(stray, name)
+		}
+	}
+	if len(stray) > 0 {
+		return fmt.Errorf("Pod %d: the ledger has %q", i, stray)
+	}
+	return nil
+}
