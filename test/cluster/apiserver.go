@@ -8,13 +8,13 @@ import (
 	"strconv"
 )
 
-// StartAPIServer starts kube-apiserver again after StopAPIServer, on the same port and
-// with the same data, and returns once it serves. It does nothing if it runs.
+// StartAPIServer starts kube-apiserver again after StopAPIServer, on the same port and with the
+// same data, and returns once it serves. It does nothing if the apiserver runs.
 func (cp *ControlPlane) StartAPIServer(ctx context.Context) error {
 	cp.mu.Lock()
 	defer cp.mu.Unlock()
 	if cp.etcd == nil || !cp.etcd.running() {
-		return errors.New("starting kube-apiserver: etcd does not run")
+		return errors.New("starting kube-apiserver: etcd is not running")
 	}
 	if cp.apiserver != nil && cp.apiserver.running() {
 		return nil
@@ -32,15 +32,16 @@ func (cp *ControlPlane) startAPIServerOn(ctx context.Context, port int) error {
 	if err != nil {
 		return err
 	}
-	if err := apiserver.await(ctx, func(ctx context.Context) error { return cp.apiserverReady(ctx, port) }); err != nil {
+	ready := func(ctx context.Context) error { return cp.apiserverReady(ctx, port) }
+	if err := apiserver.await(ctx, ready); err != nil {
 		return failedStart(apiserver, err, port)
 	}
 	cp.apiserver, cp.apiserverPort = apiserver, port
 	return nil
 }
 
-// StopAPIServer ends kube-apiserver: from then on connections to its port are refused.
-// It does nothing if kube-apiserver does not run.
+// StopAPIServer ends kube-apiserver: connections to its port are then refused. It does nothing if
+// kube-apiserver does not run.
 func (cp *ControlPlane) StopAPIServer() error {
 	cp.mu.Lock()
 	defer cp.mu.Unlock()
@@ -48,15 +49,15 @@ func (cp *ControlPlane) StopAPIServer() error {
 	return cp.apiserver.stop()
 }
 
-// URL returns the apiserver's base URL. It stays the same when the apiserver stops and
-// starts again.
+// URL returns the apiserver's base URL. The URL stays the same when the apiserver stops and starts
+// again.
 func (cp *ControlPlane) URL() string {
 	cp.mu.Lock()
 	defer cp.mu.Unlock()
 	return cp.reachableURL(cp.apiserverPort)
 }
 
-// reachableURL is the one by which this process reaches the apiserver on a port.
+// reachableURL returns the URL at which this process reaches an apiserver that serves on port.
 func (cp *ControlPlane) reachableURL(port int) string {
 	if cp.host != nil {
 		port = cp.forwardPort
@@ -85,14 +86,14 @@ func (cp *ControlPlane) apiserverArgs(port int) []string {
 		"--service-account-signing-key-file=" + cp.path(fileSigningKey),
 		"--service-account-key-file=" + cp.path(fileVerifyKey),
 		"--service-cluster-ip-range=10.96.0.0/16",
-		// An endpoint on loopback is refused, and there is nobody to use it.
+		// An endpoint on loopback would be refused, and nobody needs one.
 		"--endpoint-reconciler-type=none",
 		"--audit-policy-file=" + cp.path(fileAuditPolicy),
 		"--audit-log-path=" + cp.path(fileAuditLog),
 		"--audit-log-mode=blocking",
 		"--audit-log-maxsize=0", // one file, never rotated: marks are offsets in it
 		"--profiling=false",
-		// Else the apiserver waits for open watches to end, which they do not.
+		// By default the apiserver waits for open watches to end, which they never do.
 		"--shutdown-watch-termination-grace-period=1s",
 	}
 	if !cp.options.ServiceAccountAdmission {
@@ -101,17 +102,17 @@ func (cp *ControlPlane) apiserverArgs(port int) []string {
 	return append(args, cp.options.APIServerArgs...)
 }
 
-// apiserverReady asks for the namespace as well: the apiserver makes it on its own, but
-// does not wait for it to say that it is ready, and the first test to create a Pod there
-// would find it missing now and then.
+// apiserverReady also checks for the namespace default. The apiserver creates that on its own, but
+// reports ready before, and a test that creates a Pod there at once would sometimes fail.
 func (cp *ControlPlane) apiserverReady(ctx context.Context, port int) error {
 	for _, path := range []string{"/readyz", "/api/v1/namespaces/default"} {
-		status, answer, err := do(ctx, cp.client, http.MethodGet, cp.reachableURL(port)+path, bearer(cp.adminToken), nil)
+		url := cp.reachableURL(port) + path
+		status, answer, err := do(ctx, cp.client, http.MethodGet, url, bearer(cp.adminToken), nil)
 		if err != nil {
 			return err
 		}
 		if status != http.StatusOK {
-			return fmt.Errorf("%s answers %d: %s", path, status, answer)
+			return fmt.Errorf("%s: status %d: %s", path, status, answer)
 		}
 	}
 	return nil

@@ -12,20 +12,20 @@ import (
 	"time"
 )
 
-// answerWait is how long AuditRequests waits for the audit log to tell how a request
-// ended. The log says so a moment after the client has its answer.
+// answerWait is how long AuditRequests waits for the audit log to show how a request ended. The log
+// is written a moment after the client has the response.
 const answerWait = 2 * time.Second
 
-// An AuditMark is a moment in the life of the apiserver, as its audit log tells it.
+// An AuditMark is a point in time, as a position in the apiserver's audit log.
 type AuditMark int64 // an offset in the log
 
-// A Request is one that the apiserver has received.
+// A Request is a request that the apiserver received.
 type Request struct {
-	User      string // empty if the apiserver could not tell
+	User      string // empty if the apiserver could not authenticate the user
 	UserAgent string
-	Verb      string // Kubernetes' own: get, list, watch, create, ...
+	Verb      string // in Kubernetes' sense: get, list, watch, create, ...
 	URI       string
-	Status    int // of the answer; 0 if there was none yet
+	Status    int // of the response; 0 if there is none yet
 }
 
 // Resource reports whether the request is for objects of a resource, such as "pods" or
@@ -48,8 +48,8 @@ func (r Request) Resource(resource string) bool {
 	return words[0] == name
 }
 
-// AuditMark returns the present moment, to give to AuditRequests later. Every request
-// whose answer a client has read is before it.
+// AuditMark returns the current end of the audit log, for a later call of AuditRequests. Every
+// request whose response a client has read is before the mark.
 func (cp *ControlPlane) AuditMark() (AuditMark, error) {
 	info, err := os.Stat(cp.path(fileAuditLog))
 	if err != nil {
@@ -58,10 +58,10 @@ func (cp *ControlPlane) AuditMark() (AuditMark, error) {
 	return AuditMark(info.Size()), nil
 }
 
-// AuditRequests returns the requests that the apiserver received after since, in the
-// order in which they came: all of them, the test's own included, but for those that the
-// apiserver sends to itself. The zero mark is the apiserver's first start. A request that
-// is not answered yet is waited for, briefly.
+// AuditRequests returns the requests that the apiserver received after since, in order. They
+// include the test's own requests, but not those that the apiserver sends to itself. The zero mark
+// stands for the apiserver's first start. AuditRequests waits briefly for requests that have no
+// response yet.
 func (cp *ControlPlane) AuditRequests(ctx context.Context, since AuditMark) ([]Request, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerWait)
 	defer cancel()
@@ -99,7 +99,7 @@ func (cp *ControlPlane) readAudit(since AuditMark) (requests []Request, complete
 	return parseAudit(log)
 }
 
-// auditEvent is what is read of an event of audit.k8s.io/v1.
+// auditEvent has the fields of an audit.k8s.io/v1 Event that are used here.
 type auditEvent struct {
 	AuditID    string `json:"auditID"`
 	Stage      string `json:"stage"`
@@ -114,19 +114,19 @@ type auditEvent struct {
 	} `json:"responseStatus"`
 }
 
-// parseAudit makes one request of the events of each. The first event comes before the
-// apiserver answers, which is why the log is asked to hold it: a client never knows of
-// the answer to a request that is not in the log.
+// parseAudit merges the events of each request into one Request. The first event is logged before
+// the apiserver responds, so a client never has the response to a request that is not in the log.
+// complete reports whether all requests have a response.
 func parseAudit(log []byte) (requests []Request, complete bool, err error) {
 	complete = true
 	index := map[string]int{} // by audit ID
 	for line := range bytes.Lines(log) {
 		if !bytes.HasSuffix(line, []byte{'\n'}) {
-			return requests, false, nil // it is being written
+			return requests, false, nil // still being written
 		}
 		var event auditEvent
 		if err := json.Unmarshal(line, &event); err != nil {
-			return nil, false, fmt.Errorf("parsing an event: %w", err)
+			return nil, false, fmt.Errorf("parsing an audit event: %w", err)
 		}
 		i, known := index[event.AuditID]
 		if !known {
@@ -135,7 +135,9 @@ func parseAudit(log []byte) (requests []Request, complete bool, err error) {
 			}
 			i = len(requests)
 			index[event.AuditID] = i
-			requests = append(requests, Request{User: event.User.Username, UserAgent: event.UserAgent, Verb: event.Verb, URI: event.RequestURI})
+			requests = append(requests, Request{
+				User: event.User.Username, UserAgent: event.UserAgent, Verb: event.Verb, URI: event.RequestURI,
+			})
 		}
 		if event.ResponseStatus != nil {
 			requests[i].Status = event.ResponseStatus.Code
@@ -147,14 +149,14 @@ func parseAudit(log []byte) (requests []Request, complete bool, err error) {
 	return requests, complete, nil
 }
 
-// first reports whether no other event of the same request comes earlier. A request whose
-// credentials are refused has one event only.
+// first reports whether the event is the first of its request. A request whose credentials are
+// refused has only one.
 func (e *auditEvent) first() bool {
 	return e.Stage == "RequestReceived" || e.ResponseStatus != nil && e.ResponseStatus.Code == http.StatusUnauthorized
 }
 
-// writeAuditPolicy has every request logged, without bodies, but those of the apiserver to
-// itself, which have nothing to do with what a test does and come at any time.
+// writeAuditPolicy writes a policy that logs every request, without bodies, except those of the
+// apiserver to itself: they come at any time and have nothing to do with the test.
 func writeAuditPolicy(path string) error {
 	const policy = `{
   "apiVersion": "audit.k8s.io/v1",

@@ -10,12 +10,12 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Up starts a control plane that outlives the calling process, in the folder
-// options.Dir, and returns once it serves. It leaves a kubeconfig of the administrator's
-// and the processes' IDs there, for Down.
+// Up starts a control plane that outlives the calling process, in the directory options.Dir, and
+// returns once it serves. The directory then holds the administrator's kubeconfig and the process
+// IDs, which Down needs.
 func Up(ctx context.Context, options Options) (*ControlPlane, error) {
 	if options.Dir == "" {
-		return nil, errors.New("starting a control plane in the background: Options.Dir is needed, to find it again")
+		return nil, errors.New("starting a control plane in the background: Options.Dir: missing")
 	}
 	if err := refuseSecond(options.Dir); err != nil {
 		return nil, err
@@ -30,11 +30,11 @@ func Up(ctx context.Context, options Options) (*ControlPlane, error) {
 	return cp, nil
 }
 
-// UpNodes starts a cluster that outlives the calling process, as Up does a control plane,
-// in the folder options.Dir.
+// UpNodes starts a cluster that outlives the calling process, as Up does a control plane, in the
+// directory options.Dir.
 func UpNodes(ctx context.Context, options NodesOptions) (*Cluster, error) {
 	if options.Dir == "" {
-		return nil, errors.New("starting a cluster in the background: Options.Dir is needed, to find it again")
+		return nil, errors.New("starting a cluster in the background: Options.Dir: missing")
 	}
 	if err := refuseSecond(options.Dir); err != nil {
 		return nil, err
@@ -49,22 +49,23 @@ func UpNodes(ctx context.Context, options NodesOptions) (*Cluster, error) {
 	return c, nil
 }
 
-// refuseSecond makes sure that a folder has no control plane and no node that runs: two
-// etcds would ruin each other's data.
+// refuseSecond returns an error if a control plane or a node runs in the directory: two etcds would
+// destroy each other's data.
 func refuseSecond(dir string) error {
-	folders, err := nodeFolders(dir)
+	nodeDirs, err := findNodeDirs(dir)
 	if err != nil {
 		return err
 	}
-	for _, folder := range append(folders, dir) {
+	for _, nodeDir := range append(nodeDirs, dir) {
 		for _, part := range []Part{APIServer, Etcd, hostPart} {
-			running, err := findRecorded(folder, part)
+			running, err := findRecorded(nodeDir, part)
 			if err != nil {
-				return fmt.Errorf("looking for a control plane in %s: %w", folder, err)
+				return fmt.Errorf("looking for a control plane in %s: %w", nodeDir, err)
 			}
 			if running != nil {
 				running.handle.Release()
-				return fmt.Errorf("%s has something that runs: %s is process %d", folder, part, running.pid)
+				return fmt.Errorf("starting a cluster in %s: %s already runs there as process %d", nodeDir, part,
+					running.pid)
 			}
 		}
 	}
@@ -75,22 +76,21 @@ func (cp *ControlPlane) finishUp() error {
 	return cp.WriteKubeconfig(cp.path(fileKubeconfig), cp.adminToken)
 }
 
-// Down stops what Up or UpNodes started in a folder and removes what that left there.
-// Only the very processes that were started are signalled, not others that got their
-// numbers since. A folder with no control plane is no error, and neither is one whose start
-// was cut short.
+// Down stops what Up or UpNodes started in a directory and removes its files. Only the processes
+// that were started are signaled, never others that have reused their IDs. Down succeeds where
+// there is nothing to stop, and also after an Up that was interrupted.
 func Down(dir string) error {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return err
 	}
-	folders, err := nodeFolders(dir)
+	nodeDirs, err := findNodeDirs(dir)
 	if err != nil {
 		return err
 	}
 	var nodes errgroup.Group
-	for _, folder := range folders {
-		nodes.Go(func() error { return stopRecorded(folder, hostPart) })
+	for _, nodeDir := range nodeDirs {
+		nodes.Go(func() error { return stopRecorded(nodeDir, hostPart) })
 	}
 	if err := nodes.Wait(); err != nil {
 		return err
@@ -105,8 +105,8 @@ func Down(dir string) error {
 	return removeState(dir, err == nil)
 }
 
-// stopRecorded stops those parts that run, one after the other. With a host ends all that
-// is in it.
+// stopRecorded stops the parts that still run, one after the other. Stopping a host ends every
+// process in it.
 func stopRecorded(dir string, parts ...Part) error {
 	for _, part := range parts {
 		running, err := findRecorded(dir, part)

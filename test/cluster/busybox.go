@@ -10,28 +10,32 @@ import (
 	"strings"
 )
 
-// The images that every node has. BusyboxImage gives a shell, ip, ping and all else that
-// busybox holds; it sleeps if it is given no command.
+// The images that every node has. BusyboxImage provides a shell, ip, ping and the other applets of
+// busybox; without a command, a container of this image sleeps.
 const (
 	BusyboxImage = "busybox:1"
 	sandboxImage = "docker.io/library/" + BusyboxImage
 )
 
-// busyboxImage is the one that every node needs: it serves as sandbox as well.
+// busyboxImage returns the image that every node needs. The sandbox of each Pod runs it too.
 func busyboxImage(ctx context.Context) (Image, error) {
-	const advice = "a statically linked busybox is needed, as in Debian's package busybox-static"
+	const advice = "install a statically linked busybox (Debian package busybox-static)"
 	binary, err := exec.LookPath("busybox")
 	if err != nil {
-		return Image{}, fmt.Errorf("%s: %w", advice, err)
+		return Image{}, fmt.Errorf("finding busybox: %w; %s", err, advice)
 	}
 	if static, err := isStatic(binary); err != nil || !static {
-		return Image{}, errors.Join(fmt.Errorf("%s is not static: %s", binary, advice), err)
+		return Image{}, errors.Join(fmt.Errorf("%s is not statically linked; %s", binary, advice), err)
 	}
 	applets, err := exec.CommandContext(ctx, binary, "--list").Output()
 	if err != nil {
-		return Image{}, fmt.Errorf("asking %s what it holds: %w", binary, err)
+		return Image{}, fmt.Errorf("listing the applets of %s: %w", binary, err)
 	}
-	image := Image{Name: BusyboxImage, Files: []ImageFile{{Path: "/bin/busybox", Source: binary}}, Command: []string{"/bin/sleep", "infinity"}}
+	image := Image{
+		Name:    BusyboxImage,
+		Files:   []ImageFile{{Path: "/bin/busybox", Source: binary}},
+		Command: []string{"/bin/sleep", "infinity"},
+	}
 	for _, applet := range strings.Fields(string(applets)) {
 		if applet != "busybox" {
 			image.Files = append(image.Files, ImageFile{Path: "/bin/" + applet, Link: "busybox"})

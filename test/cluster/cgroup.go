@@ -15,15 +15,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// clusterCgroup is the cgroup of all Pods of the cluster in a folder. Its name follows
-// from the folder, so that whoever cleans up after a crash knows it.
+// clusterCgroup returns the cgroup of all Pods of the cluster in dir. The name is derived from dir,
+// so that Down can remove the cgroup even after a crash.
 func clusterCgroup(dir string) string {
 	sum := sha256.Sum256([]byte(dir))
 	return "/kactus-" + hex.EncodeToString(sum[:6])
 }
 
-// makeCgroup makes a cgroup in every hierarchy of the machine: the kubelet wants to find
-// its root there.
+// makeCgroup creates a cgroup in every hierarchy of the machine, as the kubelet requires of its
+// root cgroup.
 func makeCgroup(name string) error {
 	hierarchies, err := cgroupHierarchies()
 	if err != nil {
@@ -32,19 +32,18 @@ func makeCgroup(name string) error {
 	for _, h := range hierarchies {
 		path := filepath.Join(h.path, name)
 		if err := os.MkdirAll(path, 0o755); err != nil {
-			return fmt.Errorf("making a cgroup: %w", err)
+			return fmt.Errorf("creating a cgroup: %w", err)
 		}
-		if h.unified && len(hierarchies) == 1 { // else all controllers are elsewhere
+		if h.unified && len(hierarchies) == 1 { // otherwise other hierarchies have all controllers
 			if err := delegateControllers(h.path, path); err != nil {
-				return fmt.Errorf("handing controllers to the cgroup %s: %w", path, err)
+				return fmt.Errorf("enabling the controllers of the cgroup %s: %w", path, err)
 			}
 		}
 	}
 	return nil
 }
 
-// delegateControllers makes the controllers of the root available in a cgroup of the
-// second version and in its children.
+// delegateControllers enables the root's controllers in the cgroup v2 at path and in its children.
 func delegateControllers(root, path string) error {
 	names, err := os.ReadFile(filepath.Join(root, "cgroup.controllers"))
 	if err != nil || len(strings.Fields(string(names))) == 0 {
@@ -60,7 +59,7 @@ func delegateControllers(root, path string) error {
 	return nil
 }
 
-// removeCgroup removes a cgroup, whose processes are gone, and all below it.
+// removeCgroup removes a cgroup and all cgroups below it. Its processes must have ended.
 func removeCgroup(name string) error {
 	hierarchies, err := cgroupHierarchies()
 	if err != nil {
@@ -73,8 +72,7 @@ func removeCgroup(name string) error {
 	return errors.Join(failed...)
 }
 
-// removeCgroupTree removes the deepest first. The files in a cgroup cannot be removed and
-// do not count.
+// removeCgroupTree removes the deepest cgroups first. The files in a cgroup go with it.
 func removeCgroupTree(path string) error {
 	children, err := os.ReadDir(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -90,7 +88,7 @@ func removeCgroupTree(path string) error {
 			}
 		}
 	}
-	// A process that ended a moment ago may still count.
+	// A process that has just ended may still keep the cgroup busy.
 	deadline := time.Now().Add(stopGrace)
 	for {
 		err := unix.Rmdir(path)
@@ -104,7 +102,7 @@ func removeCgroupTree(path string) error {
 	}
 }
 
-// hierarchy is a tree of cgroups: one of the first version, or the unified one.
+// A hierarchy is a tree of cgroups: one of version 1, or the unified one.
 type hierarchy struct {
 	path    string
 	unified bool

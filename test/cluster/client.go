@@ -10,12 +10,15 @@ import (
 	"io"
 	"net/http"
 	"os/exec"
+	"strings"
 )
 
-// Do sends a request to the apiserver as the administrator, and returns the status and
-// the body of the answer, whatever the status. The path begins with a slash and may
-// carry a query. The body, if not nil, is of contentType; empty means JSON.
-func (cp *ControlPlane) Do(ctx context.Context, method, path, contentType string, body []byte) (status int, answer []byte, err error) {
+// Do sends a request to the apiserver as the administrator, and returns the status and the body of
+// the response, whatever the status. The path begins with a slash and may contain a query.
+// contentType is that of the body; empty means JSON.
+func (cp *ControlPlane) Do(
+	ctx context.Context, method, path, contentType string, body []byte,
+) (status int, answer []byte, err error) {
 	header := bearer(cp.adminToken)
 	if contentType == "" {
 		contentType = "application/json"
@@ -25,14 +28,13 @@ func (cp *ControlPlane) Do(ctx context.Context, method, path, contentType string
 	}
 	status, answer, err = do(ctx, cp.client, method, cp.URL()+path, header, body)
 	if err != nil {
-		return 0, nil, fmt.Errorf("asking the apiserver: %w", err)
+		return 0, nil, fmt.Errorf("sending a request to the apiserver: %w", err)
 	}
 	return status, answer, nil
 }
 
-// Kubectl returns a command that runs kubectl as the administrator. It is the built
-// kubectl, or the one in PATH if Options.Binaries holds none; it leaves nothing outside
-// the state folder.
+// Kubectl returns a command that runs kubectl as the administrator. It is the built kubectl, or the
+// one in PATH if Options.Binaries has none. It writes nothing outside the state directory.
 func (cp *ControlPlane) Kubectl(ctx context.Context, args ...string) *exec.Cmd {
 	binary := cp.options.Binaries[Kubectl]
 	if binary == "" {
@@ -43,35 +45,51 @@ func (cp *ControlPlane) Kubectl(ctx context.Context, args ...string) *exec.Cmd {
 	cmd.Err = errors.Join(cmd.Err, err)
 	cmd.Env = append(cmd.Environ(),
 		"KUBECONFIG="+cp.path(fileKubeconfig),
-		"KUBECACHEDIR="+cp.path(folderKubectl),
-		"KUBERC=off", // the user's own preferences are none of ours
+		"KUBECACHEDIR="+cp.path(dirKubectl),
+		"KUBERC=off", // ignore the user's own preferences
 	)
 	return cmd
+}
+
+// RunKubectl runs kubectl as the administrator, with stdin as its input, and returns what kubectl
+// writes to standard output. An error quotes standard error too.
+func (cp *ControlPlane) RunKubectl(ctx context.Context, stdin string, args ...string) (string, error) {
+	cmd := cp.Kubectl(ctx, args...)
+	cmd.Stdin = strings.NewReader(stdin)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		err = fmt.Errorf("running kubectl %s: %w\n%s%s", strings.Join(args, " "), err, &stdout, &stderr)
+		return stdout.String(), err
+	}
+	return stdout.String(), nil
 }
 
 func bearer(token string) http.Header {
 	return http.Header{"Authorization": {"Bearer " + token}}
 }
 
-// newClient returns a client that trusts this authority alone, and shows a certificate
-// and dials in a way of its own if it is given one. It goes through no proxy: everything is on loopback.
+// newClient returns a client that trusts only the certificate authority ca. certificate and dial
+// may be nil. The client uses no proxy: everything is on loopback.
 func newClient(ca []byte, certificate *keyPair, dial dialFunc) (*http.Client, error) {
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(ca) {
-		return nil, errors.New("the authority's certificate is not PEM")
+		return nil, errors.New("parsing the authority's certificate: not PEM")
 	}
 	config := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 	if certificate != nil {
 		pair, err := tls.X509KeyPair(certificate.certificate, certificate.key)
 		if err != nil {
-			return nil, fmt.Errorf("reading a client certificate: %w", err)
+			return nil, fmt.Errorf("parsing a client certificate: %w", err)
 		}
 		config.Certificates = []tls.Certificate{pair}
 	}
 	return &http.Client{Transport: &http.Transport{TLSClientConfig: config, DialContext: dial}}, nil
 }
 
-func do(ctx context.Context, client *http.Client, method, url string, header http.Header, body []byte) (int, []byte, error) {
+func do(
+	ctx context.Context, client *http.Client, method, url string, header http.Header, body []byte,
+) (status int, answer []byte, err error) {
 	request, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
 	if err != nil {
 		return 0, nil, err
@@ -82,9 +100,9 @@ func do(ctx context.Context, client *http.Client, method, url string, header htt
 		return 0, nil, err
 	}
 	defer response.Body.Close()
-	answer, err := io.ReadAll(response.Body)
+	answer, err = io.ReadAll(response.Body)
 	if err != nil {
-		return 0, nil, fmt.Errorf("reading the answer to %s %s: %w", method, url, err)
+		return 0, nil, fmt.Errorf("reading the response to %s %s: %w", method, url, err)
 	}
 	return response.StatusCode, answer, nil
 }

@@ -1,17 +1,16 @@
-// Package cluster runs a real Kubernetes for tests and demonstrations. It builds the parts
-// from source, once, and starts them in a state folder, in seconds.
+// Package cluster runs a real Kubernetes for tests and demonstrations. It builds the parts from
+// source, once, and starts them within seconds. Everything they write is in one state directory.
 //
-// Start runs a control plane alone, etcd and kube-apiserver, on loopback. There are no
-// nodes, no scheduler and no controllers: a Pod is what its creator says it is, and stays
-// that.
+// Start runs a control plane alone, etcd and kube-apiserver, on loopback. There are no nodes, no
+// scheduler and no controllers: a Pod stays as it was created.
 //
 //	cp, err := cluster.Start(ctx, cluster.Options{})
 //	...
 //	defer cp.Stop()
 //	err = cp.WriteKubeconfig(path, cp.AdminToken())
 //
-// StartNodes runs a whole cluster: the control plane with its controllers, and nodes, each
-// of them with its own kubelet, containerd, files and network, where Pods run.
+// StartNodes runs a whole cluster: the control plane with its controllers, and nodes that run Pods,
+// each with a kubelet, a containerd, files and a network of its own.
 //
 //	c, err := cluster.StartNodes(ctx, cluster.NodesOptions{Nodes: 2})
 //	...
@@ -31,72 +30,71 @@ import (
 	"time"
 )
 
-// startTimeout bounds the time that etcd and kube-apiserver may take to be ready; they
-// need seconds. The time to build them is not part of it.
+// startTimeout bounds the time that etcd and kube-apiserver take to become ready, normally seconds.
+// Building them does not count.
 const startTimeout = 2 * time.Minute
 
-// Options say what control plane to start. The zero value is one with an
-// administrator alone, in a temporary folder, built if need be.
+// Options configure a control plane. The zero value means no user but the administrator, a
+// temporary directory, and binaries built on demand.
 type Options struct {
-	// Dir is the folder for data, certificates and logs. Empty means a temporary one,
-	// which Stop removes. What etcd keeps in a folder from an earlier start is used
-	// again; certificates and the administrator's token are made anew.
+	// Dir is the directory for data, certificates and logs. Empty means a temporary one, which Stop
+	// removes. Data that etcd left there is used again; certificates and the administrator's token
+	// are new.
 	Dir string
-	// Binaries are the parts to run. Nil means to let Builder build them all.
+	// Binaries are the parts to run. Nil means that Builder builds them.
 	Binaries Binaries
 	// Builder builds the parts if Binaries is nil.
 	Builder Builder
-	// Users are known to the apiserver beside the administrator. RBAC lets them do
-	// nothing until the test grants it.
+	// Users are known to the apiserver besides the administrator. RBAC forbids them everything
+	// until the test grants it.
 	Users []User
-	// ExtraIPs are further addresses that the serving certificate is good for, beside
-	// 127.0.0.1: the one, say, by which a virtual machine reaches the host's loopback.
+	// ExtraIPs are addresses in the serving certificate besides 127.0.0.1, such as the one at which
+	// a virtual machine reaches the host's loopback.
 	ExtraIPs []net.IP
-	// ServiceAccountAdmission keeps the admission plugin of that name, which gives each
-	// Pod a service account and refuses a Pod whose service account does not exist. No
-	// controller makes the default ones here, so that it is off unless asked for.
+	// ServiceAccountAdmission keeps the admission plugin of that name, which gives each Pod a
+	// service account and refuses a Pod whose service account does not exist. No controller creates
+	// the default ones here, so the plugin is off by default.
 	ServiceAccountAdmission bool
-	// APIServerArgs are given to kube-apiserver after all others, and so win over them.
+	// APIServerArgs come last on kube-apiserver's command line, and so override the others.
 	APIServerArgs []string
 
-	ownHost bool // run in network and PID namespaces of their own
+	ownHost bool // run in separate network and PID namespaces
 }
 
-// A User is known by a bearer token.
+// A User authenticates with a bearer token.
 type User struct {
 	Name   string
 	Token  string
 	Groups []string
 }
 
-// ControlPlane is an etcd and a kube-apiserver that run. Its methods are safe for
-// concurrent use.
+// A ControlPlane runs etcd and kube-apiserver. Its methods are safe for concurrent use.
 type ControlPlane struct {
 	options    Options
 	dir        string
-	madeDir    bool // the folder is ours to remove
+	madeDir    bool // the directory is ours to remove
 	detached   bool // the processes outlive this one
 	ca         []byte
-	etcdClient *http.Client // with the certificate that etcd insists on
+	etcdClient *http.Client // with the certificate that etcd requires
 	client     *http.Client // the administrator's
 	adminToken string
 
-	// A control plane with nodes has a host of its own, whose loopback is not the
-	// machine's: what the machine reaches is the forwarder.
+	// A control plane with nodes has a host of its own, whose loopback is not the machine's. The
+	// machine reaches it through the forwarder.
 	host        *host
 	forward     *process
 	forwardPort int
 
-	mu            sync.Mutex // guards what follows
+	mu            sync.Mutex // guards the fields below
 	etcd          *process
 	etcdPort      int
 	apiserver     *process
 	apiserverPort int
 }
 
-// Start starts a control plane and returns once it serves. It builds what is not built
-// yet, which can take minutes: ctx bounds all of that, but not the life of the control
-// plane, which lasts until Stop or until the calling process ends.
+// Start starts a control plane and returns once it serves. It builds missing parts, which can take
+// minutes. ctx bounds all of that, but not the life of the control plane, which lasts until Stop or
+// until the calling process ends.
 func Start(ctx context.Context, options Options) (*ControlPlane, error) {
 	return start(ctx, options, false)
 }
@@ -123,7 +121,7 @@ func start(ctx context.Context, options Options, detached bool) (*ControlPlane, 
 	return cp, nil
 }
 
-// prepare makes all that must be there before a process starts.
+// prepare makes everything that must exist before a process starts.
 func prepare(ctx context.Context, options Options, detached bool) (*ControlPlane, error) {
 	if options.Binaries == nil {
 		binaries, err := options.Builder.Build(ctx, Parts()...)
@@ -134,14 +132,14 @@ func prepare(ctx context.Context, options Options, detached bool) (*ControlPlane
 	}
 	dir, made, err := makeStateDir(options.Dir)
 	if err != nil {
-		return nil, fmt.Errorf("making the control plane's folder: %w", err)
+		return nil, fmt.Errorf("making the control plane's directory: %w", err)
 	}
 	cp := &ControlPlane{options: options, dir: dir, madeDir: made, detached: detached}
 	if err := cp.writeState(); err != nil {
 		if made {
 			err = errors.Join(err, removeState(dir, made))
 		}
-		return nil, fmt.Errorf("preparing the control plane's folder %s: %w", dir, err)
+		return nil, fmt.Errorf("preparing the control plane's directory %s: %w", dir, err)
 	}
 	return cp, nil
 }
@@ -169,8 +167,8 @@ func (cp *ControlPlane) writeState() error {
 	return writeAuditPolicy(cp.path(fileAuditPolicy))
 }
 
-// Stop ends the processes and removes the state folder if it was a temporary one. A
-// second call does nothing.
+// Stop ends the processes and removes the state directory if that is a temporary one. A second call
+// does nothing.
 func (cp *ControlPlane) Stop() error {
 	err := cp.StopAPIServer()
 	cp.mu.Lock()
@@ -184,14 +182,14 @@ func (cp *ControlPlane) Stop() error {
 	return removeState(cp.dir, true)
 }
 
-// Dir returns the state folder, where the logs are.
+// Dir returns the state directory, which contains the logs.
 func (cp *ControlPlane) Dir() string { return cp.dir }
 
-// CAPEM returns the PEM-encoded certificate of the authority that signed the
-// apiserver's.
+// CAPEM returns the PEM-encoded certificate of the authority that signed the apiserver's
+// certificate.
 func (cp *ControlPlane) CAPEM() []byte { return append([]byte(nil), cp.ca...) }
 
-// AdminToken returns the bearer token of a user who may do everything.
+// AdminToken returns the bearer token of the administrator, who may do everything.
 func (cp *ControlPlane) AdminToken() string { return cp.adminToken }
 
 func (cp *ControlPlane) path(name string) string { return filepath.Join(cp.dir, name) }

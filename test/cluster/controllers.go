@@ -9,21 +9,20 @@ import (
 	"net/http"
 )
 
-// controllers are the part of a control plane without which Pods are neither made from
-// Deployments nor given a node.
+// controllers are the processes that create Pods from Deployments and assign Pods to nodes.
 type controllers struct {
 	manager   *process
 	scheduler *process
 }
 
-// startControllers starts kube-controller-manager and kube-scheduler, and returns once
-// Pods can be created.
+// startControllers starts kube-controller-manager and kube-scheduler, and returns once Pods can be
+// created.
 func (c *Cluster) startControllers(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	url := apiserverURL(hostAPIServerPort)
-	for part, user := range map[Part]User{ControllerManager: c.users[ControllerManager], Scheduler: c.users[Scheduler]} {
-		if err := c.writeKubeconfig(c.path(string(part)+suffixKubeconfig), url, user.Token); err != nil {
+	for _, part := range []Part{ControllerManager, Scheduler} {
+		if err := c.writeKubeconfig(c.path(string(part)+suffixKubeconfig), url, c.users[part].Token); err != nil {
 			return err
 		}
 	}
@@ -31,7 +30,7 @@ func (c *Cluster) startControllers(ctx context.Context) error {
 	if c.controllers.manager, err = c.launch(ControllerManager, c.managerArgs()); err != nil {
 		return err
 	}
-	if c.controllers.scheduler, err = c.launch(Scheduler, c.schedulerArgs()); err != nil {
+	if c.controllers.scheduler, err = c.launch(Scheduler, c.controllerArgs(Scheduler)); err != nil {
 		return err
 	}
 	if err := c.controllers.manager.await(ctx, c.podsCanBeCreated); err != nil {
@@ -44,24 +43,19 @@ func (c *controllers) stop() error {
 	return errors.Join(c.manager.stop(), c.scheduler.stop())
 }
 
+const schedulerPort = "10259" // kube-scheduler's default
+
 func (c *Cluster) managerArgs() []string {
-	kubeconfig := c.path(string(ControllerManager) + suffixKubeconfig)
-	return []string{
-		"--kubeconfig=" + kubeconfig,
-		"--authentication-kubeconfig=" + kubeconfig,
-		"--authorization-kubeconfig=" + kubeconfig,
-		"--bind-address=127.0.0.1",
-		"--leader-elect=false",
+	return append(c.controllerArgs(ControllerManager),
 		"--use-service-account-credentials",
-		"--service-account-private-key-file=" + c.path(fileSigningKey),
-		"--root-ca-file=" + c.path(fileCA),
-	}
+		"--service-account-private-key-file="+c.path(fileSigningKey),
+		"--root-ca-file="+c.path(fileCA),
+	)
 }
 
-const schedulerPort = "10259" // kube-scheduler's own default
-
-func (c *Cluster) schedulerArgs() []string {
-	kubeconfig := c.path(string(Scheduler) + suffixKubeconfig)
+// controllerArgs returns the arguments that both controllers take.
+func (c *Cluster) controllerArgs(part Part) []string {
+	kubeconfig := c.path(string(part) + suffixKubeconfig)
 	return []string{
 		"--kubeconfig=" + kubeconfig,
 		"--authentication-kubeconfig=" + kubeconfig,
@@ -71,13 +65,13 @@ func (c *Cluster) schedulerArgs() []string {
 	}
 }
 
-// podsCanBeCreated asks for the service account that every Pod gets, and without which
-// its creation is refused.
+// podsCanBeCreated checks for the service account default, without which the apiserver refuses
+// Pods.
 func (c *Cluster) podsCanBeCreated(ctx context.Context) error {
 	const path = "/api/v1/namespaces/default/serviceaccounts/default"
 	status, answer, err := c.Do(ctx, http.MethodGet, path, "", nil)
 	if err == nil && status != http.StatusOK {
-		err = fmt.Errorf("%s answers %d: %s", path, status, answer)
+		err = fmt.Errorf("%s: status %d: %s", path, status, answer)
 	}
 	return err
 }
@@ -90,8 +84,7 @@ func (c *Cluster) schedulerListens(ctx context.Context) error {
 	return conn.Close()
 }
 
-// componentUsers are the accounts of the parts, by part; nodeUsers those of the kubelets,
-// by number.
+// componentUsers returns the users of the controllers.
 func componentUsers() map[Part]User {
 	users := map[Part]User{}
 	for _, part := range []Part{ControllerManager, Scheduler} {
@@ -100,10 +93,12 @@ func componentUsers() map[Part]User {
 	return users
 }
 
+// nodeUsers returns the users of the kubelets, in the order of their nodes.
 func nodeUsers(nodes int) []User {
 	var users []User
 	for number := range nodes {
-		users = append(users, User{Name: "system:node:" + nodeName(number+1), Token: rand.Text(), Groups: []string{"system:nodes"}})
+		users = append(users, User{Name: "system:node:" + nodeName(number+1), Token: rand.Text(),
+			Groups: []string{"system:nodes"}})
 	}
 	return users
 }

@@ -24,17 +24,17 @@ func (cp *ControlPlane) startEtcd(ctx context.Context) error {
 	})
 }
 
-// etcdArgs trade durability for speed: the data need not survive the machine. Both
-// sides must show a certificate of this control plane's authority, so that neither
-// another user of the machine nor another etcd that won the race for the port is let in.
+// etcdArgs returns etcd's arguments. They trade durability for speed: the data need not survive the
+// machine. Both sides must present a certificate of this control plane's authority, which keeps out
+// other users of the machine, and another etcd that won the race for the port.
 func (cp *ControlPlane) etcdArgs(port int) []string {
 	const (
 		member  = "kactus-test"
-		nowhere = "http://127.0.0.1:1" // there are no peers, but etcd wants an address for them
+		nowhere = "http://127.0.0.1:1" // there are no peers, but etcd requires an address for them
 	)
 	return []string{
 		"--name=" + member,
-		"--data-dir=" + cp.path(folderEtcd),
+		"--data-dir=" + cp.path(dirEtcd),
 		"--listen-client-urls=" + etcdURL(port),
 		"--advertise-client-urls=" + etcdURL(port),
 		"--listen-peer-urls=http://127.0.0.1:0",

@@ -1,4 +1,4 @@
 package cluster
 
-// CgroupOf names the cgroup, in every hierarchy, of the cluster in a folder.
+// CgroupOf returns the name of the cgroup, in every hierarchy, of the cluster in a directory.
 var CgroupOf = clusterCgroup

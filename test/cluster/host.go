@@ -22,19 +22,19 @@ import (
 var hostScript string
 
 const (
-	// hostPart is the name under which a host's first process is on record.
+	// hostPart is the name under which a host's first process is recorded.
 	hostPart Part = "host"
-	// networkHost are the namespaces of a host that shares the machine's files.
+	// networkHost has the namespaces of a host that shares the machine's files.
 	networkHost = unix.CLONE_NEWNET | unix.CLONE_NEWPID
-	// nodeHost are those of a node, with files of its own.
+	// nodeHost has the namespaces of a node, which has files of its own.
 	nodeHost = networkHost | unix.CLONE_NEWNS | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC
-	// hostTimeout bounds what a host's script takes, which is a moment.
+	// hostTimeout bounds the run time of a host's script, normally well under a second.
 	hostTimeout = 20 * time.Second
 )
 
-// host is a set of namespaces that stands for a machine. All of it, every process,
-// device and mount, lives as long as its first process: a PID namespace dies with that,
-// and nothing of the rest is known outside.
+// A host is a set of namespaces that acts as a machine. Its processes, interfaces and mounts live
+// as long as its first process: when that ends, the kernel ends the PID namespace, and nothing else
+// holds the other namespaces.
 type host struct {
 	pid        int
 	pidfd      int
@@ -42,8 +42,8 @@ type host struct {
 	process    *process // nil if another process started it
 }
 
-// startHost starts a host whose script gets these arguments, and whose process ID and log
-// are in dir. A detached one is on record before it does anything.
+// startHost starts a host. Its script gets args; its process ID and log are in dir. The process is
+// recorded before the script does anything.
 func startHost(ctx context.Context, dir string, namespaces int, detached bool, args ...string) (*host, error) {
 	scriptRead, scriptWrite, err := os.Pipe()
 	if err != nil {
@@ -82,7 +82,7 @@ func startHost(ctx context.Context, dir string, namespaces int, detached bool, a
 	return h, nil
 }
 
-// awaitScript waits until the script says that it is ready, or ends.
+// awaitScript waits until the script reports that it is ready, or ends.
 func (h *host) awaitScript(ctx context.Context, ready *os.File) error {
 	deadline := time.Now().Add(hostTimeout)
 	if earlier, ok := ctx.Deadline(); ok && earlier.Before(deadline) {
@@ -92,13 +92,12 @@ func (h *host) awaitScript(ctx context.Context, ready *os.File) error {
 		return err
 	}
 	if _, err := io.ReadAtLeast(ready, make([]byte, 1), 1); err != nil {
-		return fmt.Errorf("waiting for its namespaces: %w; its log ends with:\n%s", err, tailOf(h.process.log))
+		return fmt.Errorf("waiting for the namespaces: %w; the log ends with:\n%s", err, tailOf(h.process.log))
 	}
 	return nil
 }
 
-// openHost returns the host that an earlier process recorded in dir, or nil if it is
-// gone.
+// openHost returns the host that another process started in dir, or nil if it has ended.
 func openHost(dir string, namespaces int) (*host, error) {
 	running, err := findRecorded(dir, hostPart)
 	if running == nil || err != nil {
@@ -112,12 +111,12 @@ func openHost(dir string, namespaces int) (*host, error) {
 	return &host{pid: running.pid, pidfd: pidfd, namespaces: namespaces}, nil
 }
 
-// enter moves the calling thread into the host; processes that it starts are born there.
-// The thread is of no other use afterwards.
+// enter moves the calling thread into the host, where the processes that it starts then run. The
+// thread must not be used for anything else afterwards.
 func (h *host) enter() error {
-	// A thread that shares its working directory with others cannot leave their mounts.
+	// A thread that shares its working directory with others cannot change its mount namespace.
 	if err := unix.Unshare(unix.CLONE_FS); err != nil {
-		return fmt.Errorf("entering a host: %w", err)
+		return fmt.Errorf("entering the host of process %d: %w", h.pid, err)
 	}
 	if err := unix.Setns(h.pidfd, h.namespaces); err != nil {
 		return fmt.Errorf("entering the host of process %d: %w", h.pid, err)
@@ -131,18 +130,18 @@ func (h *host) dial(ctx context.Context, network, address string) (net.Conn, err
 		conn net.Conn
 		err  error
 	}
-	dialled := make(chan result, 1)
+	dialed := make(chan result, 1)
 	go func() {
 		runtime.LockOSThread() // for good: the thread ends with the goroutine
 		if err := unix.Setns(h.pidfd, unix.CLONE_NEWNET); err != nil {
-			dialled <- result{err: fmt.Errorf("entering the network of process %d: %w", h.pid, err)}
+			dialed <- result{err: fmt.Errorf("entering the network namespace of process %d: %w", h.pid, err)}
 			return
 		}
 		var dialer net.Dialer
 		conn, err := dialer.DialContext(ctx, network, address)
-		dialled <- result{conn, err}
+		dialed <- result{conn, err}
 	}()
-	r := <-dialled
+	r := <-dialed
 	return r.conn, r.err
 }
 
@@ -157,7 +156,7 @@ func (h *host) command(ctx context.Context, name string, args ...string) *exec.C
 	return cmd
 }
 
-// stop ends everything in the host and returns once that is gone.
+// stop ends everything in the host and returns once all of it is gone.
 func (h *host) stop() error {
 	if h == nil || h.process == nil {
 		return nil
@@ -173,6 +172,6 @@ func (h *host) stop() error {
 	case <-h.process.exited:
 		return nil
 	case <-time.After(stopGrace):
-		return fmt.Errorf("the host of process %d survives SIGKILL", h.pid)
+		return fmt.Errorf("ending the host of process %d: still running after SIGKILL", h.pid)
 	}
 }

@@ -1,14 +1,14 @@
-# The first process of a host: it sets up the namespaces that it was started in, says so
-# on descriptor 3, and then stays, so that they stay. Its end is the end of every process
-# in its PID namespace, of the network devices and of the mounts.
+# The first process of a host. It sets up the namespaces that it was started in, reports that on
+# descriptor 3, and then keeps running to keep the namespaces. Its end ends every process in its PID
+# namespace, the network interfaces and the mounts.
 #
-# A shell reads it from standard input, where it arrives once that shell is on record; if
-# whoever started the shell dies first, so does the shell.
+# A shell reads this script from standard input. The script is only sent once the shell's process ID
+# is recorded; if the sender dies before, the shell ends too.
 #
-# Arguments: the host's name and, for a node, its folder and the binaries for its /opt/bin.
+# Arguments: the host's name and, for a node, its directory and the binaries for its /opt/bin.
 set -eu
 
-# fake PATH VALUE: a kernel setting that this host's processes may change for themselves.
+# fake PATH VALUE replaces a kernel setting by one that this host's processes can change alone.
 fake() {
 	[ -e "$1" ] || return 0
 	file=/run/sysctl/$(echo "$1" | tr / _)
@@ -20,8 +20,8 @@ setup_node() {
 	mount --make-rprivate /
 	mount -t proc proc /proc
 
-	# Binaries first, then the node's own folders, by relative paths that are not made
-	# absolute: what is mounted may hide where the node's folder, or a binary, is.
+	# Binaries first, then the node's own directories. The paths stay relative, because a mount may
+	# hide the node's directory or a binary.
 	cd "$1"
 	shift
 	for binary; do
@@ -30,19 +30,19 @@ setup_node() {
 	done
 	mount -t overlay -o "lowerdir=/etc,upperdir=overlay/etc,workdir=overlay/work" overlay /etc
 	mount -t tmpfs -o mode=755 tmpfs /run
-	for folder in etc/cni etc/containerd etc/kubernetes opt var/log var/lib; do
-		mount --no-canonicalize --rbind "root/$folder" "/$folder"
+	for dir in etc/cni etc/containerd etc/kubernetes opt var/log var/lib; do
+		mount --no-canonicalize --rbind "root/$dir" "/$dir"
 	done
 	cd /
 
-	# This network namespace's devices, with the machine's cgroups.
+	# This network namespace's interfaces, with the machine's cgroups.
 	mkdir /run/sys
 	mount -t sysfs sysfs /run/sys
 	mount --rbind /sys/fs/cgroup /run/sys/fs/cgroup
 	mount --move /run/sys /sys
 	rmdir /run/sys
 
-	# The kubelet sets these; the machine's own shall not change.
+	# The kubelet sets these. It must not change the machine's.
 	mkdir /run/sysctl
 	fake /proc/sys/vm/overcommit_memory 1
 	fake /proc/sys/vm/panic_on_oom 0
@@ -50,7 +50,7 @@ setup_node() {
 	fake /proc/sys/kernel/panic_on_oops 1
 	fake /proc/sys/kernel/keys/root_maxkeys 1000000
 	fake /proc/sys/kernel/keys/root_maxbytes 25000000
-	# A node that starts again has booted.
+	# A node that starts again looks rebooted.
 	read -r boot </proc/sys/kernel/random/uuid
 	fake /proc/sys/kernel/random/boot_id "$boot"
 
@@ -68,7 +68,7 @@ host() {
 	echo ready >&3
 	exec 3>&-
 
-	# Waiting collects the orphans of this PID namespace as well.
+	# wait also reaps the orphaned processes of this PID namespace.
 	trap 'exit 0' TERM
 	sleep infinity &
 	wait

@@ -14,29 +14,29 @@ import (
 	"strings"
 )
 
-// Image is a container image that is made on the spot: nothing can be pulled.
+// An Image describes a container image to make. Nodes cannot pull images.
 type Image struct {
 	Name       string // NAME:TAG
 	Files      []ImageFile
-	Entrypoint []string // what runs; if Command is empty too, the first file
-	Command    []string // its arguments, or what runs, unless the Pod says otherwise
+	Entrypoint []string // if this and Command are empty, the first file
+	Command    []string // the default arguments, or the command if Entrypoint is empty
 }
 
-// ImageFile is a file of an image.
+// An ImageFile is a file or a symbolic link of an Image.
 type ImageFile struct {
 	Path   string // in the image; absolute
 	Source string // the file to copy, with its permissions
-	Link   string // where a symbolic link leads, in place of Source
+	Link   string // the target of a symbolic link, instead of Source
 }
 
-// archive returns the image in the format of docker save: one layer, a configuration, and
-// a manifest that names both.
+// archive returns the image in the format of docker save: one layer, a configuration, and a
+// manifest that refers to both.
 func (i Image) archive() ([]byte, error) {
 	if name, tag, found := strings.Cut(path.Base(i.Name), ":"); !found || name == "" || tag == "" {
-		return nil, fmt.Errorf("an image's name is NAME:TAG, not %q", i.Name)
+		return nil, fmt.Errorf("image name %q: must have the form NAME:TAG", i.Name)
 	}
 	if len(i.Files) == 0 {
-		return nil, fmt.Errorf("the image %s has no file", i.Name)
+		return nil, fmt.Errorf("image %s: no files", i.Name)
 	}
 	layer, err := i.layer()
 	if err != nil {
@@ -49,14 +49,18 @@ func (i Image) archive() ([]byte, error) {
 	config, err := json.Marshal(map[string]any{
 		"architecture": runtime.GOARCH,
 		"os":           "linux",
-		"config":       map[string]any{"Entrypoint": entrypoint, "Cmd": i.Command, "Env": []string{"PATH=/bin"}, "WorkingDir": "/"},
-		"rootfs":       map[string]any{"type": "layers", "diff_ids": []string{"sha256:" + sum(layer)}},
+		"config": map[string]any{
+			"Entrypoint": entrypoint, "Cmd": i.Command, "Env": []string{"PATH=/bin"}, "WorkingDir": "/",
+		},
+		"rootfs": map[string]any{"type": "layers", "diff_ids": []string{"sha256:" + sum(layer)}},
 	})
 	if err != nil {
 		return nil, err
 	}
 	configName, layerName := sum(config)+".json", sum(layer)+".tar"
-	manifest, err := json.Marshal([]map[string]any{{"Config": configName, "RepoTags": []string{i.Name}, "Layers": []string{layerName}}})
+	manifest, err := json.Marshal([]map[string]any{{
+		"Config": configName, "RepoTags": []string{i.Name}, "Layers": []string{layerName},
+	}})
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +70,8 @@ func (i Image) archive() ([]byte, error) {
 		name    string
 		content []byte
 	}{{layerName, layer}, {configName, config}, {"manifest.json", manifest}} {
-		if err := writeMember(out, tar.Header{Name: member.name, Mode: 0o644, Size: int64(len(member.content))}, bytes.NewReader(member.content)); err != nil {
+		header := tar.Header{Name: member.name, Mode: 0o644, Size: int64(len(member.content))}
+		if err := writeMember(out, header, bytes.NewReader(member.content)); err != nil {
 			return nil, err
 		}
 	}
@@ -74,7 +79,7 @@ func (i Image) archive() ([]byte, error) {
 	return archive.Bytes(), err
 }
 
-// layer returns the files, with the folders that they are in.
+// layer returns the layer: the files, with their parent directories.
 func (i Image) layer() ([]byte, error) {
 	var layer bytes.Buffer
 	out := tar.NewWriter(&layer)
@@ -84,7 +89,7 @@ func (i Image) layer() ([]byte, error) {
 	}
 	for _, file := range i.Files {
 		name := strings.TrimPrefix(path.Clean("/"+file.Path), "/")
-		if err := writeFolders(out, made, path.Dir(name)); err != nil {
+		if err := writeParents(out, made, path.Dir(name)); err != nil {
 			return nil, err
 		}
 		if err := file.write(out, name); err != nil {
@@ -95,15 +100,15 @@ func (i Image) layer() ([]byte, error) {
 	return layer.Bytes(), err
 }
 
-func writeFolders(out *tar.Writer, made map[string]bool, folder string) error {
-	if made[folder] {
+func writeParents(out *tar.Writer, made map[string]bool, dir string) error {
+	if made[dir] {
 		return nil
 	}
-	made[folder] = true
-	if err := writeFolders(out, made, path.Dir(folder)); err != nil {
+	made[dir] = true
+	if err := writeParents(out, made, path.Dir(dir)); err != nil {
 		return err
 	}
-	return writeMember(out, tar.Header{Name: folder + "/", Typeflag: tar.TypeDir, Mode: 0o755}, nil)
+	return writeMember(out, tar.Header{Name: dir + "/", Typeflag: tar.TypeDir, Mode: 0o755}, nil)
 }
 
 func (f ImageFile) write(out *tar.Writer, name string) error {

@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 )
 
-// Import makes an image on every node.
+// Import makes an image and imports it into the containerd of every node.
 func (c *Cluster) Import(ctx context.Context, image Image) error {
 	archive, err := image.archive()
 	if err != nil {
@@ -17,7 +17,7 @@ func (c *Cluster) Import(ctx context.Context, image Image) error {
 	return c.eachNode(func(n *Node) error { return importArchive(ctx, n.Command, archive) })
 }
 
-// Import makes an image on every node of the cluster that UpNodes started in a folder.
+// Import makes an image and imports it into every node of the cluster that UpNodes started in dir.
 func Import(ctx context.Context, dir string, image Image) error {
 	archive, err := image.archive()
 	if err != nil {
@@ -27,23 +27,23 @@ func Import(ctx context.Context, dir string, image Image) error {
 	if err != nil {
 		return err
 	}
-	folders, err := nodeFolders(dir)
+	nodeDirs, err := findNodeDirs(dir)
 	if err != nil {
 		return err
 	}
-	if len(folders) == 0 {
-		return fmt.Errorf("%s has no cluster with nodes", dir)
+	if len(nodeDirs) == 0 {
+		return fmt.Errorf("importing %s: no cluster with nodes in %s", image.Name, dir)
 	}
-	for _, folder := range folders {
-		host, err := openHost(folder, nodeHost)
+	for _, nodeDir := range nodeDirs {
+		host, err := openHost(nodeDir, nodeHost)
 		if err != nil {
 			return err
 		}
 		if host == nil {
-			return fmt.Errorf("the node in %s is down", folder)
+			return fmt.Errorf("importing %s: the node in %s is down", image.Name, nodeDir)
 		}
 		if err := importArchive(ctx, host.command, archive); err != nil {
-			return fmt.Errorf("%s: %w", filepath.Base(folder), err)
+			return fmt.Errorf("%s: %w", filepath.Base(nodeDir), err)
 		}
 	}
 	return nil

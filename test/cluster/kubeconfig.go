@@ -7,9 +7,8 @@ import (
 	"path/filepath"
 )
 
-// WriteKubeconfig writes a kubeconfig, mode 0600, by which the bearer of a token reaches
-// the apiserver. The token need not be one that the apiserver knows. The file appears
-// whole or not at all.
+// WriteKubeconfig writes a kubeconfig for the bearer of a token, with mode 0600. The apiserver need
+// not know the token. The file is replaced atomically.
 func (cp *ControlPlane) WriteKubeconfig(path, token string) error {
 	return cp.writeKubeconfig(path, cp.URL(), token)
 }
@@ -45,7 +44,7 @@ func replaceFile(path string, content []byte) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(file.Name()) // gone already once renamed
+	defer os.Remove(file.Name()) // already gone if renamed
 	_, err = file.Write(content)
 	if closeErr := file.Close(); err == nil {
 		err = closeErr

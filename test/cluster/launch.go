@@ -7,14 +7,15 @@ import (
 	"path/filepath"
 )
 
-// launch starts a part in the way that suits this control plane: on its host, if it has
-// one. A detached part's identity is on disk before anything else can go wrong.
+// launch starts a part, on the control plane's host if there is one. The identity of a detached
+// part is recorded before anything else can fail.
 func (cp *ControlPlane) launch(part Part, args []string, files ...*os.File) (*process, error) {
 	binary, err := cp.options.Binaries.path(part)
 	if err != nil {
 		return nil, fmt.Errorf("starting %s: %w", part, err)
 	}
-	prog := program{binary: binary, args: args, log: cp.path(string(part) + suffixLog), detached: cp.detached, files: files}
+	prog := program{binary: binary, args: args, log: cp.path(string(part) + suffixLog), detached: cp.detached,
+		files: files}
 	if cp.host != nil {
 		prog.enter = cp.host.enter
 	}
@@ -31,7 +32,7 @@ func (cp *ControlPlane) launch(part Part, args []string, files ...*os.File) (*pr
 // path returns the absolute path of a part's binary.
 func (b Binaries) path(part Part) (string, error) {
 	if b[part] == "" {
-		return "", errors.New("Options.Binaries does not hold it")
+		return "", errors.New("binary: not in Options.Binaries")
 	}
 	binary, err := filepath.Abs(b[part])
 	if err != nil {
@@ -40,8 +41,8 @@ func (b Binaries) path(part Part) (string, error) {
 	return binary, nil
 }
 
-// failedStart cleans up after a process that never got ready, and tells the one cause
-// that another try can cure.
+// failedStart stops a process that did not become ready. The error wraps errPortTaken if the cause
+// is that another process listens on the port, where a retry helps.
 func failedStart(p *process, cause error, port int) error {
 	if !p.running() && portTaken(port) {
 		cause = fmt.Errorf("%w (127.0.0.1:%d): %w", errPortTaken, port, cause)

@@ -9,33 +9,34 @@ import (
 	"time"
 )
 
-// tailLines is how much of a program's output an error quotes.
+// tailLines is how many lines of a program's output an error quotes.
 const tailLines = 20
 
-// A meter reads what the go command says on its standard error, and writes a line
-// about it every ten seconds. Safe for concurrent use.
+// A meter reads the standard error of the go command and writes a line about the progress every ten
+// seconds. It is safe for concurrent use.
 type meter struct {
 	out     io.Writer
 	what    string
-	total   int // packages to build; 0 while that is not known
+	total   int // packages to build; 0 while unknown
 	started time.Time
 	done    chan struct{}
 	stopped chan struct{}
 
 	mu         sync.Mutex
-	rest       []byte // of a line that has no end yet
+	rest       []byte // of a line that is not complete yet
 	last       []string
 	downloaded int
 	compiled   int
 }
 
 func startMeter(out io.Writer, what string, total int) *meter {
-	m := &meter{out: out, what: what, total: total, started: time.Now(), done: make(chan struct{}), stopped: make(chan struct{})}
+	m := &meter{out: out, what: what, total: total, started: time.Now(), done: make(chan struct{}),
+		stopped: make(chan struct{})}
 	go m.report()
 	return m
 }
 
-// stop returns once nothing more will be written.
+// stop stops the reports, and returns when nothing more will be written.
 func (m *meter) stop() {
 	close(m.done)
 	<-m.stopped
@@ -62,11 +63,11 @@ func (m *meter) line() string {
 	if m.total == 0 {
 		return fmt.Sprintf("  %s: %d modules downloaded, %s", m.what, m.downloaded, elapsed)
 	}
-	// The go command is silent about packages that its cache holds.
+	// The go command does not print packages that are in its cache.
 	return fmt.Sprintf("  %s: %d of at most %d packages compiled, %s", m.what, m.compiled, m.total, elapsed)
 }
 
-// Write takes output of the go command.
+// Write reads output of the go command.
 func (m *meter) Write(output []byte) (int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -81,8 +82,8 @@ func (m *meter) Write(output []byte) (int, error) {
 	}
 }
 
-// count tells the three kinds of line apart: a download, a package that is being
-// compiled, which is one word, and anything else, which is bad news.
+// count handles the three kinds of lines: a download, a package being compiled, which is a single
+// word, and anything else, which is kept for an error.
 func (m *meter) count(line string) {
 	switch {
 	case strings.HasPrefix(line, "go: downloading "):

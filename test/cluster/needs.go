@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 )
 
-// needs is what must be there before a cluster starts.
+// needs are the things that a cluster needs before it starts.
 type needs struct {
 	runc     string
 	binaries []string
@@ -15,12 +15,12 @@ type needs struct {
 	flannel  string
 }
 
-// findNeeds looks for what the machine must have, before it builds for minutes.
+// findNeeds finds what the machine must have first, because the builds after that can take minutes.
 func findNeeds(ctx context.Context, options *NodesOptions) (needs, error) {
 	var n needs
 	var err error
 	if n.runc, err = exec.LookPath("runc"); err != nil {
-		return n, fmt.Errorf("runc is needed, as in Debian's package runc: %w", err)
+		return n, fmt.Errorf("finding runc (Debian package runc): %w", err)
 	}
 	if n.runc, err = filepath.Abs(n.runc); err != nil {
 		return n, err

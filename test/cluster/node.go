@@ -13,26 +13,25 @@ import (
 	"time"
 )
 
-// nodeTimeout bounds the time that a node's containerd or kubelet may take to be ready;
-// they need seconds.
+// nodeTimeout bounds the time that a node's containerd or kubelet takes to become ready, normally
+// seconds.
 const nodeTimeout = time.Minute
 
-// nodePath is where a node's processes find programs: the built ones first, then the
-// machine's.
+// nodePath is the PATH of a node's processes: the built programs come before the machine's.
 const nodePath = "PATH=" + nodeBin + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// nodeBin is the folder, on a node, of the programs that were built for it.
+// nodeBin is the directory of the built programs on a node.
 const nodeBin = "/opt/bin"
 
-// Node is a machine of a cluster, made of namespaces: it has a network, processes and a
-// host name of its own, and of the files its own /etc, /opt, /run, /var/lib and /var/log.
-// Its methods are safe for concurrent use.
+// A Node is a machine of a cluster, made of namespaces. It has its own network, processes and host
+// name, and its own /etc, /opt, /run, /var/lib and /var/log. Its methods are safe for concurrent
+// use.
 type Node struct {
 	cluster *Cluster
 	number  int
 	dir     string
 
-	mu         sync.Mutex // guards what follows
+	mu         sync.Mutex // guards the fields below
 	host       *host
 	containerd *process
 	kubelet    *process
@@ -41,24 +40,24 @@ type Node struct {
 
 func nodeName(number int) string { return "node" + strconv.Itoa(number) }
 
-// Name returns the node's name, which is its host name too: node1, node2 and so on.
+// Name returns the node's name, which is also its host name: node1, node2 and so on.
 func (n *Node) Name() string { return nodeName(n.number) }
 
-// IP returns the node's address on the underlay, which its device eth0 has.
+// IP returns the node's address on the underlay, which its interface eth0 has.
 func (n *Node) IP() net.IP { return nodeIP(n.number) }
 
-// PodSubnet returns the addresses that are on this node, as all other nodes and the control
-// plane know, whether or not it is the default CNI configuration that gives them to Pods.
+// PodSubnet returns the subnet that the other nodes and the control plane route to this node,
+// whether or not the default CNI configuration is what assigns its addresses to Pods.
 func (n *Node) PodSubnet() *net.IPNet { return podSubnet(n.number) }
 
-// Dir returns the folder that holds the node's logs and, below root, its files.
+// Dir returns the directory of the node's logs. Its subdirectory root has the node's files.
 func (n *Node) Dir() string { return n.dir }
 
-// Path returns where the machine has a file of the node's, which must be below /etc/cni,
+// Path returns the path on the machine of a node's file, which must be below /etc/cni,
 // /etc/containerd, /etc/kubernetes, /opt, /var/lib or /var/log.
-func (n *Node) Path(file string) string { return filepath.Join(n.dir, folderRoot, file) }
+func (n *Node) Path(file string) string { return filepath.Join(n.dir, dirRoot, file) }
 
-// Command returns a command that runs on the node, as its root.
+// Command returns a command that runs on the node as root.
 func (n *Node) Command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -70,8 +69,8 @@ func (n *Node) Command(ctx context.Context, name string, args ...string) *exec.C
 	return n.host.command(ctx, name, args...)
 }
 
-// PID returns the process ID of the node's first process, whose namespaces, below
-// /proc/PID/ns, are the node's; 0 while the node is down.
+// PID returns the process ID of the node's first process, or 0 while the node is down. The node's
+// namespaces are those in /proc/PID/ns.
 func (n *Node) PID() int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -81,8 +80,8 @@ func (n *Node) PID() int {
 	return n.host.pid
 }
 
-// Start starts the node after Stop, with the files that it had, and returns once its
-// kubelet runs. It does nothing if the node runs.
+// Start starts the node again after Stop, with the files that it had, and returns once its kubelet
+// runs. It does nothing if the node runs already.
 func (n *Node) Start(ctx context.Context) error {
 	if err := n.boot(ctx); err != nil {
 		return fmt.Errorf("starting %s: %w", n.Name(), err)
@@ -93,8 +92,7 @@ func (n *Node) Start(ctx context.Context) error {
 	return n.StartKubelet(ctx)
 }
 
-// startFirst writes the node's files before it starts the node, and gives it the image
-// without which no Pod runs.
+// startFirst writes the node's files, starts the node, and imports the image that all Pods need.
 func (n *Node) startFirst(ctx context.Context, needs needs, busybox []byte) error {
 	if err := n.writeFiles(needs); err != nil {
 		return fmt.Errorf("writing the files of %s: %w", n.Name(), err)
@@ -111,7 +109,7 @@ func (n *Node) startFirst(ctx context.Context, needs needs, busybox []byte) erro
 	return n.StartKubelet(ctx)
 }
 
-// boot starts the node's host and connects it.
+// boot starts the node's host and connects it to the underlay.
 func (n *Node) boot(ctx context.Context) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -121,7 +119,8 @@ func (n *Node) boot(ctx context.Context) error {
 	if err := makeCgroup(n.cgroup()); err != nil {
 		return err
 	}
-	host, err := startHost(ctx, n.dir, nodeHost, n.cluster.detached, append([]string{n.Name(), n.dir}, n.cluster.nodeBinaries...)...)
+	host, err := startHost(ctx, n.dir, nodeHost, n.cluster.detached,
+		append([]string{n.Name(), n.dir}, n.cluster.nodeBinaries...)...)
 	if err != nil {
 		return err
 	}
@@ -141,8 +140,8 @@ func (n *Node) boot(ctx context.Context) error {
 	return nil
 }
 
-// Stop ends the node as a power cut would: all its processes and Pods, its mounts and its
-// network are gone, its files stay.
+// Stop ends the node as a power failure would: its processes, Pods, mounts and network are gone,
+// its files stay.
 func (n *Node) Stop() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -168,31 +167,34 @@ func (n *Node) Reboot(ctx context.Context) error {
 	return n.Start(ctx)
 }
 
-// StartContainerd starts the node's containerd and returns once it serves. It does nothing
-// if containerd runs.
+// StartContainerd starts the node's containerd and returns once it serves. It does nothing if
+// containerd runs already.
 func (n *Node) StartContainerd(ctx context.Context) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	args := []string{"--config", "/etc/containerd/config.toml"}
-	return n.start(ctx, &n.containerd, Containerd, args, n.cluster.options.ContainerdEnv, func(ctx context.Context) error {
-		// The way through the first process leads to the node's own /run.
-		conn, err := net.DialTimeout("unix", fmt.Sprintf("/proc/%d/root/run/containerd/containerd.sock", n.host.pid), time.Second)
-		if err != nil {
-			return err
-		}
-		return conn.Close()
-	})
+	return n.start(ctx, &n.containerd, Containerd, args, n.cluster.options.ContainerdEnv, n.containerdReady)
 }
 
-// StopContainerd ends the node's containerd. Its Pods go on.
+func (n *Node) containerdReady(context.Context) error {
+	// The root directory of the first process has the node's own /run.
+	socket := fmt.Sprintf("/proc/%d/root/run/containerd/containerd.sock", n.host.pid)
+	conn, err := net.DialTimeout("unix", socket, time.Second)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
+// StopContainerd ends the node's containerd. Its Pods keep running.
 func (n *Node) StopContainerd() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.containerd.stop()
 }
 
-// StartKubelet starts the node's kubelet and returns once it is healthy, which does not
-// mean that the node is Ready. It does nothing if the kubelet runs.
+// StartKubelet starts the node's kubelet and returns once it is healthy, which does not mean that
+// the node is Ready. It does nothing if the kubelet runs already.
 func (n *Node) StartKubelet(ctx context.Context) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -216,22 +218,23 @@ func (n *Node) kubeletStarted() time.Time {
 	return n.kubeletAt
 }
 
-// StopKubelet ends the node's kubelet. Its Pods go on.
+// StopKubelet ends the node's kubelet. Its Pods keep running.
 func (n *Node) StopKubelet() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.kubelet.stop()
 }
 
-// KillKubelet ends it as a crash does.
+// KillKubelet ends the node's kubelet as a crash would.
 func (n *Node) KillKubelet() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.kubelet.kill()
 }
 
-// start starts a program of the node's and waits until it is ready.
-func (n *Node) start(ctx context.Context, p **process, part Part, args, env []string, ready func(context.Context) error) error {
+// start starts one of the node's programs and waits until it is ready.
+func (n *Node) start(ctx context.Context, p **process, part Part, args, env []string,
+	ready func(context.Context) error) error {
 	if *p != nil && (*p).running() {
 		return nil
 	}
@@ -257,7 +260,7 @@ func (n *Node) start(ctx context.Context, p **process, part Part, args, env []st
 	return nil
 }
 
-// cgroup is the one below which the node's Pods are.
+// cgroup returns the cgroup below which the node's Pods are.
 func (n *Node) cgroup() string {
 	return strings.Join([]string{clusterCgroup(n.cluster.dir), n.Name()}, "/")
 }

@@ -10,27 +10,27 @@ import (
 	"strings"
 )
 
-// Folders of a node's folder.
+// Names in a node's directory.
 const (
-	folderRoot    = "root"    // the node's own files
-	folderOverlay = "overlay" // what differs between the node's /etc and the machine's
-	fileEnter     = "enter"
+	dirRoot    = "root"    // the node's own files
+	dirOverlay = "overlay" // where the node's /etc differs from the machine's
+	fileEnter  = "enter"
 )
 
-// writeFiles makes the node's disk: the folders that are its own, and the configuration of
-// what runs there. What Pods left from an earlier start stays.
+// writeFiles writes the node's disk: its own directories, and the configuration of its programs.
+// Files that Pods left there earlier stay.
 func (n *Node) writeFiles(needs needs) error {
-	for _, folder := range []string{
+	for _, dir := range []string{
 		"etc/cni/net.d", "etc/kubernetes", "etc/containerd", "opt/cni/bin", strings.TrimPrefix(nodeBin, "/"),
 		"var/lib/cni", "var/lib/kubelet", "var/lib/containerd", "var/log/pods", "var/log/containers",
 	} {
-		if err := os.MkdirAll(n.Path(folder), 0o755); err != nil {
+		if err := os.MkdirAll(n.Path(dir), 0o755); err != nil {
 			return err
 		}
 	}
-	overlay := filepath.Join(n.dir, folderOverlay)
-	for _, folder := range []string{"work", "etc/cni", "etc/kubernetes", "etc/containerd"} {
-		if err := os.MkdirAll(filepath.Join(overlay, folder), 0o755); err != nil {
+	overlay := filepath.Join(n.dir, dirOverlay)
+	for _, dir := range []string{"work", "etc/cni", "etc/kubernetes", "etc/containerd"} {
+		if err := os.MkdirAll(filepath.Join(overlay, dir), 0o755); err != nil {
 			return err
 		}
 	}
@@ -48,7 +48,8 @@ func (n *Node) writeFiles(needs needs) error {
 		}
 	}
 	url := fmt.Sprintf("https://%s:%d", controlPlaneIP(), hostAPIServerPort)
-	if err := n.cluster.writeKubeconfig(n.Path("etc/kubernetes/kubelet.conf"), url, n.cluster.nodeUsers[n.number-1].Token); err != nil {
+	token := n.cluster.nodeUsers[n.number-1].Token
+	if err := n.cluster.writeKubeconfig(n.Path("etc/kubernetes/kubelet.conf"), url, token); err != nil {
 		return err
 	}
 	if err := copyFiles(n.cluster.options.Plugins, n.Path("opt/cni/bin")); err != nil {
@@ -63,7 +64,7 @@ func (n *Node) writeFiles(needs needs) error {
 	return nil
 }
 
-// hosts gives every machine of the cluster its name.
+// hosts returns an /etc/hosts that names every machine of the cluster.
 func (c *Cluster) hosts() string {
 	lines := []string{"127.0.0.1 localhost", "::1 localhost", controlPlaneIP().String() + " control-plane"}
 	for _, node := range c.nodes {
@@ -72,9 +73,9 @@ func (c *Cluster) hosts() string {
 	return strings.Join(lines, "\n") + "\n"
 }
 
-// kubeletConfig is for a machine that mounts cgroups of the first version, maybe swaps and
-// whose disk may be nearly full; images cannot be pulled again, so that none is ever
-// thrown away. It reports often, because tests wait for what it reports.
+// kubeletConfig returns the kubelet's configuration. It suits a machine that has cgroup v1, that
+// may swap, and whose disk may be nearly full. Images are never removed, because they cannot be
+// pulled again. The status is reported often, because tests wait for it.
 func (n *Node) kubeletConfig() string {
 	const format = `apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
@@ -104,8 +105,8 @@ readOnlyPort: 0
 	return fmt.Sprintf(format, n.cgroup())
 }
 
-// containerdConfig: the machine's root may lack CAP_SYS_RESOURCE, without which a process
-// cannot be made less likely to be killed than its parent.
+// containerdConfig returns containerd's configuration. It sets restrict_oom_score_adj because the
+// machine's root may lack CAP_SYS_RESOURCE, which lowering a process's OOM score requires.
 func containerdConfig(runc string) string {
 	const format = `version = 3
 root = "/var/lib/containerd"
@@ -133,7 +134,8 @@ state = "/run/containerd"
 	return fmt.Sprintf(format, sandboxImage, runc)
 }
 
-// defaultCNI joins a node's Pods by a bridge; the routes of the underlay do the rest.
+// defaultCNI returns a CNI configuration that connects the node's Pods by a bridge. The routes of
+// the underlay connect the nodes.
 func (n *Node) defaultCNI() string {
 	const format = `{
   "cniVersion": "1.0.0",
@@ -152,24 +154,26 @@ func (n *Node) defaultCNI() string {
 	return fmt.Sprintf(format, n.PodSubnet())
 }
 
-// writeFlannelSubnet does what is left of flanneld's part, where each node has its subnet
-// and the routes to the others' from the start: it tells flannel's CNI plugin which.
+// writeFlannelSubnet writes the file by which flanneld passes the node's subnet to flannel's CNI
+// plugin. Nothing else is left to do for flanneld here: each node has its subnet and the routes to
+// the others' from the start.
 func (n *Node) writeFlannelSubnet() error {
 	gateway := slices.Clone(n.PodSubnet().IP)
 	gateway[3] = 1
-	content := fmt.Sprintf("FLANNEL_NETWORK=%s\nFLANNEL_SUBNET=%s/24\nFLANNEL_MTU=1500\nFLANNEL_IPMASQ=false\n", podNetwork(), gateway)
-	// The way through the first process leads to the node's own /run.
-	folder := fmt.Sprintf("/proc/%d/root/run/flannel", n.host.pid)
-	if err := os.MkdirAll(folder, 0o755); err != nil {
+	content := fmt.Sprintf("FLANNEL_NETWORK=%s\nFLANNEL_SUBNET=%s/24\nFLANNEL_MTU=1500\nFLANNEL_IPMASQ=false\n",
+		podNetwork(), gateway)
+	// The root directory of the first process has the node's own /run.
+	dir := fmt.Sprintf("/proc/%d/root/run/flannel", n.host.pid)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("writing flannel's subnet: %w", err)
 	}
-	return os.WriteFile(filepath.Join(folder, "subnet.env"), []byte(content), 0o644)
+	return os.WriteFile(filepath.Join(dir, "subnet.env"), []byte(content), 0o644)
 }
 
-// writeEnter writes a script that runs a command, or else a shell, on the node.
+// writeEnter writes a script that runs a command, by default a shell, on the node.
 func (n *Node) writeEnter() error {
 	const format = `#!/bin/sh
-# Runs a command, or else a shell, on %s.
+# Runs a command, by default a shell, on %s.
 [ $# -gt 0 ] || set -- sh
 export %s
 exec nsenter --target %d --net --pid --mount --uts --ipc -- "$@"
@@ -182,8 +186,8 @@ exec nsenter --target %d --net --pid --mount --uts --ipc -- "$@"
 	return nil
 }
 
-// copyFiles copies the files of a folder: linked, a node that writes to one would change
-// them all.
+// copyFiles copies the files of a directory. Links would not do: a node that writes to a file would
+// change it for all nodes.
 func copyFiles(from, to string) error {
 	entries, err := os.ReadDir(from)
 	if err != nil {

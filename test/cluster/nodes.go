@@ -9,43 +9,40 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// NodesOptions say what cluster to start. The zero value is one with two nodes that have
-// no CNI configuration, in a temporary folder, built if need be.
+// NodesOptions configure a cluster. The zero value means two nodes without a CNI configuration, a
+// temporary directory, and binaries built on demand.
 type NodesOptions struct {
-	// Options are those of the control plane. Service account admission is always on.
+	// Options configure the control plane. ServiceAccountAdmission is always on.
 	Options
-	// Nodes is how many there are; 0 means 2.
+	// Nodes is the number of nodes; 0 means 2.
 	Nodes int
-	// DefaultCNI gives every node a CNI configuration, so that it is Ready at once and
-	// Pods on different nodes reach each other. Without it a node stays NotReady until
-	// something writes one to its /etc/cni/net.d.
+	// DefaultCNI gives every node a CNI configuration, so that it is Ready at once and Pods on
+	// different nodes reach each other. Without DefaultCNI a node stays NotReady until something
+	// writes a configuration to its /etc/cni/net.d.
 	DefaultCNI bool
-	// Plugins is the folder of the CNI plugins that every node gets a copy of in its
-	// /opt/cni/bin; empty means those of go.mod's tool lines, built if need be. Flannel's
-	// is there in any case.
+	// Plugins is a directory of CNI plugins, which are copied to every node's /opt/cni/bin. Empty
+	// means those in go.mod's tool lines, built on demand. Flannel's plugin is always there.
 	Plugins string
-	// ContainerdEnv is added to the environment of each containerd, which passes it on to
-	// the CNI plugins.
+	// ContainerdEnv is added to the environment of every containerd, which passes its environment
+	// to the CNI plugins.
 	ContainerdEnv []string
 }
 
-// Cluster is a control plane with controllers, and nodes. Its methods are safe for
-// concurrent use.
+// A Cluster is a control plane with controllers and nodes. Its methods are safe for concurrent use.
 type Cluster struct {
 	*ControlPlane
 	options      NodesOptions
 	nodes        []*Node
-	nodeBinaries []string      // what a node has in its /opt/bin
+	nodeBinaries []string      // in each node's /opt/bin
 	users        map[Part]User // of the controllers
 	nodeUsers    []User        // of the kubelets
 	controllers  controllers
 }
 
-// StartNodes starts a cluster and returns once Pods can be created and every node is
-// registered, with DefaultCNI also Ready. It builds what is not built yet, which can take
-// minutes: ctx bounds all of that, but not the life of the cluster, which lasts until Stop
-// or until the calling process ends. It needs root, Debian's packages runc and
-// busybox-static, and util-linux.
+// StartNodes starts a cluster and returns once Pods can be created and every node is registered,
+// with DefaultCNI also Ready. It builds missing parts, which can take minutes. ctx bounds all of
+// that, but not the life of the cluster, which lasts until Stop or until the calling process ends.
+// StartNodes requires root, util-linux, and the Debian packages runc and busybox-static.
 func StartNodes(ctx context.Context, options NodesOptions) (*Cluster, error) {
 	return startNodes(ctx, options, false)
 }
@@ -55,13 +52,15 @@ func startNodes(ctx context.Context, options NodesOptions, detached bool) (*Clus
 		options.Nodes = 2
 	}
 	if options.Nodes < 0 || options.Nodes > mostNodes {
-		return nil, fmt.Errorf("starting a cluster: %d nodes are not between 1 and %d", options.Nodes, mostNodes)
+		return nil, fmt.Errorf("starting a cluster: Options.Nodes: %d: must be between 1 and %d", options.Nodes,
+			mostNodes)
 	}
 	needs, err := findNeeds(ctx, &options)
 	if err != nil {
 		return nil, fmt.Errorf("preparing a cluster: %w", err)
 	}
-	c := &Cluster{options: options, nodeBinaries: needs.binaries, users: componentUsers(), nodeUsers: nodeUsers(options.Nodes)}
+	c := &Cluster{options: options, nodeBinaries: needs.binaries, users: componentUsers(),
+		nodeUsers: nodeUsers(options.Nodes)}
 	if c.ControlPlane, err = start(ctx, c.controlPlaneOptions(), detached); err != nil {
 		return nil, err
 	}
@@ -75,7 +74,7 @@ func startNodes(ctx context.Context, options NodesOptions, detached bool) (*Clus
 	return c, nil
 }
 
-// controlPlaneOptions add to the caller's what a control plane with nodes needs.
+// controlPlaneOptions returns the options of the control plane, extended by what nodes require.
 func (c *Cluster) controlPlaneOptions() Options {
 	options := c.options.Options
 	options.ownHost = true
@@ -86,7 +85,7 @@ func (c *Cluster) controlPlaneOptions() Options {
 		options.Users = append(options.Users, user)
 	}
 	options.APIServerArgs = append([]string{
-		"--bind-address=0.0.0.0", // of its own host
+		"--bind-address=0.0.0.0", // of the control plane's host
 		"--advertise-address=" + controlPlaneIP().String(),
 		"--endpoint-reconciler-type=lease",
 		"--kubelet-preferred-address-types=InternalIP",
@@ -94,7 +93,7 @@ func (c *Cluster) controlPlaneOptions() Options {
 	return options
 }
 
-// startAll starts everything but the control plane proper, all at once.
+// startAll starts the controllers and the nodes, all at once.
 func (c *Cluster) startAll(ctx context.Context, needs needs) error {
 	busybox, err := needs.busybox.archive()
 	if err != nil {
@@ -119,8 +118,8 @@ func (c *Cluster) startAll(ctx context.Context, needs needs) error {
 // Nodes returns the nodes, in the order of their numbers.
 func (c *Cluster) Nodes() []*Node { return slices.Clone(c.nodes) }
 
-// Stop ends all processes, Pods too, and removes the state folder if it was a temporary
-// one. A second call does nothing.
+// Stop ends all processes, Pods too, and removes the state directory if that is a temporary one. A
+// second call does nothing.
 func (c *Cluster) Stop() error {
 	err := c.eachNode((*Node).Stop)
 	if err = errors.Join(err, c.controllers.stop(), c.ControlPlane.Stop()); err != nil {
@@ -129,7 +128,7 @@ func (c *Cluster) Stop() error {
 	return removeCgroup(clusterCgroup(c.dir))
 }
 
-// eachNode does something on all nodes at once.
+// eachNode calls do for all nodes at once.
 func (c *Cluster) eachNode(do func(*Node) error) error {
 	var group errgroup.Group
 	for _, node := range c.nodes {

@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// Part names a program of a cluster. It is also the file name of the program's binary.
+// A Part is the name of a program of a cluster, and the file name of its binary.
 type Part string
 
-// The parts that Build knows how to make.
+// The parts that Build can build.
 const (
 	Etcd              Part = "etcd"
 	APIServer         Part = "kube-apiserver"
@@ -29,26 +29,26 @@ const (
 	Flannel           Part = "flannel"
 )
 
-// Parts returns the parts of a control plane without controllers, as Start runs it, in
-// the order in which to build them.
+// Parts returns the parts of a control plane without controllers, as Start runs it, in the order to
+// build them.
 func Parts() []Part {
 	return []Part{Etcd, APIServer, Kubectl}
 }
 
-// ClusterParts returns every part that Build knows, which are those of a cluster with
-// nodes, as StartCluster runs it, in the order in which to build them.
+// ClusterParts returns all parts, those of a cluster with nodes, as StartNodes runs it, in the
+// order to build them.
 func ClusterParts() []Part {
 	return append(Parts(), Forward, ControllerManager, Scheduler, Kubelet, Containerd, ContainerdShim, Ctr, Flannel)
 }
 
-// recipe says how a part is built. Another part of Kubernetes is one more Part,
-// one more recipe and one more import in kubernetes/tools.go.
+// A recipe describes how to build a part. To add a part of Kubernetes, add a Part, a recipe, and an
+// import in kubernetes/tools.go.
 type recipe struct {
-	module  string        // folder of the nested module, below test/cluster
-	release string        // the required module whose version is the part's; empty for a program of this tree
+	module  string        // directory of the nested module below test/cluster
+	release string        // the required module with the part's version; empty: this tree
 	pkg     string        // the main package
-	stamp   string        // the variable that the linker sets to the version, if any
-	cold    time.Duration // how long a first build takes on two processors, after those before it
+	stamp   string        // the variable for the version; empty: none
+	cold    time.Duration // time of the first build on two processors
 }
 
 func recipeOf(part Part) (recipe, error) {
@@ -62,26 +62,29 @@ func recipeOf(part Part) (recipe, error) {
 	case Etcd:
 		return recipe{module: "etcd", release: etcd, pkg: etcd, cold: time.Minute}, nil
 	case APIServer, Kubectl, ControllerManager, Scheduler, Kubelet:
-		r := recipe{module: "kubernetes", release: kubernetes, pkg: kubernetes + "/cmd/" + string(part), cold: time.Minute}
+		r := recipe{module: "kubernetes", release: kubernetes, pkg: kubernetes + "/cmd/" + string(part),
+			cold: time.Minute}
 		r.stamp = "k8s.io/component-base/version.gitVersion"
 		if part == APIServer {
 			r.cold = 5 * time.Minute
 		}
 		return r, nil
 	case Containerd, ContainerdShim, Ctr:
-		r := recipe{module: "containerd", release: containerd, pkg: containerd + "/cmd/" + string(part), cold: time.Minute}
+		r := recipe{module: "containerd", release: containerd, pkg: containerd + "/cmd/" + string(part),
+			cold: time.Minute}
 		r.stamp = containerd + "/version.Version"
 		return r, nil
 	case Flannel:
-		return recipe{module: "flannel", release: plugins, pkg: plugins + "/plugins/meta/flannel", cold: 10 * time.Second}, nil
+		return recipe{module: "flannel", release: plugins, pkg: plugins + "/plugins/meta/flannel",
+			cold: 10 * time.Second}, nil
 	case Forward:
 		return recipe{module: "forward", pkg: ".", cold: 10 * time.Second}, nil
 	}
-	return recipe{}, fmt.Errorf("unknown part %q: the parts are %q", part, ClusterParts())
+	return recipe{}, fmt.Errorf("part %q: unknown; the parts are %q", part, ClusterParts())
 }
 
-// origin returns the version of a part and, for a program of this tree, which has none,
-// its source.
+// origin returns the version of a part or, for a program of this tree, which has no version, its
+// source.
 func (r recipe) origin(dir string, goMod []byte) (version string, source []byte, err error) {
 	if r.release != "" {
 		version, err = requiredVersion(goMod, r.release)
@@ -91,9 +94,9 @@ func (r recipe) origin(dir string, goMod []byte) (version string, source []byte,
 	return "(this tree's)", source, err
 }
 
-// ldflags drops the symbol tables, which make half of the binary, and stamps the
-// version: without it an apiserver says that it is v0.0.0-master, and clients that
-// compare versions go astray.
+// ldflags returns linker flags that omit the symbol tables, half of the binary, and set the
+// version. Without it an apiserver claims to be v0.0.0-master, which misleads clients that compare
+// versions.
 func (r recipe) ldflags(version string) string {
 	flags := "-s -w"
 	if r.stamp != "" {
@@ -102,9 +105,9 @@ func (r recipe) ldflags(version string) string {
 	return flags
 }
 
-// requiredVersion returns the version of a module that a go.mod requires. It reads
-// the file itself because the go command would load the whole module graph, maybe
-// from the network, only to say where a binary that is already there lies.
+// requiredVersion returns the version of a module that a go.mod requires. It parses the file
+// because the go command would load the whole module graph, maybe from the network, only to find
+// the path of a binary that exists already.
 func requiredVersion(goMod []byte, module string) (string, error) {
 	lines := bufio.NewScanner(bytes.NewReader(goMod))
 	for lines.Scan() {
@@ -116,5 +119,5 @@ func requiredVersion(goMod []byte, module string) (string, error) {
 			return words[1], nil
 		}
 	}
-	return "", fmt.Errorf("go.mod requires no %s", module)
+	return "", fmt.Errorf("reading go.mod: no requirement of %s", module)
 }

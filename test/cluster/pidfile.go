@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// recordPID writes the process ID of a part to DIR/PART.pid, for people and scripts, and
-// beside it what tells that process from a later one of the same number.
+// recordPID writes the process ID of a part to DIR/PART.pid, for people and scripts, and to another
+// file the start time, which distinguishes the process from a later one with the same ID.
 func recordPID(dir string, part Part, pid int) error {
 	started, err := startOf(pid)
 	if err != nil {
@@ -26,7 +26,7 @@ func recordPID(dir string, part Part, pid int) error {
 	return os.WriteFile(pidFile(dir, part, suffixPID), []byte(strconv.Itoa(pid)+"\n"), 0o600)
 }
 
-// findRecorded returns the process that recordPID recorded, or nil if it is gone.
+// findRecorded returns the process that recordPID recorded, or nil if that has ended.
 func findRecorded(dir string, part Part) (*recorded, error) {
 	content, err := os.ReadFile(pidFile(dir, part, suffixPID))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -37,14 +37,14 @@ func findRecorded(dir string, part Part) (*recorded, error) {
 	}
 	pid, err := strconv.Atoi(strings.TrimSpace(string(content)))
 	if err != nil || pid <= 1 {
-		return nil, fmt.Errorf("%s holds no process ID: %q", pidFile(dir, part, suffixPID), content)
+		return nil, fmt.Errorf("reading %s: not a process ID: %q", pidFile(dir, part, suffixPID), content)
 	}
 	started, err := os.ReadFile(pidFile(dir, part, suffixStartedPID))
 	if err != nil {
 		return nil, err
 	}
-	// The handle first, the identity second: a handle stays with the process that it was
-	// made for, so that a signal through it cannot reach one that takes over the number.
+	// Open the handle before checking the identity: a handle refers to one process forever, so that
+	// a signal can never reach another process that reuses the ID.
 	handle, err := os.FindProcess(pid)
 	if err != nil {
 		return nil, err
@@ -60,7 +60,7 @@ func pidFile(dir string, part Part, suffix string) string {
 	return filepath.Join(dir, string(part)+suffix)
 }
 
-// recorded is a process that an earlier command may have started.
+// recorded is a process that another command may have started.
 type recorded struct {
 	name    string
 	pid     int
@@ -68,7 +68,7 @@ type recorded struct {
 	handle  *os.Process
 }
 
-// stop ends the process: politely first, then not.
+// stop ends the process, with SIGTERM and then with SIGKILL.
 func (r *recorded) stop() error {
 	defer r.handle.Release()
 	for _, signal := range []os.Signal{syscall.SIGTERM, syscall.SIGKILL} {
@@ -79,10 +79,10 @@ func (r *recorded) stop() error {
 			return err
 		}
 	}
-	return fmt.Errorf("%s (process %d) survives SIGKILL", r.name, r.pid)
+	return fmt.Errorf("stopping %s (process %d): still running after SIGKILL", r.name, r.pid)
 }
 
-// awaitEnd polls: the end of a process that is not a child is announced to nobody.
+// awaitEnd waits for the end of the process. It polls, because the process need not be a child.
 func (r *recorded) awaitEnd() (gone bool, err error) {
 	deadline := time.After(stopGrace)
 	poll := time.NewTicker(pollInterval)
@@ -105,33 +105,33 @@ func (r *recorded) alive() (bool, error) {
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("looking at process %d: %w", r.pid, err)
+		return false, fmt.Errorf("reading the state of process %d: %w", r.pid, err)
 	}
 	return started == r.started, nil
 }
 
-// startOf returns when a process started: the boot, and the clock ticks since. One that
-// is dead and only waits for its parent to notice counts as gone.
+// startOf returns when a process started, as the boot ID and the clock ticks since boot. The error
+// is fs.ErrNotExist if the process has ended, even if its parent has not waited for it yet.
 func startOf(pid int) (string, error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if errors.Is(err, syscall.ESRCH) {
-		err = fs.ErrNotExist // it went while the file was read
+		err = fs.ErrNotExist // the process ended while the file was read
 	}
 	if err != nil {
 		return "", err
 	}
-	// The second field, the name, is in parentheses and may hold anything.
+	// The second field, the name, is in parentheses and may contain anything.
 	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 	const state, startTime = 0, 19 // fields 3 and 22 of proc(5)
 	if len(fields) <= startTime {
-		return "", fmt.Errorf("/proc/%d/stat has %d fields after the name", pid, len(fields))
+		return "", fmt.Errorf("reading /proc/%d/stat: only %d fields after the name", pid, len(fields))
 	}
 	if fields[state] == "Z" || fields[state] == "X" {
 		return "", fs.ErrNotExist
 	}
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
-		return "", fmt.Errorf("reading the boot's identity: %w", err)
+		return "", fmt.Errorf("reading the boot ID: %w", err)
 	}
 	return strings.TrimSpace(string(boot)) + " " + fields[startTime], nil
 }

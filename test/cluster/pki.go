@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// authority is the control plane's own certificate authority. Its key never leaves
-// the process: what it signs is signed once, at the start.
+// authority is the control plane's certificate authority. Its key never leaves the process: all
+// certificates are issued once, at the start.
 type authority struct {
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
@@ -48,7 +48,7 @@ func newAuthority() (*authority, error) {
 	return &authority{certificate: certificate, key: key, pem: encode("CERTIFICATE", der)}, nil
 }
 
-// serving issues the certificate of a server at these addresses.
+// serving issues a certificate for a server with these addresses and names.
 func (a *authority) serving(ips []net.IP, names ...string) (keyPair, error) {
 	template, err := newTemplate(pkix.Name{CommonName: "control plane"})
 	if err != nil {
@@ -82,7 +82,8 @@ func (a *authority) issue(template *x509.Certificate) (keyPair, error) {
 	return keyPair{certificate: encode("CERTIFICATE", der), key: private}, err
 }
 
-// newTemplate dates a certificate an hour back, for a guest whose clock is late.
+// newTemplate returns a certificate template. The certificate is valid since an hour ago, for
+// virtual machines with a slow clock.
 func newTemplate(subject pkix.Name) (*x509.Certificate, error) {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
 	if err != nil {
@@ -120,16 +121,16 @@ func encode(kind string, der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 }
 
-// writePKI makes every certificate and key of a control plane and writes them below
-// dir. It returns the authority's certificate and etcd's client certificate, which
-// this process needs too.
+// writePKI creates all certificates and keys of a control plane in dir. It returns the authority's
+// certificate and the client certificate for etcd, which this process needs too.
 func writePKI(dir string, extra []net.IP) (ca []byte, client keyPair, err error) {
 	authority, err := newAuthority()
 	if err != nil {
 		return nil, keyPair{}, fmt.Errorf("making a certificate authority: %w", err)
 	}
 	addresses := append([]net.IP{net.IPv4(127, 0, 0, 1)}, extra...)
-	serving, err := authority.serving(addresses, "localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc")
+	serving, err := authority.serving(addresses, "localhost", "kubernetes", "kubernetes.default",
+		"kubernetes.default.svc")
 	if err != nil {
 		return nil, keyPair{}, fmt.Errorf("issuing the serving certificate: %w", err)
 	}

@@ -9,19 +9,18 @@ import (
 	"syscall"
 )
 
-// Ports are taken from below the range that the kernel gives to outgoing connections,
-// one of which could else sit on a stopped apiserver's port, and from below the range
-// of node ports.
+// Ports are below the range that the kernel uses for outgoing connections, one of which could
+// otherwise take the port of a stopped apiserver, and below the range of node ports.
 const (
 	lowestPort = 20000
 	manyPorts  = 10000
 )
 
-// errPortTaken says that somebody else listens on a port that was free a moment ago.
-var errPortTaken = errors.New("another process took the port")
+// errPortTaken is returned when another process listens on a port that was free a moment ago.
+var errPortTaken = errors.New("port taken by another process")
 
-// onFreePort calls start with a loopback port that is free, and again with another one
-// as long as start loses the race for it.
+// onFreePort calls start with a free loopback port, and with another one if start fails with
+// errPortTaken, up to five times.
 func onFreePort(start func(port int) error) error {
 	var err error
 	for range 5 {
@@ -56,8 +55,8 @@ func tryPort(port int) error {
 	return listener.Close()
 }
 
-// portTaken reports whether a port can be had no more. It is asked once a process has
-// ended early, to learn why, which its exit status does not tell.
+// portTaken reports whether a port is in use. It helps to explain why a process ended early,
+// because the exit status does not.
 func portTaken(port int) bool {
 	return errors.Is(tryPort(port), syscall.EADDRINUSE)
 }

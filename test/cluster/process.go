@@ -16,35 +16,35 @@ import (
 )
 
 const (
-	// pollInterval is how often a condition that nothing announces is looked at.
+	// pollInterval is how often a condition is checked that has no notification.
 	pollInterval = 50 * time.Millisecond
-	// stopGrace is how long a process may take to end by itself.
+	// stopGrace is how long a process may take to end after a signal.
 	stopGrace = 10 * time.Second
 )
 
-// process is a program of the control plane that runs.
+// process is a running program of a cluster.
 type process struct {
 	name   string
 	log    string
 	pid    int
 	handle *os.Process
 	exited chan struct{}
-	err    error // how it ended; valid once exited is closed
+	err    error // how the process ended; valid once exited is closed
 }
 
-// program says what to start, and how.
+// program describes a program to start.
 type program struct {
 	binary   string // absolute
 	args     []string
-	env      []string // beside the caller's
-	log      string   // the file at whose end the output goes
-	detached bool     // it gets a session of its own and outlives this process; any other dies with it, however this process ends
-	// enter, if not nil, is called on the thread that starts the program, and may change
-	// that thread's namespaces.
+	env      []string // in addition to this process's
+	log      string   // the file that output is appended to
+	detached bool     // run in a session of its own and outlive this process; otherwise die with it
+	// enter, if not nil, is called on the thread that starts the program. It may change the
+	// thread's namespaces.
 	enter      func() error
-	namespaces uintptr    // CLONE_NEW* flags: those that the program gets of its own
-	stdin      *os.File   // nil means nothing to read
-	files      []*os.File // its descriptors from 3 on
+	namespaces uintptr    // CLONE_NEW* flags for new namespaces
+	stdin      *os.File   // nil means /dev/null
+	files      []*os.File // the descriptors from 3 on
 }
 
 // startProcess starts a program.
@@ -70,28 +70,28 @@ func (prog program) command(output *os.File) *exec.Cmd {
 		cmd.Stdin = prog.stdin
 	}
 	cmd.ExtraFiles = prog.files
-	cmd.Dir = "/" // the caller's may go while a detached process stays
+	cmd.Dir = "/" // this process's directory may be removed while a detached process runs
 	cmd.Env = append(cmd.Environ(), prog.env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: prog.namespaces}
 	if prog.detached {
 		cmd.SysProcAttr.Setsid = true
 		return cmd
 	}
-	// A group of its own, so that an interrupt from the terminal leaves the order in
-	// which things stop to Stop.
+	// A separate process group: an interrupt from the terminal must not bypass Stop, which ends the
+	// processes in order.
 	cmd.SysProcAttr.Setpgid = true
 	if prog.enter == nil {
-		// Else it dies with the host. It could not tell that its parent lives, which is
-		// out of its sight, and would end itself at once.
+		// A process in a host ends with the host instead. Its parent is outside its PID namespace,
+		// which the Go runtime would take for a parent that has died.
 		cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
 	}
 	return cmd
 }
 
-// run starts the program and waits for its end, all on one thread: the kernel sends
-// the signal of Pdeathsig when the thread that started the process ends, and Go ends
-// threads as it likes unless a goroutine holds them. A thread that entered namespaces is
-// never given back, and so ends with the goroutine.
+// run starts the program and waits for its end, all on one thread: the kernel sends the Pdeathsig
+// signal when the thread that started the process ends, and the Go runtime may end any thread that
+// no goroutine is locked to. A thread that has entered namespaces stays locked, and so ends with
+// its goroutine.
 func (p *process) run(prog program, output *os.File, started chan<- error) {
 	runtime.LockOSThread()
 	if prog.enter == nil {
@@ -113,8 +113,8 @@ func (p *process) run(prog program, output *os.File, started chan<- error) {
 	close(p.exited)
 }
 
-// await polls ready until it succeeds. It fails as soon as the process ends, and when
-// ctx does; the error then quotes the log.
+// await calls ready until it succeeds. It fails when the process or ctx ends; the error then quotes
+// the log.
 func (p *process) await(ctx context.Context, ready func(context.Context) error) error {
 	poll := time.NewTicker(pollInterval)
 	defer poll.Stop()
@@ -125,9 +125,11 @@ func (p *process) await(ctx context.Context, ready func(context.Context) error) 
 		}
 		select {
 		case <-p.exited:
-			return fmt.Errorf("%s ended before it was ready: %w; its log %s ends with:\n%s", p.name, p.end(), p.log, tailOf(p.log))
+			return fmt.Errorf("waiting for %s to be ready: ended: %w; the log %s ends with:\n%s", p.name, p.end(),
+				p.log, tailOf(p.log))
 		case <-ctx.Done():
-			return fmt.Errorf("waiting for %s to be ready: %w (last: %w); its log %s ends with:\n%s", p.name, ctx.Err(), notReady, p.log, tailOf(p.log))
+			return fmt.Errorf("waiting for %s to be ready: %w (last: %w); the log %s ends with:\n%s", p.name, ctx.Err(),
+				notReady, p.log, tailOf(p.log))
 		case <-poll.C:
 		}
 	}
@@ -135,7 +137,8 @@ func (p *process) await(ctx context.Context, ready func(context.Context) error) 
 
 var errExitedWell = errors.New("exit status 0")
 
-// end is how the process ended, which was not asked for and so is an error in any case.
+// end returns how the process ended. It never returns nil, because the process was not supposed to
+// end.
 func (p *process) end() error {
 	if p.err == nil {
 		return errExitedWell
@@ -152,11 +155,11 @@ func (p *process) running() bool {
 	}
 }
 
-// stop ends the process: politely first, then not. It returns once the process is
-// gone, and succeeds for one that had ended before.
+// stop ends the process, with SIGTERM and then with SIGKILL. It returns once the process has ended,
+// and succeeds if that had ended before.
 func (p *process) stop() error { return p.stopBy(syscall.SIGTERM, syscall.SIGKILL) }
 
-// kill ends the process without giving it time for anything, as a crash does.
+// kill ends the process at once, as a crash would.
 func (p *process) kill() error { return p.stopBy(syscall.SIGKILL) }
 
 func (p *process) stopBy(signals ...os.Signal) error {
@@ -173,11 +176,11 @@ func (p *process) stopBy(signals ...os.Signal) error {
 		case <-time.After(stopGrace):
 		}
 	}
-	return fmt.Errorf("%s (process %d) survives SIGKILL", p.name, p.pid)
+	return fmt.Errorf("stopping %s (process %d): still running after SIGKILL", p.name, p.pid)
 }
 
-// tailOf returns the last lines of a log, or why it cannot be read: it is for the
-// text of errors.
+// tailOf returns the last lines of a log, or the error of reading it. The result is for the text of
+// errors.
 func tailOf(log string) string {
 	file, err := os.Open(log)
 	if err != nil {

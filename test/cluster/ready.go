@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// AwaitReady waits until every node is Ready by the word of the kubelet that runs there
-// now: what the one before it said, the apiserver believes for most of a minute.
+// AwaitReady waits until the current kubelet of every node has reported the node Ready. The report
+// of an earlier kubelet does not count: the apiserver keeps that for most of a minute.
 func (c *Cluster) AwaitReady(ctx context.Context) error {
 	for _, node := range c.nodes {
 		if err := c.awaitNode(ctx, node, true); err != nil {
@@ -20,7 +20,7 @@ func (c *Cluster) AwaitReady(ctx context.Context) error {
 	return nil
 }
 
-// awaitNode waits until a node is registered and, if ready, Ready.
+// awaitNode waits until a node is registered and, if ready is true, Ready.
 func (c *Cluster) awaitNode(ctx context.Context, node *Node, ready bool) error {
 	ctx, cancel := context.WithTimeout(ctx, nodeTimeout)
 	defer cancel()
@@ -32,12 +32,13 @@ func (c *Cluster) awaitNode(ctx context.Context, node *Node, ready bool) error {
 			return nil
 		}
 		if err == nil {
-			err = fmt.Errorf("its condition is %+v", state)
+			err = fmt.Errorf("condition %+v", state)
 		}
 		select {
 		case <-ctx.Done():
 			log := filepath.Join(node.dir, string(Kubelet)+suffixLog)
-			return fmt.Errorf("waiting for %s: %w (last: %w); %s ends with:\n%s", node.Name(), ctx.Err(), err, log, tailOf(log))
+			return fmt.Errorf("waiting for %s: %w (last: %w); the log %s ends with:\n%s", node.Name(), ctx.Err(), err,
+				log, tailOf(log))
 		case <-poll.C:
 		}
 	}
@@ -53,20 +54,20 @@ func (n nodeCondition) ready(since time.Time) bool {
 	return n.Status == "True" && !n.LastHeartbeatTime.Before(since.Truncate(time.Second))
 }
 
-// nodeState returns a node's condition Ready.
+// nodeState returns a node's condition of type Ready.
 func (c *Cluster) nodeState(ctx context.Context, node *Node) (nodeCondition, error) {
 	status, answer, err := c.Do(ctx, http.MethodGet, "/api/v1/nodes/"+node.Name(), "", nil)
 	if err != nil {
 		return nodeCondition{}, err
 	}
 	if status != http.StatusOK {
-		return nodeCondition{}, fmt.Errorf("the apiserver answers %d: %s", status, answer)
+		return nodeCondition{}, fmt.Errorf("reading %s: status %d: %s", node.Name(), status, answer)
 	}
 	var object struct {
 		Status struct{ Conditions []nodeCondition }
 	}
 	if err := json.Unmarshal(answer, &object); err != nil {
-		return nodeCondition{}, fmt.Errorf("reading the node: %w", err)
+		return nodeCondition{}, fmt.Errorf("parsing the status of %s: %w", node.Name(), err)
 	}
 	for _, condition := range object.Status.Conditions {
 		if condition.Type == "Ready" {
@@ -76,12 +77,12 @@ func (c *Cluster) nodeState(ctx context.Context, node *Node) (nodeCondition, err
 	return nodeCondition{}, nil
 }
 
-// healthy asks a program on the node for its health.
+// healthy returns nil if the health endpoint of a program on the node responds with status 200.
 func (n *Node) healthy(ctx context.Context, url string) error {
 	client := http.Client{Transport: &http.Transport{DialContext: n.host.dial, DisableKeepAlives: true}}
 	status, answer, err := do(ctx, &client, http.MethodGet, url, nil, nil)
 	if err == nil && status != http.StatusOK {
-		err = fmt.Errorf("%s answers %d: %s", url, status, answer)
+		err = fmt.Errorf("%s: status %d: %s", url, status, answer)
 	}
 	return err
 }

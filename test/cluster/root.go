@@ -11,9 +11,9 @@ import (
 
 const mainModule = "github.com/kaloom/kubernetes-kactus-cni-plugin"
 
-// FindRoot returns the folder of the plugin's main module: the nearest one at or
-// above dir whose go.mod names it. It walks the folders, rather than ask the
-// compiler where this file was, because a binary built with -trimpath does not know.
+// FindRoot returns the directory of the plugin's main module: the nearest one at or above dir whose
+// go.mod names the module. It does not use the path of this source file, which a binary built with
+// -trimpath does not contain.
 func FindRoot(dir string) (string, error) {
 	start, err := filepath.Abs(dir)
 	if err != nil {
@@ -28,7 +28,7 @@ func FindRoot(dir string) (string, error) {
 			return dir, nil
 		}
 		if dir == filepath.Dir(dir) {
-			return "", fmt.Errorf("the source of %s is neither in %s nor above it", mainModule, start)
+			return "", fmt.Errorf("looking for the source of %s: not found in %s or above", mainModule, start)
 		}
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// Files of the state folder.
+// Names in the state directory.
 const (
 	fileCA           = "ca.crt"
 	fileServingCert  = "serving.crt"
@@ -23,29 +23,31 @@ const (
 	fileAuditPolicy  = "audit-policy.json"
 	fileAuditLog     = "audit.log"
 	fileKubeconfig   = "kubeconfig"
-	folderEtcd       = "etcd"
-	folderKubectl    = "kubectl-cache"
-	fileMadeByUp     = "made-by-cluster-up" // present where Up made the folder itself
+	dirEtcd          = "etcd"
+	dirKubectl       = "kubectl-cache"
+	fileMadeByUp     = "made-by-cluster-up" // exists if Up created the directory
 	suffixKubeconfig = ".kubeconfig"
 	suffixLog        = ".log"
 	suffixPID        = ".pid"
 	suffixStartedPID = ".pid-started"
 )
 
-// stateFiles are all the names that a control plane may leave in its state folder.
+// stateFiles returns the names of everything that a control plane may leave in its state directory.
 func stateFiles() []string {
 	names := []string{
 		fileCA, fileServingCert, fileServingKey, fileClientCert, fileClientKey, fileSigningKey, fileVerifyKey,
-		fileTokens, fileAuditPolicy, fileAuditLog, fileKubeconfig, folderEtcd, folderKubectl, fileMadeByUp,
+		fileTokens, fileAuditPolicy, fileAuditLog, fileKubeconfig, dirEtcd, dirKubectl, fileMadeByUp,
 	}
 	for _, part := range []Part{Etcd, APIServer, ControllerManager, Scheduler, Forward, hostPart} {
-		names = append(names, string(part)+suffixKubeconfig, string(part)+suffixLog, string(part)+suffixPID, string(part)+suffixStartedPID)
+		names = append(names, string(part)+suffixKubeconfig, string(part)+suffixLog, string(part)+suffixPID,
+			string(part)+suffixStartedPID)
 	}
 	return names
 }
 
-// makeStateDir returns the absolute path of a folder that only its owner may enter,
-// and whether this call made it. An empty dir stands for a new temporary folder.
+// makeStateDir creates a directory that only its owner may enter, unless it exists. It returns the
+// absolute path, and whether this call created the directory. Empty means a new temporary
+// directory.
 func makeStateDir(dir string) (path string, made bool, err error) {
 	if dir == "" {
 		path, err = os.MkdirTemp("", "kactus-cluster-")
@@ -61,17 +63,17 @@ func makeStateDir(dir string) (path string, made bool, err error) {
 	return path, err == nil, err
 }
 
-// removeState removes from a folder what a control plane left there and nothing else,
-// then the folder itself if that was made for it and nothing else is in it.
+// removeState removes the files of a control plane from a directory, and nothing else. It then
+// removes the directory if made is true and the directory is empty.
 func removeState(dir string, made bool) error {
 	var failed []error
 	for _, name := range stateFiles() {
 		failed = append(failed, os.RemoveAll(filepath.Join(dir, name)))
 	}
-	folders, err := nodeFolders(dir)
+	nodeDirs, err := findNodeDirs(dir)
 	failed = append(failed, err)
-	for _, folder := range folders {
-		failed = append(failed, os.RemoveAll(folder))
+	for _, nodeDir := range nodeDirs {
+		failed = append(failed, os.RemoveAll(nodeDir))
 	}
 	if err := errors.Join(failed...); err != nil {
 		return fmt.Errorf("removing the control plane's files: %w", err)
@@ -86,18 +88,18 @@ func removeState(dir string, made bool) error {
 	return os.Remove(dir)
 }
 
-// nodeFolders returns the folders of the nodes that a state folder holds.
-func nodeFolders(dir string) ([]string, error) {
+// findNodeDirs returns the directories of the nodes in a state directory.
+func findNodeDirs(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	var folders []string
+	var nodeDirs []string
 	for _, entry := range entries {
 		number, isNode := strings.CutPrefix(entry.Name(), "node")
 		if _, err := strconv.Atoi(number); isNode && err == nil && entry.IsDir() {
-			folders = append(folders, filepath.Join(dir, entry.Name()))
+			nodeDirs = append(nodeDirs, filepath.Join(dir, entry.Name()))
 		}
 	}
-	return folders, err
+	return nodeDirs, err
 }

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// AdminUser is the name by which the administrator appears in the audit log.
+// AdminUser is the administrator's user name, as the audit log has it.
 const AdminUser = "admin"
 
 // writeTokens writes the apiserver's token file and returns the administrator's token.
@@ -20,7 +20,7 @@ func writeTokens(path string, users []User) (adminToken string, err error) {
 	lines := csv.NewWriter(&file)
 	for _, user := range known {
 		if user.Name == "" || user.Token == "" {
-			return "", fmt.Errorf("user %q: a name and a token are needed", user.Name)
+			return "", fmt.Errorf("user %q: name and token must not be empty", user.Name)
 		}
 		// Token, name, UID, groups.
 		if err := lines.Write([]string{user.Token, user.Name, user.Name, strings.Join(user.Groups, ",")}); err != nil {

@@ -1,7 +1,7 @@
 //go:build tools
 
-// Package containerd names the commands of containerd that the tests build, so
-// that go.mod and go.sum of this module hold what they need and nothing else.
+// Package containerd imports the commands of containerd that the tests build, so that go.mod and
+// go.sum of this module contain what they need and nothing else.
 package containerd
 
 import (

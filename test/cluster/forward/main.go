@@ -1,6 +1,6 @@
-// Command forward passes the connections that arrive at an inherited listener, its
-// descriptor 3, on to the TCP address that is its one argument. It is started in one
-// network namespace with a listener of another, and so joins the two without a device.
+// Command forward accepts connections on an inherited listener, descriptor 3, and forwards them to
+// the TCP address in its only argument. It is started in one network namespace with a listener of
+// another, and so connects the two without an interface.
 package main
 
 import (
@@ -19,7 +19,7 @@ func main() {
 
 func run(args []string) error {
 	if len(args) != 1 {
-		return fmt.Errorf("one address is needed, not %q", args)
+		return fmt.Errorf("arguments %q: exactly one address is required", args)
 	}
 	file := os.NewFile(3, "listener")
 	listener, err := net.FileListener(file)
@@ -36,8 +36,8 @@ func run(args []string) error {
 	}
 }
 
-// forward joins two connections until both sides have said all that they had to say. If
-// nobody listens at the address, the client sees its connection close.
+// forward copies data between client and address until both sides have closed. If nobody listens at
+// the address, the client's connection is closed.
 func forward(client *net.TCPConn, address string) {
 	defer client.Close()
 	conn, err := net.Dial("tcp", address)
@@ -56,7 +56,7 @@ func forward(client *net.TCPConn, address string) {
 	<-done
 }
 
-// pass copies one direction and hands its end on. A side that broke ends both.
+// pass copies one direction and then closes it. An error closes both connections.
 func pass(to, from *net.TCPConn) {
 	if _, err := io.Copy(to, from); err != nil {
 		to.Close()

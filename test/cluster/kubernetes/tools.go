@@ -1,9 +1,8 @@
 //go:build tools
 
-// Package kubernetes names the commands of Kubernetes that the tests build, so
-// that go.mod and go.sum of this module hold what they need and nothing else.
-// One more part of Kubernetes is one more import here, `go mod tidy`, and one
-// more Part in ../part.go.
+// Package kubernetes imports the commands of Kubernetes that the tests build, so that go.mod and
+// go.sum of this module contain what they need and nothing else. To add a part of Kubernetes,
+// import its command here, run `go mod tidy`, and add a Part in ../part.go.
 package kubernetes
 
 import (

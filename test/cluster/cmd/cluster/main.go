@@ -1,5 +1,5 @@
-// Command cluster builds the cluster that the tests use, and runs it, or its control plane
-// alone, in the background for a demonstration or for tests by hand.
+// Command cluster builds the Kubernetes cluster that the tests use. It runs the cluster, or only a
+// control plane, in the background, for demonstrations and manual tests.
 package main
 
 import (
@@ -14,38 +14,38 @@ import (
 	"syscall"
 )
 
-const usage = `cluster builds and runs Kubernetes, for tests and demonstrations.
+const usage = `cluster builds and runs Kubernetes for tests and demonstrations.
 
 Usage:
 
   cluster build            build all parts; print NAME=PATH for each
   cluster up   --dir DIR [--listen IP]
-                           start a control plane alone (etcd and kube-apiserver, on loopback)
-                           in the background; the kubeconfig of its administrator is
-                           DIR/kubeconfig, logs are DIR/*.log; with --listen it serves on all
-                           addresses, and is known by IP beside 127.0.0.1: for a network
-                           namespace of its own
+                           start only a control plane (etcd and kube-apiserver, on loopback) in
+                           the background; the administrator's kubeconfig is DIR/kubeconfig,
+                           logs are DIR/*.log; with --listen the apiserver serves on all
+                           addresses, and its certificate includes IP: for use in a separate
+                           network namespace
   cluster up   --dir DIR --nodes N [--cni default|none]
-                           start a cluster with controllers and N nodes, each of them with its
-                           own containerd, kubelet, network and files; without --cni default
-                           the nodes have no CNI configuration, and are not Ready until one
-                           is written to their /etc/cni/net.d; DIR/nodeN/enter COMMAND runs a
-                           command on a node, and DIR/nodeN holds its logs and files
+                           start a cluster with controllers and N nodes, each with its own
+                           containerd, kubelet, network and files; without --cni default the
+                           nodes have no CNI configuration, and are not Ready until one is
+                           written to their /etc/cni/net.d; DIR/nodeN/enter COMMAND runs a
+                           command on a node, and DIR/nodeN has its logs and files
   cluster image --dir DIR NAME:TAG FILE[=PATH]...
-                           make an image of static binaries and import it on every node; a
-                           file is at PATH in the image, or else at /FILE, and the first one
-                           is what runs; busybox:1 is there already
-  cluster down --dir DIR   stop all and remove what it left in DIR
+                           make an image of static binaries and import it on every node; FILE
+                           is at PATH in the image, by default at /FILE; the first one is the
+                           entrypoint; the image busybox:1 exists already
+  cluster down --dir DIR   stop everything and remove its files from DIR
   cluster -h               print this help
 
-The binaries are kept in $KACTUS_TEST_CACHE or, where that is unset, in the user's cache
-folder. The first build compiles Kubernetes, which takes under 10 minutes; it needs the go
-command, a Go module proxy, and a working directory inside the source tree. Nodes need root
-and Debian's packages runc and busybox-static.
+The binaries are kept in $KACTUS_TEST_CACHE or, if that is unset, in the user's cache directory.
+The first build compiles Kubernetes, which takes up to 10 minutes on two cores; it needs the go
+command, a Go module proxy, and a working directory inside the source tree. Nodes need root and
+the Debian packages runc and busybox-static.
 `
 
 func main() {
-	// The second signal ends the command at once: stop gives the default back.
+	// A second signal ends the command at once, because stop restores the default.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
@@ -64,47 +64,40 @@ func main() {
 	os.Exit(1)
 }
 
-// usageError says what is wrong with the command line.
+// A usageError describes what is wrong with the command line.
 type usageError string
 
 func (e usageError) Error() string { return string(e) }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if len(args) == 0 {
-		return usageError("a verb is needed")
+		return usageError("a command is required")
 	}
-	verb, args := args[0], args[1:]
-	switch verb {
-	case "build":
-		if _, err := parse(verb, args); err != nil {
-			return err
-		}
-		return build(ctx, stdout, stderr)
-	case "up":
-		settings, err := parse(verb, args)
-		if err != nil {
-			return err
-		}
-		return up(ctx, settings, stdout, stderr)
-	case "image":
-		settings, err := parse(verb, args)
-		if err != nil {
-			return err
-		}
-		return makeImage(ctx, settings, stderr)
-	case "down":
-		settings, err := parse(verb, args)
-		if err != nil {
-			return err
-		}
-		return down(settings.dir, stderr)
+	command := args[0]
+	switch command {
+	case "build", "up", "image", "down":
 	case "-h", "-help", "--help", "help":
 		return flag.ErrHelp
+	default:
+		return usageError(fmt.Sprintf("unknown command %q", command))
 	}
-	return usageError(fmt.Sprintf("unknown verb %q", verb))
+	s, err := parse(command, args[1:])
+	if err != nil {
+		return err
+	}
+	switch command {
+	case "build":
+		return build(ctx, stdout, stderr)
+	case "up":
+		return up(ctx, s, stdout, stderr)
+	case "image":
+		return makeImage(ctx, s, stderr)
+	default:
+		return down(s.dir, stderr)
+	}
 }
 
-// settings are the values of a verb's flags, and what follows them.
+// settings are a command's flags and arguments.
 type settings struct {
 	dir    string
 	listen net.IP
@@ -113,14 +106,14 @@ type settings struct {
 	rest   []string
 }
 
-func parse(verb string, args []string) (settings, error) {
+func parse(command string, args []string) (settings, error) {
 	s := settings{cni: "none"}
-	flags := flag.NewFlagSet(verb, flag.ContinueOnError)
+	flags := flag.NewFlagSet(command, flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // main prints errors and the help
-	if verb != "build" {
+	if command != "build" {
 		flags.StringVar(&s.dir, "dir", "", "")
 	}
-	if verb == "up" {
+	if command == "up" {
 		flags.TextVar(&s.listen, "listen", net.IP(nil), "")
 		flags.IntVar(&s.nodes, "nodes", 0, "")
 		flags.StringVar(&s.cni, "cni", s.cni, "")
@@ -128,28 +121,28 @@ func parse(verb string, args []string) (settings, error) {
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return s, err
 	} else if err != nil {
-		return s, usageError(fmt.Sprintf("%s: %v", verb, err))
+		return s, usageError(fmt.Sprintf("%s: %v", command, err))
 	}
 	s.rest = flags.Args()
-	if wrong := s.wrong(verb); wrong != "" {
-		return s, usageError(verb + ": " + wrong)
+	if wrong := s.wrong(command); wrong != "" {
+		return s, usageError(command + ": " + wrong)
 	}
 	return s, nil
 }
 
-// wrong says what is wrong with the settings of a verb; empty means nothing.
-func (s settings) wrong(verb string) string {
+// wrong returns what is wrong with the settings of a command, or an empty string.
+func (s settings) wrong(command string) string {
 	switch {
-	case verb != "image" && len(s.rest) > 0:
+	case command != "image" && len(s.rest) > 0:
 		return fmt.Sprintf("unexpected argument %q", s.rest[0])
-	case verb == "image" && len(s.rest) < 2:
-		return "NAME:TAG and a file are needed"
-	case verb != "build" && s.dir == "":
-		return "--dir is needed"
+	case command == "image" && len(s.rest) < 2:
+		return "NAME:TAG and a file are required"
+	case command != "build" && s.dir == "":
+		return "--dir is required"
 	case s.nodes < 0:
-		return "--nodes is negative"
+		return "--nodes: must not be negative"
 	case s.cni != "default" && s.cni != "none":
-		return fmt.Sprintf("--cni is default or none, not %q", s.cni)
+		return fmt.Sprintf("--cni %q: must be default or none", s.cni)
 	case s.cni == "default" && s.nodes == 0:
 		return "--cni needs --nodes"
 	case s.listen != nil && s.nodes > 0:

@@ -22,7 +22,7 @@ func build(ctx context.Context, stdout, stderr io.Writer) error {
 	return nil
 }
 
-// up prints the kubeconfig's path as KUBECONFIG=PATH, for a script to take.
+// up prints the kubeconfig's path as KUBECONFIG=PATH, for scripts.
 func up(ctx context.Context, s settings, stdout, stderr io.Writer) error {
 	if s.nodes > 0 {
 		return upNodes(ctx, s, stdout, stderr)
@@ -36,7 +36,7 @@ func up(ctx context.Context, s settings, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stderr, "the apiserver serves at %s; stop it with: cluster down --dir %s\n", cp.URL(), s.dir)
+	fmt.Fprintf(stderr, "the apiserver serves at %s; to stop: cluster down --dir %s\n", cp.URL(), s.dir)
 	fmt.Fprintf(stdout, "KUBECONFIG=%s/kubeconfig\n", cp.Dir())
 	return nil
 }
@@ -54,7 +54,7 @@ func upNodes(ctx context.Context, s settings, stdout, stderr io.Writer) error {
   export KUBECONFIG=%[1]s/kubeconfig
   %[2]s get nodes
   %[1]s/node1/enter ip address
-Stop it with: cluster down --dir %[1]s
+To stop: cluster down --dir %[1]s
 `
 	fmt.Fprintf(stderr, help, c.Dir(), c.Kubectl(ctx).Path)
 	fmt.Fprintf(stdout, "KUBECONFIG=%s/kubeconfig\n", c.Dir())
@@ -73,7 +73,7 @@ func makeImage(ctx context.Context, s settings, stderr io.Writer) error {
 	if err := cluster.Import(ctx, s.dir, image); err != nil {
 		return err
 	}
-	fmt.Fprintf(stderr, "every node has the image %s\n", image.Name)
+	fmt.Fprintf(stderr, "imported the image %s on every node\n", image.Name)
 	return nil
 }
 
@@ -81,6 +81,6 @@ func down(dir string, stderr io.Writer) error {
 	if err := cluster.Down(dir); err != nil {
 		return err
 	}
-	fmt.Fprintf(stderr, "%s has nothing that runs any more\n", dir)
+	fmt.Fprintf(stderr, "stopped everything in %s\n", dir)
 	return nil
 }
