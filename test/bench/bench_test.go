@@ -5,14 +5,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 )
 
-func TestABenchmarkMeasuresEverySubject(t *testing.T) {
+func TestBench_MeasuresEverySubject(t *testing.T) {
 	if testing.Short() {
-		t.Skip("it needs a control plane")
+		t.Skip("needs a control plane")
 	}
 	dir := t.TempDir()
 	bench, figures := filepath.Join(dir, "bench"), filepath.Join(dir, "figures.json")
@@ -20,7 +21,8 @@ func TestABenchmarkMeasuresEverySubject(t *testing.T) {
 	output(t, "go", "build", "-o", bench, ".")
 	output(t, "../../build.sh", "-o", second)
 	table := output(t, bench, "--quick", "--json", figures, "--kactus", second,
-		"--peer", "second="+second+",testdata/netconf.json", "--hook", "second=testdata/hook.sh", "--peer", "third="+second+",testdata/netconf.json")
+		"--peer", "second="+second+",testdata/netconf.json", "--hook", "second=testdata/hook.sh",
+		"--peer", "third="+second+",testdata/netconf.json")
 	data, err := os.ReadFile(figures)
 	if err != nil {
 		t.Fatal(err)
@@ -30,23 +32,26 @@ func TestABenchmarkMeasuresEverySubject(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, subject := range []string{nameAlone, nameKactus, "second", "third"} {
-		for _, v := range []verb{add, del, hotAdd, hotDel} {
-			w := r.find(subject, v, 1)
-			if w == nil || w.Wall == nil || w.CPU == nil || w.CPU.Median == 0 || w.Requests == nil || w.Fsyncs == nil || (w.PeakKiB == nil) != (subject == nameAlone) {
-				t.Errorf("%s of one network by %s: %+v; want it measured", v, subject, w)
+		for _, op := range []operation{add, del, hotAdd, hotDel} {
+			w := r.find(subject, op, 1)
+			if w == nil || w.Wall == nil || w.CPU == nil || w.CPU.Median == 0 || w.Requests == nil || w.Fsyncs == nil ||
+				(w.PeakKiB == nil) != (subject == nameAlone) {
+				t.Errorf("%s of one network by %s: %+v; want all figures", op, subject, w)
 			}
 		}
-		if s := r.storm(subject); s == nil || s.Total == nil || s.AddP99 == nil || s.Failures == nil || *s.Failures != 0 {
-			t.Errorf("the storm by %s: %+v; want it measured, without a failure", subject, s)
+		if s := r.storm(subject); s == nil || s.Total == nil || s.AddP99 == nil ||
+			s.Failures == nil || *s.Failures != 0 {
+			t.Errorf("the storm by %s: %+v; want all figures and no failure", subject, s)
 		}
 	}
 	for _, target := range r.Targets {
 		if target.Measured == nil || target.Met == nil || !strings.Contains(table, target.What) {
-			t.Errorf("the target %q: measured %v; want it measured, and in the table", target.What, target.Measured)
+			t.Errorf("the target %q: measured %v; want a figure, in the table too", target.What, target.Measured)
 		}
 	}
-	if w := r.find(nameKactus, add, 10); w.Fsyncs.FilesBefore == 0 || w.Fsyncs.FoldersBefore == 0 || *w.Requests != 11 {
-		t.Errorf("ADD of 10 networks: %+v, %d requests; want the plan on the disk before the first delegate, and 11 requests", w.Fsyncs, *w.Requests)
+	if w := r.find(nameKactus, add, 10); w.Fsyncs.FilesBefore == 0 || w.Fsyncs.DirsBefore == 0 || *w.Requests != 11 {
+		t.Errorf("ADD of 10 networks: %+v, %d requests; want fsyncs before the first delegate, and 11 requests",
+			w.Fsyncs, *w.Requests)
 	}
 }
 
@@ -62,9 +67,13 @@ func output(t *testing.T, name string, args ...string) string {
 	return string(out)
 }
 
-func TestWhatWasNotMeasuredIsNoFigure(t *testing.T) {
-	r := report{Verbs: []row{{Subject: nameKactus, Verb: add, Networks: 10}}, Storm: []stormRow{{Subject: nameKactus}}, Floor: &floorSummary{}}
-	r.Targets = r.judge()
+func TestReport_WithoutMeasurements(t *testing.T) {
+	r := report{
+		Operations: []row{{Subject: nameKactus, Operation: add, Networks: 10}},
+		Storm:      []stormRow{{Subject: nameKactus}},
+		Floor:      &floorSummary{},
+	}
+	r.Targets = r.evaluate()
 	for _, target := range r.Targets {
 		if target.What != "size of the binary" && (target.Measured != nil || target.Met != nil) {
 			t.Errorf("the target %q has a figure", target.What)
@@ -73,16 +82,17 @@ func TestWhatWasNotMeasuredIsNoFigure(t *testing.T) {
 	var table strings.Builder
 	r.print(&table)
 	for line := range strings.Lines(table.String()) {
-		if strings.HasPrefix(line, "ADD  ") && !strings.Contains(line, unmeasured) || strings.HasPrefix(line, "storm, ") && !strings.Contains(line, "not measured") {
+		if strings.HasPrefix(line, "ADD  ") && !strings.Contains(line, unmeasured) ||
+			strings.HasPrefix(line, "storm, ") && !strings.Contains(line, "not measured") {
 			t.Errorf("the line %q has a figure", line)
 		}
 	}
 	if summarize(nil) != nil {
-		t.Error("a summary of nothing")
+		t.Error("summarize(nil) is not nil")
 	}
 }
 
-func TestSummaries(t *testing.T) {
+func TestSummarize(t *testing.T) {
 	var all []time.Duration
 	for i := range 10 {
 		all = append(all, time.Duration(10-i)*time.Millisecond)
@@ -91,42 +101,50 @@ func TestSummaries(t *testing.T) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	if got := quantile(all[:3], 0.5); got != 9 {
-		t.Errorf("the median of 10, 9 and 8 is %v", got)
+		t.Errorf("the median of 10, 9 and 8: %v; want 9", got)
 	}
 	if got := slope([]float64{0, 1, 2}, []float64{1, 3, 5}); got != 2 {
-		t.Errorf("the slope is %v", got)
+		t.Errorf("the slope: %v; want 2", got)
 	}
 }
 
-func TestFsyncsAreCountedFromStrace(t *testing.T) {
-	folder := t.TempDir()
+func TestFsyncCounter_Count(t *testing.T) {
+	dir := t.TempDir()
 	log := strings.Join([]string{
 		`10 execve("/kactus", ["kactus"], 0x1 /* 3 vars */) = 0`,
-		`11 fsync(7<` + folder + `/c.tmp> <unfinished ...>`,
+		`11 fsync(7<` + dir + `/c.tmp> <unfinished ...>`,
 		`11 <... fsync resumed>) = 0`,
-		`10 fsync(6<` + folder + `>) = 0`,
+		`10 fsync(6<` + dir + `>) = 0`,
 		`12 execve("/ptp", ["ptp"], 0x1 /* 3 vars */) = 0`,
 		`12 fdatasync(3</leases/last>) = 0`,
 		``,
 	}, "\n")
-	var got tracer
+	var got fsyncCounter
 	if err := got.count([]byte(log)); err != nil {
 		t.Fatal(err)
 	}
-	if want := (fsyncs{Total: 3, FilesBefore: 1, FoldersBefore: 1}); got.fsyncs != want {
+	if want := (fsyncs{Total: 3, FilesBefore: 1, DirsBefore: 1}); got.fsyncs != want {
 		t.Errorf("got %+v, want %+v", got.fsyncs, want)
 	}
-	if err := new(tracer).count(nil); err == nil {
-		t.Error("an empty log is no error, but a count")
+	if err := new(fsyncCounter).count(nil); err == nil {
+		t.Error("an empty log: no error")
 	}
 }
 
-func TestOptionsAreChecked(t *testing.T) {
+func TestParseOptions_Errors(t *testing.T) {
 	for _, args := range [][]string{
-		{"--rounds", "0"}, {"--only", "all"}, {"--sweep-parallel", "0"}, {"--peer", "multus"}, {"--peer", "kactus=a,b"}, {"--hook", "x=y"}, {"extra"},
+		{"--rounds", "0"}, {"--only", "all"}, {"--sweep-parallel", "0"},
+		{"--peer", "multus"}, {"--peer", "kactus=a,b"}, {"--hook", "x=y"}, {"extra"},
 	} {
 		if _, err := parseOptions(args); err == nil {
-			t.Errorf("%q is accepted", args)
+			t.Errorf("parseOptions(%q): no error", args)
 		}
+	}
+}
+
+func TestParseOptions_FormerPartName(t *testing.T) {
+	opts, err := parseOptions([]string{"--only", "storm,verbs"})
+	if want := []string{partStorm, partOperations}; err != nil || !slices.Equal(opts.parts, want) {
+		t.Errorf("parts: %q, %v; want %q", opts.parts, err, want)
 	}
 }

@@ -7,27 +7,30 @@ import (
 	"regexp"
 )
 
-// fsyncs counts the times that a verb waited for the disk.
+// fsyncs counts how often an operation waited for the disk.
 type fsyncs struct {
 	Total int `json:"total"`
-	// FilesBefore and FoldersBefore are those before the meta-plugin ran its first delegate.
-	FilesBefore   int `json:"filesBeforeFirstDelegate"`
-	FoldersBefore int `json:"foldersBeforeFirstDelegate"`
+	// FilesBefore and DirsBefore count the fsyncs of files and directories before the first
+	// delegate ran.
+	FilesBefore int `json:"filesBeforeFirstDelegate"`
+	DirsBefore  int `json:"directoriesBeforeFirstDelegate"`
 }
 
-// tracer is the runner that counts fsyncs, of a command and of all that it starts, by strace. That makes a command several times slower.
-type tracer struct{ fsyncs }
+// fsyncCounter is the runner that counts the fsyncs of a command and of all processes that it
+// starts, by strace. It makes a command several times slower.
+type fsyncCounter struct{ fsyncs }
 
-func (t *tracer) run(c command) ([]byte, error) {
+func (t *fsyncCounter) run(c command) ([]byte, error) {
 	log, err := os.CreateTemp("", "strace-")
 	if err != nil {
 		return nil, err
 	}
 	defer os.Remove(log.Name())
 	defer log.Close()
-	args := append([]string{"-f", "-qq", "-y", "-e", "trace=execve,fsync,fdatasync,sync,syncfs", "-e", "signal=none", "-o", log.Name(), c.path}, c.args...)
+	args := append([]string{"-f", "-qq", "-y", "-e", "trace=execve,fsync,fdatasync,sync,syncfs", "-e", "signal=none",
+		"-o", log.Name(), c.path}, c.args...)
 	strace := command{path: "strace", args: args, stdin: c.stdin, env: c.env}
-	stdout, err := new(clock).run(strace)
+	stdout, err := new(cpuTimer).run(strace)
 	if err != nil {
 		return nil, err
 	}
@@ -43,8 +46,9 @@ var (
 	fsyncCall = regexp.MustCompile(`^\d+ +(?:fsync|fdatasync|syncfs|sync)\((?:\d+<(.*?)>)?`)
 )
 
-// count reads strace's log, in which the first program is the command itself and the second its first delegate.
-func (t *tracer) count(log []byte) error {
+// count parses strace's log. The first program in the log is the command itself, the second its
+// first delegate.
+func (t *fsyncCounter) count(log []byte) error {
 	programs := 0
 	for line := range bytes.Lines(log) {
 		if execCall.Match(line) {
@@ -59,15 +63,15 @@ func (t *tracer) count(log []byte) error {
 		if programs > 1 {
 			continue
 		}
-		// A file may have another name by now; a folder of the ledger's stays.
+		// A file may have been renamed since. The directory of the ledger still exists.
 		if info, err := os.Stat(string(m[1])); err == nil && info.IsDir() {
-			t.FoldersBefore++
+			t.DirsBefore++
 		} else {
 			t.FilesBefore++
 		}
 	}
 	if programs == 0 {
-		return fmt.Errorf("strace says nothing of the program: %q", log)
+		return fmt.Errorf("parsing the output of strace: no program: %q", log)
 	}
 	return nil
 }

@@ -8,14 +8,14 @@ import (
 	"path/filepath"
 )
 
-// growth is how the cost of an ADD grows.
+// growth is how the cost of an ADD grows with three quantities.
 type growth struct {
-	Networks []point `json:"networks"`      // with the Pod's networks
-	Entries  []point `json:"ledgerEntries"` // with the other Pods that the ledger knows, of a Pod with one network
-	PodKB    []point `json:"podKB"`         // with the size of the Pod's object, of a Pod without networks
+	Networks []point `json:"networks"`      // the Pod's networks
+	Entries  []point `json:"ledgerEntries"` // other Pods in the ledger; the Pod has one network
+	PodKB    []point `json:"podKB"`         // the size of the Pod's object; the Pod has no network
 }
 
-// point is one of a curve.
+// A point is one measurement of a curve.
 type point struct {
 	Subject string   `json:"subject"`
 	X       int      `json:"x"`
@@ -23,73 +23,73 @@ type point struct {
 	Del     *summary `json:"delMs"`
 }
 
-// nameGet is the process that gets a Pod and does nothing else.
+// nameGet is the name of the process that only gets a Pod.
 const nameGet = "GET alone"
 
-func (b *bed) growth(ctx context.Context, r *report, subjects []subject) (err error) {
+func (l *lab) growth(ctx context.Context, r *report, subjects []subject) (err error) {
 	r.Growth = &growth{}
-	if r.Growth.Networks, err = b.growNetworks(ctx, subjects); err != nil {
+	if r.Growth.Networks, err = l.growNetworks(ctx, subjects); err != nil {
 		return err
 	}
-	if r.Growth.Entries, err = b.growLedger(ctx); err != nil {
+	if r.Growth.Entries, err = l.growLedger(ctx); err != nil {
 		return err
 	}
-	r.Growth.PodKB, err = b.growPod(ctx)
+	r.Growth.PodKB, err = l.growPod(ctx)
 	return err
 }
 
-func (b *bed) growNetworks(ctx context.Context, subjects []subject) ([]point, error) {
+func (l *lab) growNetworks(ctx context.Context, subjects []subject) ([]point, error) {
 	var groups [][]trial
-	var all []*life
-	for _, n := range b.opts.growth {
-		group, err := b.group(ctx, subjects, n, "")
+	var all []*lifecycle
+	for _, n := range l.opts.growth {
+		group, err := l.group(ctx, subjects, n, "")
 		if err != nil {
 			return nil, err
 		}
 		groups, all = append(groups, trials(group)), append(all, group...)
 	}
-	if err := b.grow(ctx, "more networks", groups); err != nil {
+	if err := l.grow(ctx, "more networks", groups); err != nil {
 		return nil, err
 	}
 	var points []point
-	for _, l := range all {
-		points = append(points, l.point(len(l.object.networks)))
+	for _, c := range all {
+		points = append(points, c.point(len(c.object.networks)))
 	}
 	return points, nil
 }
 
-func (b *bed) growLedger(ctx context.Context) ([]point, error) {
-	o, err := b.makePod(ctx, alone{b, 1}, "n1", networkNames(1), 0)
+func (l *lab) growLedger(ctx context.Context) ([]point, error) {
+	o, err := l.makePod(ctx, alone{l, 1}, "n1", networkNames(1), 0)
 	if err != nil {
 		return nil, err
 	}
-	var all []*life
-	for _, entries := range b.opts.entries {
+	var all []*lifecycle
+	for _, entries := range l.opts.entries {
 		ledger := fmt.Sprintf("of-%d", entries)
-		l := b.life(b.kactus(nameKactus, ledger, nil), o)
-		if err := l.fill(b.ledgerDir(ledger), entries); err != nil {
-			return nil, fmt.Errorf("fill a ledger: %w", err)
+		c := l.lifecycle(l.kactus(nameKactus, ledger, nil), o)
+		if err := c.fill(l.ledgerDir(ledger), entries); err != nil {
+			return nil, fmt.Errorf("filling the ledger: %w", err)
 		}
-		all = append(all, l)
+		all = append(all, c)
 	}
-	if err := b.grow(ctx, "more Pods in the ledger", [][]trial{trials(all)}); err != nil {
+	if err := l.grow(ctx, "more Pods in the ledger", [][]trial{trials(all)}); err != nil {
 		return nil, err
 	}
 	var points []point
-	for i, l := range all {
-		points = append(points, l.point(b.opts.entries[i]))
+	for i, c := range all {
+		points = append(points, c.point(l.opts.entries[i]))
 	}
 	return points, nil
 }
 
-// fill gives the ledger of a life's kactus the records of so many other Pods, each as kactus itself writes one.
-func (l *life) fill(dir string, entries int) error {
-	p, err := l.bed.newPod(l.object)
+// fill adds the records of other Pods to a ledger, as kactus itself writes them.
+func (c *lifecycle) fill(dir string, entries int) error {
+	p, err := c.lab.newPod(c.object)
 	if err != nil {
 		return err
 	}
 	defer p.remove()
-	if err := l.subject.do(new(clock), add, p); err != nil {
+	if err := c.subject.do(new(cpuTimer), add, p); err != nil {
 		return err
 	}
 	record, err := os.ReadFile(filepath.Join(dir, p.id+".json"))
@@ -98,45 +98,47 @@ func (l *life) fill(dir string, entries int) error {
 	}
 	for i := range entries {
 		id := fmt.Sprintf("other-%d", i)
-		if err := os.WriteFile(filepath.Join(dir, id+".json"), bytes.ReplaceAll(record, []byte(p.id), []byte(id)), 0o600); err != nil {
+		other := bytes.ReplaceAll(record, []byte(p.id), []byte(id))
+		if err := os.WriteFile(filepath.Join(dir, id+".json"), other, 0o600); err != nil {
 			return err
 		}
 	}
-	return l.subject.do(new(clock), del, p)
+	return c.subject.do(new(cpuTimer), del, p)
 }
 
-// growPod measures, beside kactus, the process that only gets the Pod: the apiserver, too, takes longer for a larger one.
-func (b *bed) growPod(ctx context.Context) ([]point, error) {
-	kactus := b.kactus(nameKactus, "main", nil)
+// growPod also measures the process that only gets the Pod, because the apiserver takes longer for
+// a larger Pod too.
+func (l *lab) growPod(ctx context.Context) ([]point, error) {
+	kactus := l.kactus(nameKactus, "main", nil)
 	var group []trial
-	var lives []*life
+	var lives []*lifecycle
 	var gets []*process
-	for _, kb := range b.opts.podKB {
-		o, err := b.makePod(ctx, kactus, fmt.Sprintf("kb%d", kb), nil, kb<<10)
+	for _, kb := range l.opts.podKB {
+		o, err := l.makePod(ctx, kactus, fmt.Sprintf("kb%d", kb), nil, kb<<10)
 		if err != nil {
 			return nil, err
 		}
-		get, err := b.getProcess(o)
+		get, err := l.getProcess(o)
 		if err != nil {
 			return nil, err
 		}
-		l := b.life(kactus, o)
-		group, lives, gets = append(group, l, get), append(lives, l), append(gets, get)
+		c := l.lifecycle(kactus, o)
+		group, lives, gets = append(group, c, get), append(lives, c), append(gets, get)
 	}
-	if err := b.grow(ctx, "larger Pods", [][]trial{group}); err != nil {
+	if err := l.grow(ctx, "larger Pods", [][]trial{group}); err != nil {
 		return nil, err
 	}
 	var points []point
-	for i, kb := range b.opts.podKB {
+	for i, kb := range l.opts.podKB {
 		points = append(points, lives[i].point(kb), point{Subject: nameGet, X: kb, Add: summarize(gets[i].wall)})
 	}
 	return points, nil
 }
 
-func (b *bed) grow(ctx context.Context, what string, groups [][]trial) error {
-	return interleave(ctx, what, groups, b.opts.growthRounds, min(b.opts.warmup, 1))
+func (l *lab) grow(ctx context.Context, what string, groups [][]trial) error {
+	return interleave(ctx, what, groups, l.opts.growthRounds, min(l.opts.warmup, 1))
 }
 
-func (l *life) point(x int) point {
-	return point{Subject: l.subject.name(), X: x, Add: summarize(l.wall[add]), Del: summarize(l.wall[del])}
+func (c *lifecycle) point(x int) point {
+	return point{Subject: c.subject.name(), X: x, Add: summarize(c.wall[add]), Del: summarize(c.wall[del])}
 }

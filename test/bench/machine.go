@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// machine is what was measured on.
+// machine describes the machine that the benchmark ran on.
 type machine struct {
 	Cores    int    `json:"cores"`
 	CPU      string `json:"cpu"`
@@ -20,7 +20,8 @@ type machine struct {
 }
 
 func thisMachine(ledger string) machine {
-	m := machine{Cores: runtime.NumCPU(), CPU: "unknown processor", Go: runtime.Version(), Kernel: "unknown", Load: "unknown", FileType: "unknown file system"}
+	m := machine{Cores: runtime.NumCPU(), CPU: "unknown processor", Go: runtime.Version(), Kernel: "unknown",
+		Load: "unknown", FileType: "unknown file system"}
 	if info, err := os.ReadFile("/proc/cpuinfo"); err == nil {
 		for line := range strings.Lines(string(info)) {
 			if key, value, _ := strings.Cut(line, ":"); strings.TrimSpace(key) == "model name" {
@@ -42,7 +43,8 @@ func thisMachine(ledger string) machine {
 }
 
 func fileSystem(magic int64) string {
-	names := map[int64]string{unix.EXT4_SUPER_MAGIC: "ext4", unix.XFS_SUPER_MAGIC: "xfs", unix.BTRFS_SUPER_MAGIC: "btrfs", unix.TMPFS_MAGIC: "tmpfs", unix.OVERLAYFS_SUPER_MAGIC: "overlayfs"}
+	names := map[int64]string{unix.EXT4_SUPER_MAGIC: "ext4", unix.XFS_SUPER_MAGIC: "xfs",
+		unix.BTRFS_SUPER_MAGIC: "btrfs", unix.TMPFS_MAGIC: "tmpfs", unix.OVERLAYFS_SUPER_MAGIC: "overlayfs"}
 	if name, ok := names[magic]; ok {
 		return name
 	}
@@ -50,5 +52,6 @@ func fileSystem(magic int64) string {
 }
 
 func (m machine) String() string {
-	return fmt.Sprintf("%d cores of %s, Linux %s, %s, the ledger on %s; load at the beginning: %s", m.Cores, m.CPU, m.Kernel, m.Go, m.FileType, m.Load)
+	return fmt.Sprintf("%d cores of %s, Linux %s, %s, the ledger on %s; load at the start: %s", m.Cores, m.CPU,
+		m.Kernel, m.Go, m.FileType, m.Load)
 }

@@ -1,6 +1,7 @@
-// Command bench measures what kactus costs: ADD and DEL by bin/kactus, by other meta-plugins, and by the same delegates run by hand, one after the
-// other, interleaved in one run on a real kube-apiserver and in real network namespaces. scripts/bench.sh starts it; docs/performance.md has
-// its results, and says how each figure is measured.
+// Command bench measures what kactus costs: ADD and DEL by bin/kactus, by other meta-plugins, and
+// by the same delegates run by hand, one after the other. The measurements are interleaved in one
+// run, with a real kube-apiserver and real network namespaces. Start it with scripts/bench.sh.
+// docs/performance.md has results and describes how each figure is measured.
 package main
 
 import (
@@ -21,14 +22,14 @@ func main() {
 		return
 	}
 	if err != nil {
-		os.Exit(2) // the flag package has said why
+		os.Exit(2) // the error is already printed
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if dir := os.Getenv(nodeEnv); dir != "" {
-		err = onNode(ctx, dir, opts)
+		err = measureOnNode(ctx, dir, opts)
 	} else {
-		err = apart(ctx, opts)
+		err = runOnNode(ctx, opts)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -36,17 +37,17 @@ func main() {
 	}
 }
 
-// onNode measures, and prints what it measured.
-func onNode(ctx context.Context, dir string, opts options) (err error) {
+// measureOnNode measures everything and prints the report.
+func measureOnNode(ctx context.Context, dir string, opts options) (err error) {
 	if err := node.SetUp(); err != nil {
 		return err
 	}
-	b, err := newBed(ctx, dir, opts)
+	l, err := newLab(ctx, dir, opts)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, b.cp.Stop()) }()
-	report, err := b.measureAll(ctx)
+	defer func() { err = errors.Join(err, l.cp.Stop()) }()
+	report, err := l.measureAll(ctx)
 	if err != nil {
 		return err
 	}

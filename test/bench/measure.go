@@ -9,16 +9,18 @@ import (
 	"time"
 )
 
-// A trial is measured once a round.
+// A trial is something to measure once in every round.
 type trial interface {
-	// once keeps what it measured, where it counts.
-	once(counts bool) error
+	// once runs the trial. It keeps the measurements if record is true.
+	once(record bool) error
 }
 
-// interleave goes through all trials, round after round, so that whatever else the machine does befalls all alike. The trials of one group are to be
-// compared; which of them is first changes from round to round.
+// interleave runs all trials in every round, so that other load on the machine affects all of them
+// alike. The trials of a group are compared with each other; the one that comes first changes from
+// round to round.
 func interleave(ctx context.Context, what string, groups [][]trial, rounds, warmup int) error {
-	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // the benchmark's own garbage is collected between the trials
+	// Collect the benchmark's own garbage only between the trials.
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	for round := range warmup + rounds {
 		progress("%s: round %d of %d", what, round+1, warmup+rounds)
 		for _, group := range groups {
@@ -33,70 +35,75 @@ func interleave(ctx context.Context, what string, groups [][]trial, rounds, warm
 	return nil
 }
 
-// life is the trial of a Pod's life: ADD and DEL, or, with a network that comes and goes while it runs, hot ADD and hot DEL.
-type life struct {
-	bed     *bed
+// lifecycle is the trial of a Pod's lifecycle: ADD and DEL or, for a Pod with a hot network, hot
+// ADD and hot DEL in between.
+type lifecycle struct {
+	lab     *lab
 	subject subject
 	object  podObject
 	samples
 }
 
-// samples are what a trial measured, by verb.
-type samples struct{ wall, cpu map[verb][]time.Duration }
+// samples are the measurements of a trial, by operation.
+type samples struct{ wall, cpu map[operation][]time.Duration }
 
-func (b *bed) life(s subject, o podObject) *life {
-	return &life{bed: b, subject: s, object: o, samples: samples{map[verb][]time.Duration{}, map[verb][]time.Duration{}}}
+func (l *lab) lifecycle(s subject, o podObject) *lifecycle {
+	none := samples{wall: map[operation][]time.Duration{}, cpu: map[operation][]time.Duration{}}
+	return &lifecycle{lab: l, subject: s, object: o, samples: none}
 }
 
-func (l *life) once(counts bool) error {
-	return l.live(func(v verb, do func(runner) error) error {
-		var k clock
+func (c *lifecycle) once(record bool) error {
+	return c.run(func(op operation, do func(runner) error) error {
+		var timer cpuTimer
 		begin := time.Now()
-		err := do(&k)
+		err := do(&timer)
 		wall := time.Since(begin)
-		if counts {
-			l.wall[v], l.cpu[v] = append(l.wall[v], wall), append(l.cpu[v], k.cpu)
+		if record {
+			c.wall[op], c.cpu[op] = append(c.wall[op], wall), append(c.cpu[op], timer.cpu)
 		}
 		return err
 	})
 }
 
-// live leads a sandbox of the Pod through its verbs, and gives those that are to be measured to measure. It sees to it that each did what it was there for.
-func (l *life) live(measure func(v verb, do func(runner) error) error) error {
-	p, err := l.bed.newPod(l.object)
+// run takes a sandbox of the Pod through its operations, passes those of interest to measure, and
+// checks the number of interfaces after each.
+func (c *lifecycle) run(measure func(op operation, do func(runner) error) error) error {
+	p, err := c.lab.newPod(c.object)
 	if err != nil {
 		return err
 	}
 	before := measure
-	if l.object.hot != "" {
-		before = func(_ verb, do func(runner) error) error { return do(new(clock)) }
+	if c.object.hot != "" {
+		before = func(_ operation, do func(runner) error) error { return do(new(cpuTimer)) }
 	}
-	steps := []step{{add, before, 1 + len(p.networks)}, {hotAdd, measure, 2 + len(p.networks)}, {hotDel, measure, 1 + len(p.networks)}, {del, before, 0}}
+	n := len(p.networks)
+	steps := []step{{add, before, 1 + n}, {hotAdd, measure, 2 + n}, {hotDel, measure, 1 + n}, {del, before, 0}}
 	for _, s := range steps {
-		if s.verb.hot() && l.object.hot == "" {
+		if s.operation.hot() && c.object.hot == "" {
 			continue
 		}
-		if err = l.take(p, s); err != nil {
+		if err = c.step(p, s); err != nil {
 			break
 		}
 	}
 	return errors.Join(err, p.remove())
 }
 
-// step is one verb of a life, and how many devices there are after it.
+// A step is one operation of a lifecycle, and the number of interfaces after it.
 type step struct {
-	verb    verb
-	measure func(v verb, do func(runner) error) error
-	devices int
+	operation  operation
+	measure    func(op operation, do func(runner) error) error
+	interfaces int
 }
 
-func (l *life) take(p *pod, s step) error {
-	if err := s.measure(s.verb, func(r runner) error { return l.subject.do(r, s.verb, p) }); err != nil {
-		return fmt.Errorf("%s of %d networks by %s: %w", s.verb, len(p.networks), l.subject.name(), err)
+func (c *lifecycle) step(p *pod, s step) error {
+	if err := s.measure(s.operation, func(r runner) error { return c.subject.do(r, s.operation, p) }); err != nil {
+		return fmt.Errorf("%s of %d networks by %s: %w", s.operation, len(p.networks), c.subject.name(), err)
 	}
-	devices, err := p.countDevices()
-	if err == nil && devices != s.devices {
-		err = fmt.Errorf("%s of %d networks by %s leaves %d devices; want %d", s.verb, len(p.networks), l.subject.name(), devices, s.devices)
+	interfaces, err := p.countInterfaces()
+	if err == nil && interfaces != s.interfaces {
+		err = fmt.Errorf("%s of %d networks by %s leaves %d interfaces, not %d", s.operation, len(p.networks),
+			c.subject.name(), interfaces, s.interfaces)
 	}
 	return err
 }

@@ -14,10 +14,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sandbox is a network namespace that stands for a Pod's.
+// A sandbox is the network namespace of a Pod.
 type sandbox struct {
 	path string
-	// canary is a device on the node whose other end is in the namespace, and which so ends when the kernel has taken that down.
+	// canary is a veth interface on the node. Its peer is in the namespace, so it is gone once the
+	// kernel has removed the namespace.
 	canary string
 }
 
@@ -28,7 +29,7 @@ func newSandbox(dir, id string, number int64) (*sandbox, error) {
 	}
 	made := make(chan error)
 	go func() {
-		runtime.LockOSThread() // for good: the thread ends with the goroutine
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
 		err := unix.Unshare(unix.CLONE_NEWNET)
 		if err == nil {
 			err = unix.Mount("/proc/thread-self/ns/net", s.path, "", unix.MS_BIND, "")
@@ -36,13 +37,14 @@ func newSandbox(dir, id string, number int64) (*sandbox, error) {
 		made <- err
 	}()
 	if err := <-made; err != nil {
-		return nil, fmt.Errorf("make a network namespace: %w", err)
+		return nil, fmt.Errorf("making a network namespace: %w", err)
 	}
 	return s, nil
 }
 
-// countDevices counts those in the namespace, without the loopback device.
-func (s *sandbox) countDevices() (int, error) {
+// countInterfaces returns the number of interfaces in the namespace, without the loopback
+// interface.
+func (s *sandbox) countInterfaces() (int, error) {
 	at, err := netns.GetFromPath(s.path)
 	if err != nil {
 		return 0, err
@@ -63,7 +65,8 @@ func (s *sandbox) countDevices() (int, error) {
 	return count, err
 }
 
-// remove ends the namespace, and waits until the kernel, which does that in the background and holds its lock on devices meanwhile, has done so.
+// remove removes the namespace and waits for the kernel, which does the work in the background
+// while it holds the lock on interfaces.
 func (s *sandbox) remove() error {
 	at, err := netns.GetFromPath(s.path)
 	if err != nil {
@@ -73,14 +76,14 @@ func (s *sandbox) remove() error {
 	attrs.Name = s.canary
 	err = netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: "canary", PeerNamespace: netlink.NsFd(at)})
 	if err = errors.Join(err, at.Close(), unix.Unmount(s.path, unix.MNT_DETACH), os.Remove(s.path)); err != nil {
-		return fmt.Errorf("remove a network namespace: %w", err)
+		return fmt.Errorf("removing a network namespace: %w", err)
 	}
-	const patience, pause = 5 * time.Minute, 2 * time.Millisecond
-	for begin := time.Now(); time.Since(begin) < patience; time.Sleep(pause) {
+	const limit, pause = 5 * time.Minute, 2 * time.Millisecond
+	for begin := time.Now(); time.Since(begin) < limit; time.Sleep(pause) {
 		var none netlink.LinkNotFoundError
 		if _, err := netlink.LinkByName(s.canary); errors.As(err, &none) {
 			return nil
 		}
 	}
-	return fmt.Errorf("the kernel does not take a network namespace down within %s", patience)
+	return fmt.Errorf("removing a network namespace: the kernel takes longer than %s", limit)
 }

@@ -12,20 +12,20 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/node"
 )
 
-// nodeEnv names the run's folder to the process that measures, on the node.
+// nodeEnv passes the run's directory to the process that measures on the node.
 const nodeEnv = "KACTUS_BENCH_NODE"
 
-// The folders in the run's folder.
+// Directories in the run's directory.
 const (
-	folderKactus  = "kactus"
-	folderPlugins = "plugins"
-	folderFloor   = "floor"
-	folderTmp     = "tmp"
+	dirKactus  = "kactus"
+	dirPlugins = "plugins"
+	dirFloor   = "floor"
+	dirTmp     = "tmp"
 )
 
-// apart builds what is measured, where the network is still at hand, and then runs this very program on a node of its own: namespaces that end, with all that is
-// in them, however the run ends.
-func apart(ctx context.Context, opts options) error {
+// runOnNode builds what is measured while the network is reachable, then runs this program again on
+// a node of its own: namespaces that end, with everything in them, however the run ends.
+func runOnNode(ctx context.Context, opts options) error {
 	dir, err := os.MkdirTemp("", "kactus-bench-")
 	if err != nil {
 		return err
@@ -34,10 +34,10 @@ func apart(ctx context.Context, opts options) error {
 	if err := build(ctx, dir, opts); err != nil {
 		return err
 	}
-	err = node.Enter(ctx, nodeEnv+"="+dir, "TMPDIR="+filepath.Join(dir, folderTmp))
+	err = node.Enter(ctx, nodeEnv+"="+dir, "TMPDIR="+filepath.Join(dir, dirTmp))
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
-		return errors.New("there are no figures")
+		return errors.New("measuring on the node: failed")
 	}
 	return err
 }
@@ -46,8 +46,8 @@ func build(ctx context.Context, dir string, opts options) error {
 	if _, err := exec.LookPath("strace"); err != nil {
 		return fmt.Errorf("counting fsyncs: %w", err)
 	}
-	for _, folder := range []string{folderKactus, folderPlugins, folderFloor, folderTmp} {
-		if err := os.Mkdir(filepath.Join(dir, folder), 0o755); err != nil {
+	for _, dir := range []string{dirKactus, dirPlugins, dirFloor, dirTmp} {
+		if err := os.Mkdir(filepath.Join(dir, dir), 0o755); err != nil {
 			return err
 		}
 	}
@@ -55,13 +55,14 @@ func build(ctx context.Context, dir string, opts options) error {
 	if _, err := builder.Build(ctx, cluster.Parts()...); err != nil {
 		return err
 	}
-	kactus := filepath.Join(dir, folderKactus, "kactus")
+	kactus := filepath.Join(dir, dirKactus, "kactus")
 	subject := exec.CommandContext(ctx, "./build.sh", "-o", kactus)
 	if opts.kactus != "" {
 		subject = exec.CommandContext(ctx, "cp", opts.kactus, kactus)
 	}
-	floor := exec.CommandContext(ctx, "go", "build", "-ldflags", "-s -w", "-o", filepath.Join(dir, folderFloor)+"/", "./test/bench/floor/...")
-	delegates := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(dir, folderPlugins)+"/", "tool")
+	floor := exec.CommandContext(ctx, "go", "build", "-ldflags", "-s -w", "-o", filepath.Join(dir, dirFloor)+"/",
+		"./test/bench/floor/...")
+	delegates := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(dir, dirPlugins)+"/", "tool")
 	for _, cmd := range []*exec.Cmd{subject, floor, delegates} {
 		cmd.Dir, cmd.Env = opts.root, append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {

@@ -14,23 +14,23 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/cluster"
 )
 
-// options are what the command line says.
+// options are the settings from the command line.
 type options struct {
-	root           string // of the source tree
+	root           string // the source tree
 	rounds, warmup int
 	parts          []string
 	json           string
-	kactus         string // a binary; empty means to build this tree's
+	kactus         string // a binary; empty means this tree's, which is built
 	peers          []peer
 	sweep          []int // values of parallelDelegates
 	sizes
 }
 
-// sizes are how much is measured; --quick makes them small.
+// sizes say how much is measured. They are small with --quick.
 type sizes struct {
-	networks      []int // of the Pods whose ADD and DEL the main table is about
-	growth        []int // the same, of the curve
-	entries       []int // the Pods that the ledger holds already
+	networks      []int // numbers of networks in the main table
+	growth        []int // numbers of networks in the curve
+	entries       []int // numbers of Pods already in the ledger
 	podKB         []int
 	growthRounds  int
 	storms        int
@@ -41,24 +41,36 @@ type sizes struct {
 // A peer is another meta-plugin to measure.
 type peer struct {
 	name, binary, netconf string
-	hook                  string // empty: it reads the annotation and the Networks that kactus reads
+	// hook is a script. Empty means that the peer reads the same objects as kactus.
+	hook string
 }
 
 // The parts of the benchmark.
 const (
-	partVerbs  = "verbs"
-	partStorm  = "storm"
-	partGrowth = "growth"
-	partSweep  = "sweep"
+	partOperations = "operations"
+	partStorm      = "storm"
+	partGrowth     = "growth"
+	partSweep      = "sweep"
 )
+
+var allParts = []string{partOperations, partStorm, partGrowth, partSweep}
 
 const usage = `Usage: scripts/bench.sh [options]
 
-Measures ADD and DEL, hot ADD and hot DEL, of Pods with 0 to 64 networks by bin/kactus, by the same delegates run by hand, one after the other, and by other
-meta-plugins, interleaved in one run, on a real kube-apiserver over TLS and in network namespaces of its own. It needs root and what the tests need (see README.md).
-docs/performance.md says how each figure is measured. --svg FILE draws the curves.
+Measures ADD and DEL, hot ADD and hot DEL of Pods with 0 to 64 networks by bin/kactus, by the same
+delegates run by hand, one after the other, and by other meta-plugins. The measurements are
+interleaved in one run, with a real kube-apiserver over TLS and in separate network namespaces.
+Requires root and what the tests require (see README.md). docs/performance.md describes how each
+figure is measured. --svg FILE draws the curves.
 
 `
+
+const (
+	peerUsage = "measure another meta-plugin too: `NAME=BINARY,NETCONF`; the netconf may use ${KUBECONFIG},\n" +
+		"${MASTER} (the configuration of eth0's delegate) and ${DIR} (a directory for its state)"
+	hookUsage = "`NAME=SCRIPT` configures the networks of the peer NAME (see test/bench/testdata/hook.sh);\n" +
+		"without a hook, the peer reads what kactus reads"
+)
 
 func parseOptions(args []string) (options, error) {
 	opts := options{}
@@ -66,28 +78,30 @@ func parseOptions(args []string) (options, error) {
 	var parts, sweep string
 	hooks := map[string]string{}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	flags.IntVar(&opts.rounds, "rounds", 15, "measure everything `N` times; the curves, storms and sweeps a third of that")
-	flags.IntVar(&opts.warmup, "warmup", 2, "go `N` rounds before that, which do not count")
-	flags.BoolVar(&quick, "quick", false, "measure little, once: to see that it works, not how fast kactus is")
-	flags.StringVar(&parts, "only", strings.Join([]string{partVerbs, partStorm, partGrowth, partSweep}, ","), "measure these `PARTS` alone")
-	flags.StringVar(&opts.root, "root", ".", "the source tree is at or above `FOLDER`")
-	flags.StringVar(&opts.json, "json", "", "write all figures to `FILE` too")
-	flags.StringVar(&opts.kactus, "kactus", "", "measure this `BINARY` of kactus, not this tree's")
-	flags.Func("peer", "measure another meta-plugin too: `NAME=BINARY,NETCONF`; the netconf may use ${KUBECONFIG}, ${MASTER} (the configuration of eth0's delegate)\nand ${DIR} (a folder for its state)", func(text string) error {
+	flags.IntVar(&opts.rounds, "rounds", 15,
+		"measure everything `N` times; the curves, storms and sweeps a third as often")
+	flags.IntVar(&opts.warmup, "warmup", 2, "run `N` rounds first that do not count")
+	flags.BoolVar(&quick, "quick", false, "measure little, once: to test the benchmark, not kactus")
+	flags.StringVar(&parts, "only", strings.Join(allParts, ","), "measure only these `PARTS`")
+	flags.StringVar(&opts.root, "root", ".", "find the source tree at or above `DIR`")
+	flags.StringVar(&opts.json, "json", "", "also write all figures to `FILE`")
+	flags.StringVar(&opts.kactus, "kactus", "", "measure this `BINARY` of kactus instead of this tree's")
+	flags.Func("peer", peerUsage, func(text string) error {
 		p, err := parsePeer(text)
 		opts.peers = append(opts.peers, p)
 		return err
 	})
-	flags.Func("hook", "`NAME=SCRIPT` tells the peer NAME of its networks (see test/bench/testdata/hook.sh); without it, the peer reads what kactus reads", func(text string) error {
+	flags.Func("hook", hookUsage, func(text string) error {
 		name, script, found := strings.Cut(text, "=")
 		if !found {
-			return errors.New("not NAME=SCRIPT")
+			return errors.New("must have the form NAME=SCRIPT")
 		}
 		path, err := filepath.Abs(script)
 		hooks[name] = path
 		return err
 	})
-	flags.StringVar(&sweep, "sweep-parallel", "", "compare these values of the netconf's parallelDelegates, such as `1,2,4,8`")
+	flags.StringVar(&sweep, "sweep-parallel", "",
+		"compare these values of the netconf key parallelDelegates, such as `1,2,4,8`")
 	flags.Usage = func() {
 		fmt.Fprint(flags.Output(), usage)
 		flags.PrintDefaults()
@@ -100,7 +114,7 @@ func parseOptions(args []string) (options, error) {
 	}
 	err := opts.complete(quick, parts, sweep, hooks)
 	if err == nil && flags.NArg() > 0 {
-		err = fmt.Errorf("%q is not an option", flags.Arg(0))
+		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
 	if err != nil {
 		fmt.Fprintln(flags.Output(), "bench:", err)
@@ -114,7 +128,8 @@ func parsePeer(text string) (peer, error) {
 	name, files, found := strings.Cut(text, "=")
 	binary, netconf, both := strings.Cut(files, ",")
 	if !found || !both || name == nameKactus || !peerName.MatchString(name) {
-		return peer{}, errors.New("not NAME=BINARY,NETCONF with a name of its own, of lower-case letters, digits and '-'")
+		return peer{}, fmt.Errorf("must have the form NAME=BINARY,NETCONF, where NAME has lower-case letters, digits and '-', "+
+			"and is not %s", nameKactus)
 	}
 	binary, errBinary := filepath.Abs(binary)
 	netconf, errNetconf := filepath.Abs(netconf)
@@ -123,7 +138,8 @@ func parsePeer(text string) (peer, error) {
 
 func (o *options) complete(quick bool, parts, sweep string, hooks map[string]string) (err error) {
 	o.sizes = sizes{
-		networks: []int{0, 1, 4, 10, 32}, growth: []int{1, 2, 4, 8, 16, 32, 64}, entries: []int{0, 500, 1000, 2000}, podKB: []int{1, 100, 250, 500},
+		networks: []int{0, 1, 4, 10, 32}, growth: []int{1, 2, 4, 8, 16, 32, 64},
+		entries: []int{0, 500, 1000, 2000}, podKB: []int{1, 100, 250, 500},
 		growthRounds: (o.rounds + 2) / 3, storms: (o.rounds + 2) / 3, stormPods: 100, stormInFlight: 16,
 	}
 	if quick {
@@ -134,12 +150,15 @@ func (o *options) complete(quick bool, parts, sweep string, hooks map[string]str
 		}
 	}
 	if o.rounds < 1 || o.warmup < 0 {
-		return errors.New("one round at least, and no fewer than no warm-up")
+		return errors.New("--rounds must be at least 1, --warmup at least 0")
 	}
 	o.parts = strings.Split(parts, ",")
-	for _, part := range o.parts {
-		if !slices.Contains([]string{partVerbs, partStorm, partGrowth, partSweep}, part) {
-			return fmt.Errorf("%q is not a part: %s, %s, %s and %s are", part, partVerbs, partStorm, partGrowth, partSweep)
+	for i, part := range o.parts {
+		if part == "verbs" { // the former name
+			part, o.parts[i] = partOperations, partOperations
+		}
+		if !slices.Contains(allParts, part) {
+			return fmt.Errorf("--only: unknown part %q; the parts are %s", part, strings.Join(allParts, ", "))
 		}
 	}
 	for i := range o.peers {
@@ -147,7 +166,7 @@ func (o *options) complete(quick bool, parts, sweep string, hooks map[string]str
 		delete(hooks, o.peers[i].name)
 	}
 	for name := range hooks {
-		return fmt.Errorf("a hook for %s, which is no peer", name)
+		return fmt.Errorf("--hook: unknown peer %q", name)
 	}
 	if o.sweep, err = parseNumbers(sweep); err != nil {
 		return fmt.Errorf("--sweep-parallel: %w", err)
@@ -169,7 +188,7 @@ func parseNumbers(list string) ([]int, error) {
 		}
 		n, err := strconv.Atoi(word)
 		if err != nil || n < 1 {
-			return nil, fmt.Errorf("%q is not a number above zero", word)
+			return nil, fmt.Errorf("%q: must be a positive number", word)
 		}
 		numbers = append(numbers, n)
 	}
@@ -178,5 +197,5 @@ func parseNumbers(list string) ([]int, error) {
 
 func (o *options) has(part string) bool { return slices.Contains(o.parts, part) }
 
-// progress tells what is being measured.
+// progress prints what is being measured.
 func progress(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }

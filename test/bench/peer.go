@@ -11,13 +11,14 @@ import (
 	"strings"
 )
 
-// peer is another meta-plugin, with its resources in the apiserver.
-func (b *bed) peer(ctx context.Context, p peer) (*metaPlugin, error) {
-	h := &hook{bed: b, script: p.hook, dir: filepath.Join(b.dir, "peers", p.name)}
+// peer returns another meta-plugin as a subject, after its hook has created its resources in the
+// apiserver.
+func (l *lab) peer(ctx context.Context, p peer) (*metaPlugin, error) {
+	h := &hook{lab: l, script: p.hook, dir: filepath.Join(l.dir, "peers", p.name)}
 	if err := h.writeConfigs(); err != nil {
 		return nil, err
 	}
-	netconf, err := b.peerNetconf(p.netconf, h.dir)
+	netconf, err := l.peerNetconf(p.netconf, h.dir)
 	if err != nil {
 		return nil, err
 	}
@@ -34,36 +35,39 @@ func (b *bed) peer(ctx context.Context, p peer) (*metaPlugin, error) {
 	return m, err
 }
 
-// peerNetconf reads a netconf, and puts this run's facts in.
-func (b *bed) peerNetconf(path, dir string) ([]byte, error) {
+// peerNetconf reads a netconf and expands its variables.
+func (l *lab) peerNetconf(path, dir string) ([]byte, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	facts := map[string]string{"KUBECONFIG": b.kubeconfig, "DIR": dir, "MASTER": string(mustJSON(master()))}
+	facts := map[string]string{"KUBECONFIG": l.kubeconfig, "DIR": dir, "MASTER": string(mustJSON(master()))}
 	var unknown error
 	netconf := os.Expand(string(text), func(name string) string {
 		fact, ok := facts[name]
 		if !ok {
-			unknown = fmt.Errorf("%s: ${%s} is none of ${KUBECONFIG}, ${DIR} and ${MASTER}", path, name)
+			unknown = fmt.Errorf("reading %s: unknown variable ${%s}; known are ${KUBECONFIG}, ${DIR} and ${MASTER}",
+				path, name)
 		}
 		return fact
 	})
 	if unknown == nil && !json.Valid([]byte(netconf)) {
-		unknown = fmt.Errorf("%s is not JSON", path)
+		unknown = fmt.Errorf("reading %s: not JSON", path)
 	}
 	return []byte(netconf), unknown
 }
 
-// hook is the script by which a peer gets its resources and its Pods' annotations. It is called with one argument, and in the environment: KUBECONFIG and KUBECTL,
-// of the administrator; NAMESPACE; NETWORKS, names with spaces between; CONFIGS, a folder with the delegate's configuration of each network, NAME.json; DIR, a folder of the
-// peer's own.
+// A hook is a script that creates a peer's resources and prints its Pods' annotations. It is called
+// with one argument and these environment variables: KUBECONFIG and KUBECTL, for the administrator;
+// NAMESPACE; NETWORKS, names separated by spaces; CONFIGS, a directory with each network's delegate
+// configuration as NAME.json; DIR, a directory for the peer.
 //
-//	setup         makes what the apiserver is to have of NETWORKS, all that there are
-//	annotations   prints the annotations, a JSON object, of a Pod, POD, that is to have NETWORKS
-//	hot           prints what CNI_ARGS says in a hot verb of NETWORKS, which is one; nothing where the peer has no hot verbs
+//	setup         creates the resources for NETWORKS, which are all networks
+//	annotations   prints the annotations of the Pod POD with NETWORKS, as a JSON object
+//	hot           prints the CNI_ARGS of a hot operation of the one network in NETWORKS;
+//	              nothing if the peer has no hot operations
 type hook struct {
-	bed         *bed
+	lab         *lab
 	script, dir string
 }
 
@@ -88,21 +92,22 @@ func (h *hook) annotations(ctx context.Context, pod string, networks []string) (
 	}
 	annotations := map[string]string{}
 	if err := json.Unmarshal(out, &annotations); err != nil {
-		return nil, fmt.Errorf("%s annotations prints %q: %w", h.script, out, err)
+		return nil, fmt.Errorf("reading the output of %s annotations, %q: %w", h.script, out, err)
 	}
 	return annotations, nil
 }
 
 func (h *hook) run(ctx context.Context, action string, networks []string, env ...string) ([]byte, error) {
-	kubectl := h.bed.cp.Kubectl(ctx) // for its environment
+	kubectl := h.lab.cp.Kubectl(ctx) // for its environment
 	cmd := exec.CommandContext(ctx, h.script, action)
-	cmd.Env = append(kubectl.Env, "KUBECTL="+kubectl.Path, "NAMESPACE="+namespace, "NETWORKS="+strings.Join(networks, " "), "CONFIGS="+h.configs(), "DIR="+h.dir)
+	cmd.Env = append(kubectl.Env, "KUBECTL="+kubectl.Path, "NAMESPACE="+namespace,
+		"NETWORKS="+strings.Join(networks, " "), "CONFIGS="+h.configs(), "DIR="+h.dir)
 	cmd.Env = append(cmd.Env, env...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return nil, fmt.Errorf("%s %s: %w\n%s%s", h.script, action, err, out, stderr.Bytes())
+		return nil, fmt.Errorf("running %s %s: %w\n%s%s", h.script, action, err, out, stderr.Bytes())
 	}
 	return out, nil
 }

@@ -7,11 +7,11 @@ import (
 	"text/tabwriter"
 )
 
-// print writes the tables.
+// print writes the report as tables.
 func (r *report) print(w io.Writer) {
 	fmt.Fprintf(w, "%s\n%d rounds after %d of warm-up; times in ms\n", r.Machine, r.Rounds, r.Warmup)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	r.printVerbs(table)
+	r.printOperations(table)
 	r.printFloor(table)
 	printStorm(table, "storm", r.Storm)
 	if r.Growth != nil {
@@ -27,23 +27,24 @@ func (r *report) print(w io.Writer) {
 	_ = table.Flush()
 }
 
-func (r *report) printVerbs(w io.Writer) {
-	if len(r.Verbs) == 0 {
+func (r *report) printOperations(w io.Writer) {
+	if len(r.Operations) == 0 {
 		return
 	}
-	line(w, "\nverb", "n", "by", "median", "min", "p90", "cpu", "peak MiB", "requests", "fsyncs")
-	for _, v := range r.Verbs {
+	line(w, "\noperation", "n", "by", "median", "min", "p90", "cpu", "peak MiB", "requests", "fsyncs")
+	for _, row := range r.Operations {
 		fsyncs := unmeasured
-		if v.Fsyncs != nil {
-			fsyncs = fmt.Sprint(v.Fsyncs.Total)
+		if row.Fsyncs != nil {
+			fsyncs = fmt.Sprint(row.Fsyncs.Total)
 		}
 		peak := unmeasured
-		if v.PeakKiB != nil {
-			peak = fmt.Sprintf("%.1f", float64(*v.PeakKiB)/1024)
+		if row.PeakKiB != nil {
+			peak = fmt.Sprintf("%.1f", float64(*row.PeakKiB)/1024)
 		}
-		median, least, p90 := v.Wall.cells()
-		cpu, _, _ := v.CPU.cells()
-		line(w, string(v.Verb), fmt.Sprint(v.Networks), v.Subject, median, least, p90, cpu, peak, count(v.Requests), fsyncs)
+		median, least, p90 := row.Wall.cells()
+		cpu, _, _ := row.CPU.cells()
+		line(w, string(row.Operation), fmt.Sprint(row.Networks), row.Subject, median, least, p90, cpu, peak,
+			count(row.Requests), fsyncs)
 	}
 }
 
@@ -51,13 +52,15 @@ func (r *report) printFloor(w io.Writer) {
 	if r.Floor == nil {
 		return
 	}
-	line(w, "\nunder an ADD", "median", "min", "p90")
+	line(w, "\nfloor of an ADD", "median", "min", "p90")
 	for _, f := range []struct {
 		what string
 		took *summary
 	}{
-		{"a static process that does nothing", r.Floor.Empty}, {"a process that gets the Pod, by net/http alone", r.Floor.Get},
-		{"  of it, the TLS handshake", r.Floor.Handshake}, {"  of it, the apiserver's answer", r.Floor.Answer},
+		{"a static process that does nothing", r.Floor.Empty},
+		{"a process that gets the Pod, using only net/http", r.Floor.Get},
+		{"  its TLS handshake", r.Floor.Handshake},
+		{"  its response from the apiserver", r.Floor.Answer},
 	} {
 		median, least, p90 := f.took.cells()
 		line(w, f.what, median, least, p90)
@@ -68,7 +71,8 @@ func printStorm(w io.Writer, title string, rows []stormRow) {
 	if len(rows) == 0 {
 		return
 	}
-	line(w, fmt.Sprintf("\n%s: %d Pods, %d in flight", title, rows[0].Pods, rows[0].InFlight), "total", "all ADDs", "all DELs", "ADD p99", "DEL p99", "failures")
+	line(w, fmt.Sprintf("\n%s: %d Pods, %d in flight", title, rows[0].Pods, rows[0].InFlight), "total", "all ADDs",
+		"all DELs", "ADD p99", "DEL p99", "failures")
 	for _, s := range rows {
 		total, _, _ := s.Total.cells()
 		adds, _, _ := s.Add.cells()
@@ -107,10 +111,10 @@ func (r *report) printTargets(w io.Writer) {
 	}
 }
 
-// line writes the cells of a table's line.
+// line writes one line of a table.
 func line(w io.Writer, cells ...string) { fmt.Fprintln(w, strings.Join(cells, "\t")) }
 
-// unmeasured stands for a figure that there is none of.
+// unmeasured stands for a figure that was not measured.
 const unmeasured = "-"
 
 func (s *summary) cells() (median, least, p90 string) {

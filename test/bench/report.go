@@ -5,13 +5,14 @@ import (
 	"os"
 )
 
-// report is all that was measured. What was not is nil, which is null in JSON and '-' in the tables, and never a zero.
+// A report has all figures. A figure that was not measured is nil, which is null in JSON and '-' in
+// the tables, never zero.
 type report struct {
 	Machine     machine       `json:"machine"`
 	Rounds      int           `json:"rounds"`
 	Warmup      int           `json:"warmup"`
 	BinaryBytes int64         `json:"binaryBytes"`
-	Verbs       []row         `json:"verbs"`
+	Operations  []row         `json:"operations"`
 	Floor       *floorSummary `json:"floor"`
 	Storm       []stormRow    `json:"storm"`
 	Growth      *growth       `json:"growth"`
@@ -19,16 +20,16 @@ type report struct {
 	Targets     []target      `json:"targets"`
 }
 
-// row is what one verb costs one subject.
+// A row is the cost of one operation for one subject.
 type row struct {
-	Subject  string   `json:"subject"`
-	Verb     verb     `json:"verb"`
-	Networks int      `json:"networks"`
-	Wall     *summary `json:"wallMs"`
-	CPU      *summary `json:"cpuMs"`
-	PeakKiB  *int64   `json:"peakKiB"` // of the meta-plugin's own process
-	Requests *int     `json:"requests"`
-	Fsyncs   *fsyncs  `json:"fsyncs"`
+	Subject   string    `json:"subject"`
+	Operation operation `json:"operation"`
+	Networks  int       `json:"networks"`
+	Wall      *summary  `json:"wallMs"`
+	CPU       *summary  `json:"cpuMs"`
+	PeakKiB   *int64    `json:"peakKiB"` // of the meta-plugin's own process
+	Requests  *int      `json:"requests"`
+	Fsyncs    *fsyncs   `json:"fsyncs"`
 }
 
 func (r *report) save(path string) error {

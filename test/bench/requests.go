@@ -6,9 +6,10 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/cluster"
 )
 
-// requests counts what the apiserver was asked since the mark, by its audit log, by any but the benchmark itself and the apiserver.
-func (b *bed) requests(ctx context.Context, since cluster.AuditMark) (int, error) {
-	all, err := b.cp.AuditRequests(ctx, since)
+// requests returns the number of requests in the audit log since the mark, without those of the
+// benchmark and the apiserver.
+func (l *lab) requests(ctx context.Context, since cluster.AuditMark) (int, error) {
+	all, err := l.cp.AuditRequests(ctx, since)
 	count := 0
 	for _, r := range all {
 		if r.User != cluster.AdminUser {

@@ -10,16 +10,16 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// stormRow is what many Pods at once cost one subject.
+// A stormRow is the cost of many Pods at once for one subject.
 type stormRow struct {
 	Subject  string `json:"subject"`
 	Pods     int    `json:"pods"`
 	InFlight int    `json:"inFlight"`
-	// Add, Del and Total are the time until all Pods were there, until they were gone again, and both.
+	// Add and Del are the times of all ADDs and of all DELs. Total is their sum.
 	Add   *summary `json:"addMs"`
 	Del   *summary `json:"delMs"`
 	Total *summary `json:"totalMs"`
-	// AddP99 and DelP99 are of single verbs.
+	// AddP99 and DelP99 are the 99th percentiles of single operations.
 	AddP99   *float64 `json:"addP99Ms"`
 	DelP99   *float64 `json:"delP99Ms"`
 	Failures *int     `json:"failures"`
@@ -27,20 +27,20 @@ type stormRow struct {
 
 const stormNetworks = 3
 
-// storms lets each subject in turn, several times, make and unmake many Pods at once.
-func (b *bed) storms(ctx context.Context, r *report, subjects []subject) error {
-	rows, err := b.stormOf(ctx, subjects)
+// storms measures many Pods at once, added and deleted by each subject in turn.
+func (l *lab) storms(ctx context.Context, r *report, subjects []subject) error {
+	rows, err := l.stormOf(ctx, subjects)
 	r.Storm = rows
 	return err
 }
 
-func (b *bed) stormOf(ctx context.Context, subjects []subject) ([]stormRow, error) {
+func (l *lab) stormOf(ctx context.Context, subjects []subject) ([]stormRow, error) {
 	var all []*storm
 	var group []trial
 	for _, s := range subjects {
-		st := &storm{bed: b, subject: s}
-		for i := range b.opts.stormPods {
-			o, err := b.makePod(ctx, s, fmt.Sprintf("storm%d", i), networkNames(stormNetworks), 0)
+		st := &storm{lab: l, subject: s}
+		for i := range l.opts.stormPods {
+			o, err := l.makePod(ctx, s, fmt.Sprintf("storm%d", i), networkNames(stormNetworks), 0)
 			if err != nil {
 				return nil, err
 			}
@@ -48,7 +48,7 @@ func (b *bed) stormOf(ctx context.Context, subjects []subject) ([]stormRow, erro
 		}
 		all, group = append(all, st), append(group, st)
 	}
-	if err := interleave(ctx, "storm", [][]trial{group}, b.opts.storms, min(b.opts.warmup, 1)); err != nil {
+	if err := interleave(ctx, "storm", [][]trial{group}, l.opts.storms, min(l.opts.warmup, 1)); err != nil {
 		return nil, err
 	}
 	var rows []stormRow
@@ -60,73 +60,73 @@ func (b *bed) stormOf(ctx context.Context, subjects []subject) ([]stormRow, erro
 
 // storm is the trial of many Pods at once.
 type storm struct {
-	bed     *bed
+	lab     *lab
 	subject subject
 	objects []podObject
 
-	phases   [2]struct{ totals, verbs []time.Duration } // of the ADDs, and of the DELs
+	phases   [2]struct{ totals, durations []time.Duration } // of the ADDs and of the DELs
 	failures int
 }
 
-func (s *storm) once(counts bool) (err error) {
+func (s *storm) once(record bool) (err error) {
 	var pods []*pod
 	for _, o := range s.objects {
-		p, err := s.bed.newPod(o)
+		p, err := s.lab.newPod(o)
 		if err != nil {
 			return err
 		}
 		pods = append(pods, p)
 	}
-	for i, v := range []verb{add, del} {
-		total, verbs, failed := s.all(v, pods)
-		if counts {
+	for i, op := range []operation{add, del} {
+		total, durations, failed := s.all(op, pods)
+		if record {
 			phase := &s.phases[i]
-			phase.totals, phase.verbs = append(phase.totals, total), append(phase.verbs, verbs...)
+			phase.totals, phase.durations = append(phase.totals, total), append(phase.durations, durations...)
 			s.failures += failed
 		}
 	}
 	var group errgroup.Group
-	group.SetLimit(s.bed.opts.stormInFlight)
+	group.SetLimit(s.lab.opts.stormInFlight)
 	for _, p := range pods {
 		group.Go(p.remove)
 	}
 	return group.Wait()
 }
 
-// all runs a verb on all Pods, and then looks whether it did what it said.
-func (s *storm) all(v verb, pods []*pod) (total time.Duration, verbs []time.Duration, failed int) {
-	verbs, errs := make([]time.Duration, len(pods)), make([]error, len(pods))
+// all runs an operation on all Pods, and then checks the number of their interfaces.
+func (s *storm) all(op operation, pods []*pod) (total time.Duration, durations []time.Duration, failed int) {
+	durations, errs := make([]time.Duration, len(pods)), make([]error, len(pods))
 	var group sync.WaitGroup
-	free := make(chan struct{}, s.bed.opts.stormInFlight)
+	free := make(chan struct{}, s.lab.opts.stormInFlight)
 	begin := time.Now()
 	for i, p := range pods {
 		free <- struct{}{}
 		group.Go(func() {
 			begin := time.Now()
-			errs[i] = s.subject.do(new(clock), v, p)
-			verbs[i] = time.Since(begin)
+			errs[i] = s.subject.do(new(cpuTimer), op, p)
+			durations[i] = time.Since(begin)
 			<-free
 		})
 	}
 	group.Wait()
 	total = time.Since(begin)
-	want := map[verb]int{add: 1 + stormNetworks, del: 0}[v]
+	want := map[operation]int{add: 1 + stormNetworks, del: 0}[op]
 	for i, p := range pods {
-		devices, err := p.countDevices()
-		if err == nil && devices != want {
-			err = fmt.Errorf("%d devices, not %d", devices, want)
+		interfaces, err := p.countInterfaces()
+		if err == nil && interfaces != want {
+			err = fmt.Errorf("%d interfaces, not %d", interfaces, want)
 		}
 		if err := errors.Join(errs[i], err); err != nil {
-			progress("storm: %s by %s failed: %v", v, s.subject.name(), err)
+			progress("storm: %s by %s failed: %v", op, s.subject.name(), err)
 			failed++
 		}
 	}
-	return total, verbs, failed
+	return total, durations, failed
 }
 
 func (s *storm) row() stormRow {
 	row := stormRow{
-		Subject: s.subject.name(), Pods: len(s.objects), InFlight: s.bed.opts.stormInFlight, Failures: &s.failures,
+		Subject: s.subject.name(), Pods: len(s.objects), InFlight: s.lab.opts.stormInFlight, Failures: &s.failures,
 		Add: summarize(s.phases[0].totals), Del: summarize(s.phases[1].totals),
 	}
 	var totals []time.Duration
@@ -134,7 +134,7 @@ func (s *storm) row() stormRow {
 		totals = append(totals, add+s.phases[1].totals[i])
 	}
 	row.Total = summarize(totals)
-	addP99, delP99 := quantile(s.phases[0].verbs, 0.99), quantile(s.phases[1].verbs, 0.99)
+	addP99, delP99 := quantile(s.phases[0].durations, 0.99), quantile(s.phases[1].durations, 0.99)
 	row.AddP99, row.DelP99 = &addP99, &delP99
 	return row
 }

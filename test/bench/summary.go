@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// summary is of several measurements of one thing, in milliseconds.
+// A summary describes several measurements of one thing, in milliseconds.
 type summary struct {
 	Median  float64 `json:"median"`
 	Min     float64 `json:"min"`
@@ -14,7 +14,7 @@ type summary struct {
 	Samples int     `json:"samples"`
 }
 
-// summarize is nil where nothing was measured.
+// summarize returns the summary of all, or nil if all is empty.
 func summarize(all []time.Duration) *summary {
 	if len(all) == 0 {
 		return nil
@@ -22,7 +22,8 @@ func summarize(all []time.Duration) *summary {
 	return &summary{Median: quantile(all, 0.5), Min: quantile(all, 0), P90: quantile(all, 0.9), Samples: len(all)}
 }
 
-// quantile is the one at q, between 0 and 1, in milliseconds, by the nearest rank; the median of an even number is the mean of the two in the middle.
+// quantile returns the quantile q, between 0 and 1, in milliseconds, by the nearest rank. The
+// median of an even number is the mean of the two in the middle.
 func quantile(all []time.Duration, q float64) float64 {
 	sorted := slices.Sorted(slices.Values(all))
 	if n := len(sorted); q == 0.5 && n%2 == 0 {
@@ -34,7 +35,7 @@ func quantile(all []time.Duration, q float64) float64 {
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// slope is how much y grows with x, by least squares. There must be two different x.
+// slope returns how much y grows with x, by least squares. There must be two different values of x.
 func slope(x, y []float64) float64 {
 	var meanX, meanY, xy, xx float64
 	for i := range x {

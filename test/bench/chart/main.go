@@ -1,4 +1,4 @@
-// Command chart draws what scripts/bench.sh measured: chart JSON SVG.
+// Command chart draws the curves of scripts/bench.sh. Its usage is: chart JSON SVG.
 package main
 
 import (
@@ -27,7 +27,7 @@ func main() {
 	}
 }
 
-// report is what is drawn of the benchmark's.
+// report has the parts of the benchmark's report that are drawn.
 type report struct {
 	Growth *struct {
 		Networks      []point `json:"networks"`
@@ -54,10 +54,10 @@ func run(from, to string) error {
 	}
 	var r report
 	if err := json.Unmarshal(data, &r); err != nil {
-		return fmt.Errorf("read %s: %w", from, err)
+		return fmt.Errorf("reading %s: %w", from, err)
 	}
 	if r.Growth == nil {
-		return errors.New(from + " has no curves: they were not measured")
+		return fmt.Errorf("reading %s: no curves: not measured", from)
 	}
 	add := func(p point) *took { return p.Add }
 	del := func(p point) *took { return p.Del }
@@ -81,7 +81,7 @@ func run(from, to string) error {
 	return save(plots, to)
 }
 
-// curve draws a line for each subject, of the medians. What was not measured has no line.
+// curve draws a line of the medians for each subject. Points that were not measured are left out.
 func curve(title, x string, points []point, y func(point) *took) (*plot.Plot, error) {
 	p := plot.New()
 	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = title, x, "ms"
@@ -102,7 +102,7 @@ func curve(title, x string, points []point, y func(point) *took) (*plot.Plot, er
 	for i, subject := range subjects {
 		line, dots, err := plotter.NewLinePoints(lines[subject])
 		if err != nil {
-			return nil, fmt.Errorf("%s of %s: %w", title, subject, err)
+			return nil, fmt.Errorf("drawing %s of %s: %w", title, subject, err)
 		}
 		line.Color, line.Width = plotutil.Color(i), vg.Points(1.5)
 		dots.Color, dots.Shape = plotutil.Color(i), plotutil.Shape(i)
@@ -110,7 +110,7 @@ func curve(title, x string, points []point, y func(point) *took) (*plot.Plot, er
 		p.Legend.Add(subject, line, dots)
 	}
 	p.Y.Min = 0
-	p.Y.Max *= 1.25 // room for the legend
+	p.Y.Max *= 1.25 // space for the legend
 	return p, nil
 }
 
@@ -119,7 +119,8 @@ func save(plots [2][2]*plot.Plot, to string) error {
 	canvas := draw.New(svg)
 	canvas.SetColor(color.White) // readable on a dark page too
 	canvas.Fill(canvas.Rectangle.Path())
-	tiles := draw.Tiles{Rows: 2, Cols: 2, PadX: vg.Centimeter, PadY: vg.Centimeter, PadTop: vg.Points(6), PadBottom: vg.Points(6), PadLeft: vg.Points(6), PadRight: vg.Points(12)}
+	tiles := draw.Tiles{Rows: 2, Cols: 2, PadX: vg.Centimeter, PadY: vg.Centimeter, PadTop: vg.Points(6),
+		PadBottom: vg.Points(6), PadLeft: vg.Points(6), PadRight: vg.Points(12)}
 	rows := [][]*plot.Plot{plots[0][:], plots[1][:]}
 	for i, row := range plot.Align(rows, tiles, canvas) {
 		for j, c := range row {

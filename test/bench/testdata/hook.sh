@@ -1,6 +1,6 @@
 #!/bin/sh
-# An example of a hook of scripts/bench.sh, for a peer that reads what kactus reads: networks.kaloom.com and the annotation networks.
-# hook in test/bench/peer.go says how hooks are called.
+# An example of a hook for scripts/bench.sh. Its peer reads what kactus reads: networks.kaloom.com and
+# the annotation networks. The type hook in test/bench/peer.go describes how hooks are called.
 set -eu
 
 case $1 in

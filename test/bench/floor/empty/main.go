@@ -1,4 +1,4 @@
-// Command empty does nothing: what it takes is what any Go process takes.
+// Command empty does nothing. Its run time is the minimum of any Go process.
 package main
 
 func main() {}

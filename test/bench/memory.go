@@ -11,14 +11,15 @@ import (
 	"syscall"
 )
 
-// scale is the runner that weighs: it stops a command as it ends, and reads the most memory that it ever held. (The kernel's account of a process that ended, ru_maxrss,
-// has what the processes that it waited for held too, and what its parent held when it was forked.) It takes time, and so is not for the timed rounds.
-type scale struct {
-	kib int64 // the most of all commands
+// memoryMeter is the runner that measures peak memory. It stops a command at its exit and reads the
+// peak from /proc. (ru_maxrss will not do: it includes the memory of child processes, and of the
+// parent at the time of the fork.) Since that takes time, the timed rounds do not use it.
+type memoryMeter struct {
+	kib int64 // the maximum of all commands
 }
 
-func (s *scale) run(c command) ([]byte, error) {
-	runtime.LockOSThread() // the tracer is a thread
+func (m *memoryMeter) run(c command) ([]byte, error) {
+	runtime.LockOSThread() // ptrace(2) traces for a thread
 	defer runtime.UnlockOSThread()
 	in, errIn := scratch(c.stdin)
 	out, errOut := scratch(nil)
@@ -33,10 +34,10 @@ func (s *scale) run(c command) ([]byte, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	status, err := s.follow(cmd.Process.Pid)
+	status, err := m.follow(cmd.Process.Pid)
 	stdout, errRead := os.ReadFile(out.Name())
 	if err := errors.Join(err, errRead, cmd.Process.Release()); err != nil {
-		return nil, fmt.Errorf("weigh %s: %w", c.path, err)
+		return nil, fmt.Errorf("measuring the memory of %s: %w", c.path, err)
 	}
 	if status.ExitStatus() != 0 {
 		return nil, c.explain(fmt.Errorf("exit status %d", status.ExitStatus()), stdout, nil)
@@ -44,7 +45,7 @@ func (s *scale) run(c command) ([]byte, error) {
 	return stdout, nil
 }
 
-// scratch is an file in the run's folder, which goes with the run. It has data and is read from its beginning.
+// scratch makes a file with data in the run's temporary directory, open at the start of the data.
 func scratch(data []byte) (*os.File, error) {
 	file, err := os.CreateTemp("", "scratch-")
 	if err != nil {
@@ -54,25 +55,25 @@ func scratch(data []byte) (*os.File, error) {
 	return file, errWrite
 }
 
-// follow lets the process run to its end, which it is stopped at.
-func (s *scale) follow(pid int) (status syscall.WaitStatus, err error) {
-	weighed := false
+// follow lets the process run, and measures its memory when it stops at its exit.
+func (m *memoryMeter) follow(pid int) (status syscall.WaitStatus, err error) {
+	measured := false
 	for first := true; ; first = false {
 		if _, err := syscall.Wait4(pid, &status, syscall.WALL, nil); err != nil {
 			return status, err
 		}
 		if status.Exited() || status.Signaled() {
-			if !weighed {
-				return status, errors.New("it ended without a stop")
+			if !measured {
+				return status, errors.New("ended without a stop at the exit")
 			}
 			return status, nil
 		}
 		signal := 0
 		switch {
-		case first: // it has just become the program
+		case first: // stopped by execve(2)
 			err = syscall.PtraceSetOptions(pid, syscall.PTRACE_O_TRACEEXIT)
 		case status.TrapCause() == syscall.PTRACE_EVENT_EXIT:
-			weighed, err = true, s.weigh(pid)
+			measured, err = true, m.measurePeak(pid)
 		case status.StopSignal() != syscall.SIGTRAP:
 			signal = int(status.StopSignal())
 		}
@@ -84,16 +85,16 @@ func (s *scale) follow(pid int) (status syscall.WaitStatus, err error) {
 
 var highWater = regexp.MustCompile(`VmHWM:\s*(\d+) kB`)
 
-func (s *scale) weigh(pid int) error {
+func (m *memoryMeter) measurePeak(pid int) error {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return err
 	}
-	m := highWater.FindSubmatch(data)
-	if m == nil {
-		return errors.New("the kernel does not tell its memory")
+	found := highWater.FindSubmatch(data)
+	if found == nil {
+		return errors.New("reading the peak memory: no VmHWM in /proc/PID/status")
 	}
-	kib, err := strconv.ParseInt(string(m[1]), 10, 64)
-	s.kib = max(s.kib, kib)
+	kib, err := strconv.ParseInt(string(found[1]), 10, 64)
+	m.kib = max(m.kib, kib)
 	return err
 }
