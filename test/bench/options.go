@@ -128,8 +128,7 @@ func parsePeer(text string) (peer, error) {
 	name, files, found := strings.Cut(text, "=")
 	binary, netconf, both := strings.Cut(files, ",")
 	if !found || !both || name == nameKactus || !peerName.MatchString(name) {
-		return peer{}, fmt.Errorf("must have the form NAME=BINARY,NETCONF, where NAME has lower-case letters, digits and '-', "+
-			"and is not %s", nameKactus)
+		return peer{}, errors.New("must have the form NAME=BINARY,NETCONF; NAME: lower-case letters, digits, '-', not kactus")
 	}
 	binary, errBinary := filepath.Abs(binary)
 	netconf, errNetconf := filepath.Abs(netconf)

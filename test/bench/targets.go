@@ -44,8 +44,8 @@ func (r *report) evaluate() []target {
 			Measured: number(r.storm(nameKactus), func(s *stormRow) *int { return s.Failures })},
 		{What: "ADD, for every 1,000 other Pods in the ledger (0.5 is noise)", Unit: "ms", Most: 0.5,
 			Measured: r.perEntry()},
-		{What: "ADD, for every 100 KB of the Pod's object, without the process that only gets it", Unit: "ms", Most: 0.1,
-			Measured: r.perPodKB()},
+		{What: "ADD, for every 100 KB of the Pod's object, without the process that only gets it", Unit: "ms",
+			Most: 0.1, Measured: r.perPodKB()},
 	}
 	for i, t := range targets {
 		if t.Measured != nil {

@@ -12,41 +12,37 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/cluster"
 )
 
-// patience is how long the cluster may take for what it does by itself: a kubelet waits for up to half a minute before it tries again.
-const patience = 90 * time.Second
+// awaitLimit is how long the cluster may take to reach a state by itself: a kubelet waits up to
+// half a minute between retries.
+const awaitLimit = 90 * time.Second
 
-// The devices of the networks that the tests use.
+// The interface names of the networks that the tests use.
 const (
 	green = "net9f27410725ab"
 	blue  = "net48d6215903df"
 	data  = "net8d777f385d3d"
 )
 
-// kubectl runs kubectl as the administrator, and returns what it prints.
-func (s *site) kubectl(t *testing.T, args ...string) string {
+// kubectl runs kubectl as the administrator and returns its standard output without surrounding
+// white space. Relative paths in args are relative to the source tree.
+func (c *testCluster) kubectl(t *testing.T, args ...string) string {
 	t.Helper()
-	cmd := s.Kubectl(t.Context(), args...)
-	cmd.Dir = s.root
-	var stderr strings.Builder
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
+	out, err := c.RunKubectl(t.Context(), "", args...)
 	if err != nil {
-		t.Fatalf("kubectl %q: %v\n%s%s", args, err, out, stderr.String())
+		t.Fatal(err)
 	}
-	return strings.TrimSpace(string(out))
+	return strings.TrimSpace(out)
 }
 
-func (s *site) apply(t *testing.T, manifests ...string) {
+func (c *testCluster) apply(t *testing.T, manifests ...string) {
 	t.Helper()
-	cmd := s.Kubectl(t.Context(), "apply", "-f", "-")
-	cmd.Stdin = strings.NewReader(strings.Join(manifests, "\n---\n"))
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("kubectl apply: %v\n%s", err, out)
+	if _, err := c.RunKubectl(t.Context(), strings.Join(manifests, "\n---\n"), "apply", "-f", "-"); err != nil {
+		t.Fatal(err)
 	}
 }
 
-// on runs a command on a node, and returns what it prints.
-func (s *site) on(t *testing.T, node *cluster.Node, name string, args ...string) string {
+// on runs a command on a node and returns its output.
+func (c *testCluster) on(t *testing.T, node *cluster.Node, name string, args ...string) string {
 	t.Helper()
 	out, err := node.Command(t.Context(), name, args...).CombinedOutput()
 	if err != nil {
@@ -55,37 +51,38 @@ func (s *site) on(t *testing.T, node *cluster.Node, name string, args ...string)
 	return strings.TrimSpace(string(out))
 }
 
-// await looks again and again until done says so, and fails the test with what it said last if that takes too long.
+// await calls done until it returns true, and fails the test after awaitLimit. The string that done
+// returns is for the failure message.
 func await(t *testing.T, what string, done func() (string, bool)) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(awaitLimit); ; time.Sleep(100 * time.Millisecond) {
 		last, ok := done()
 		if ok {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%s: not in %s; last: %s", what, patience, last)
+			t.Fatalf("%s: not within %s; last: %s", what, awaitLimit, last)
 		}
 	}
 }
 
-func (s *site) nodesReady(t *testing.T) {
+func (c *testCluster) nodesReady(t *testing.T) {
 	t.Helper()
-	s.kubectl(t, "wait", "--for=condition=Ready", "node", "--all", "--timeout=90s")
+	c.kubectl(t, "wait", "--for=condition=Ready", "node", "--all", "--timeout=90s")
 }
 
-// ready waits until all of a kind, by kubectl's ways to name it, are ready.
-func (s *site) ready(t *testing.T, args ...string) {
+// ready waits until objects, named as for kubectl wait, are ready.
+func (c *testCluster) ready(t *testing.T, args ...string) {
 	t.Helper()
-	s.kubectl(t, append([]string{"wait", "--for=condition=Ready", "--timeout=90s"}, args...)...)
+	c.kubectl(t, append([]string{"wait", "--for=condition=Ready", "--timeout=90s"}, args...)...)
 }
 
-func (s *site) rolledOut(t *testing.T, what string) {
+func (c *testCluster) rolledOut(t *testing.T, what string) {
 	t.Helper()
-	s.kubectl(t, "rollout", "status", what, "--timeout=120s")
+	c.kubectl(t, "rollout", "status", what, "--timeout=120s")
 }
 
-// podManifest is a Pod that runs on a node, or on any.
+// podManifest returns the manifest of a Pod. An empty node means any node.
 func podManifest(name, node, networks string) string {
 	return fmt.Sprintf(`apiVersion: v1
 kind: Pod
@@ -100,49 +97,56 @@ func podSpec(node string) string {
 	return `{` + node + `terminationGracePeriodSeconds: 0, containers: [{name: c, image: "busybox:1"}]}`
 }
 
-// devices returns the names of a Pod's devices but lo.
-func (s *site) devices(t *testing.T, pod string) []string {
+// interfaces returns the names of a Pod's interfaces, without lo.
+func (c *testCluster) interfaces(t *testing.T, pod string) []string {
 	t.Helper()
 	var found []string
-	for line := range strings.Lines(s.kubectl(t, "exec", pod, "--", "ip", "-o", "link")) {
+	for line := range strings.Lines(c.kubectl(t, "exec", pod, "--", "ip", "-o", "link")) {
 		name, _, _ := strings.Cut(strings.Fields(line)[1], "@")
 		if name = strings.TrimSuffix(name, ":"); name != "lo" {
 			found = append(found, name)
 		}
 	}
-	slices.Sort(found) // the networks are attached all at once
+	slices.Sort(found) // the networks are attached in parallel
 	return found
 }
 
-func (s *site) expectDevices(t *testing.T, pod string, want ...string) {
+func (c *testCluster) expectInterfaces(t *testing.T, pod string, want ...string) {
 	t.Helper()
 	slices.Sort(want)
-	if got := s.devices(t, pod); !slices.Equal(got, want) {
-		t.Errorf("%s has the devices %q, want %q", pod, got, want)
+	if got := c.interfaces(t, pod); !slices.Equal(got, want) {
+		t.Errorf("%s has the interfaces %q, want %q", pod, got, want)
 	}
 }
 
-// events are the messages of a Pod's warnings.
-func (s *site) warnings(t *testing.T, pod string) string {
+// warnings returns the warnings in a Pod's events.
+func (c *testCluster) warnings(t *testing.T, pod string) string {
 	t.Helper()
-	return s.kubectl(t, "get", "events", "--field-selector", "type=Warning,involvedObject.name="+pod, "-o", "jsonpath={range .items[*]}{.reason}: {.message}{\"\\n\"}{end}")
+	return c.kubectl(t, "get", "events", "--field-selector", "type=Warning,involvedObject.name="+pod, "-o",
+		"jsonpath={range .items[*]}{.reason}: {.message}{\"\\n\"}{end}")
 }
 
-func (s *site) awaitWarning(t *testing.T, pod, words string) {
+// awaitWarning waits until a line of a Pod's warnings contains all words.
+func (c *testCluster) awaitWarning(t *testing.T, pod string, words ...string) {
 	t.Helper()
-	await(t, "the events of "+pod+" say "+words, func() (string, bool) {
-		said := s.warnings(t, pod)
-		return said, strings.Contains(said, words)
+	await(t, fmt.Sprintf("warning of %s with %q", pod, words), func() (string, bool) {
+		warnings := c.warnings(t, pod)
+		for line := range strings.Lines(warnings) {
+			if !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(line, word) }) {
+				return warnings, true
+			}
+		}
+		return warnings, false
 	})
 }
 
-// podNames are those of a label's Pods.
-func (s *site) podNames(t *testing.T, label string) []string {
+// podNames returns the names of the Pods with a label.
+func (c *testCluster) podNames(t *testing.T, label string) []string {
 	t.Helper()
-	return strings.Fields(s.kubectl(t, "get", "pods", "-l", label, "-o", "jsonpath={.items[*].metadata.name}"))
+	return strings.Fields(c.kubectl(t, "get", "pods", "-l", label, "-o", "jsonpath={.items[*].metadata.name}"))
 }
 
-// records are the ledger's, of one node.
+// records returns the files of a node's ledger.
 func records(t *testing.T, node *cluster.Node) []string {
 	t.Helper()
 	found, err := filepath.Glob(node.Path("/var/lib/cni/kactus/*"))
@@ -152,7 +156,8 @@ func records(t *testing.T, node *cluster.Node) []string {
 	return found
 }
 
-// left is all that a node has of Pods' networks: devices, network namespaces, leases, records.
+// left returns what a node has of Pods' networks: interfaces, network namespaces, leases and
+// records.
 func left(t *testing.T, node *cluster.Node) []string {
 	t.Helper()
 	var found []string
@@ -177,9 +182,9 @@ func left(t *testing.T, node *cluster.Node) []string {
 	}
 	for _, link := range links {
 		switch link.IfName {
-		case "lo", "eth0", "cni0", "data-br": // the node's own; bridges stay
+		case "lo", "eth0", "cni0", "data-br": // the node's own, and bridges, which stay
 		default:
-			found = append(found, "device "+link.IfName)
+			found = append(found, "interface "+link.IfName)
 		}
 	}
 	netns, err := filepath.Glob(fmt.Sprintf("/proc/%d/root/run/netns/*", node.PID()))
@@ -189,18 +194,19 @@ func left(t *testing.T, node *cluster.Node) []string {
 	return append(found, netns...)
 }
 
-// empty deletes all that a test made, and waits until the nodes have nothing left of it.
-func (s *site) empty(t *testing.T) {
+// cleanUp deletes everything that a test created, and waits until nothing of it is left on the
+// nodes.
+func (c *testCluster) cleanUp(t *testing.T) {
 	t.Helper()
-	s.kubectl(t, "delete", "deployments,statefulsets,pods,networks.kaloom.com", "--all", "--timeout=90s")
-	s.kubectl(t, "delete", "events", "--all")
-	s.nothingLeft(t)
+	c.kubectl(t, "delete", "deployments,statefulsets,pods,networks.kaloom.com", "--all", "--timeout=90s")
+	c.kubectl(t, "delete", "events", "--all")
+	c.nothingLeft(t)
 }
 
-func (s *site) nothingLeft(t *testing.T) {
+func (c *testCluster) nothingLeft(t *testing.T) {
 	t.Helper()
-	for _, node := range s.Nodes() {
-		await(t, node.Name()+" has nothing left of the Pods", func() (string, bool) {
+	for _, node := range c.Nodes() {
+		await(t, "nothing is left of the Pods on "+node.Name(), func() (string, bool) {
 			found := left(t, node)
 			return strings.Join(found, "\n"), len(found) == 0
 		})

@@ -6,76 +6,76 @@ import (
 	"testing"
 )
 
-func (s *site) containerdRestart(t *testing.T) {
-	s.networks(t)
-	node := s.Nodes()[0]
-	s.apply(t, podManifest("before", node.Name(), greenAndData))
-	s.ready(t, "pod/before")
-	uid := s.uid(t, "before")
+func (c *testCluster) containerdRestart(t *testing.T) {
+	c.networks(t)
+	node := c.Nodes()[0]
+	c.apply(t, podManifest("before", node.Name(), greenAndData))
+	c.ready(t, "pod/before")
+	uid := c.uid(t, "before")
 	if err := node.StopContainerd(); err != nil {
 		t.Fatal(err)
 	}
-	s.apply(t, podManifest("meanwhile", node.Name(), greenAndData))
+	c.apply(t, podManifest("meanwhile", node.Name(), greenAndData))
 	if err := node.StartContainerd(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	s.ready(t, "pod/before", "pod/meanwhile")
-	if s.uid(t, "before") != uid {
-		t.Error("the Pod is another one")
+	c.ready(t, "pod/before", "pod/meanwhile")
+	if c.uid(t, "before") != uid {
+		t.Error("the Pod was replaced")
 	}
-	await(t, "the Pod's devices can be seen", func() (string, bool) {
-		out, err := s.Kubectl(t.Context(), "exec", "before", "--", "ip", "link").CombinedOutput()
+	await(t, "the Pod has its interfaces", func() (string, bool) {
+		out, err := c.Kubectl(t.Context(), "exec", "before", "--", "ip", "link").CombinedOutput()
 		return string(out), err == nil && strings.Contains(string(out), green) && strings.Contains(string(out), data)
 	})
-	s.expectDevices(t, "meanwhile", "eth0", green, data)
+	c.expectInterfaces(t, "meanwhile", "eth0", green, data)
 }
 
-func (s *site) kubeletRestart(t *testing.T) {
-	s.networks(t)
-	node := s.Nodes()[1]
-	s.apply(t, podManifest("stays", node.Name(), greenAndData), podManifest("goes", node.Name(), greenAndData))
-	s.ready(t, "pod/stays", "pod/goes")
+func (c *testCluster) kubeletRestart(t *testing.T) {
+	c.networks(t)
+	node := c.Nodes()[1]
+	c.apply(t, podManifest("stays", node.Name(), greenAndData), podManifest("goes", node.Name(), greenAndData))
+	c.ready(t, "pod/stays", "pod/goes")
 	if err := node.KillKubelet(); err != nil {
 		t.Fatal(err)
 	}
-	s.kubectl(t, "delete", "pod", "goes", "--grace-period=0", "--force")
+	c.kubectl(t, "delete", "pod", "goes", "--grace-period=0", "--force")
 	if err := node.StartKubelet(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "the ledger holds the Pod that stays alone", func() (string, bool) {
+	await(t, "the ledger has a record of the remaining Pod only", func() (string, bool) {
 		held := records(t, node)
 		return fmt.Sprint(held), len(held) == 1
 	})
-	s.ready(t, "pod/stays")
-	s.expectDevices(t, "stays", "eth0", green, data)
+	c.ready(t, "pod/stays")
+	c.expectInterfaces(t, "stays", "eth0", green, data)
 }
 
-// reboot takes the node's processes, mounts and network away, and leaves its disk.
-func (s *site) reboot(t *testing.T) {
-	s.networks(t)
-	node := s.Nodes()[0]
+// reboot ends the node's processes, mounts and network, but not its disk.
+func (c *testCluster) reboot(t *testing.T) {
+	c.networks(t)
+	node := c.Nodes()[0]
 	var pods []string
 	for n := range 3 {
 		pod := fmt.Sprintf("survivor%d", n)
-		s.apply(t, podManifest(pod, node.Name(), greenAndData))
+		c.apply(t, podManifest(pod, node.Name(), greenAndData))
 		pods = append(pods, "pod/"+pod)
 	}
-	s.ready(t, pods...)
+	c.ready(t, pods...)
 	if err := node.Reboot(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for _, pod := range pods {
-		s.kubectl(t, "wait", "--for=jsonpath={.status.containerStatuses[0].restartCount}=1", "--timeout=90s", pod)
+		c.kubectl(t, "wait", "--for=jsonpath={.status.containerStatuses[0].restartCount}=1", "--timeout=90s", pod)
 	}
-	s.ready(t, pods...)
+	c.ready(t, pods...)
 	for _, pod := range pods {
-		s.expectDevices(t, pod, "eth0", green, data)
+		c.expectInterfaces(t, pod, "eth0", green, data)
 	}
-	await(t, "the ledger and the leases are those of the Pods that run", func() (string, bool) {
+	await(t, "the ledger and the leases are those of the running Pods", func() (string, bool) {
 		found := left(t, node)
 		held, leases := len(records(t, node)), 0
-		for _, what := range found {
-			if strings.Contains(what, "/networks/cbr0/") || strings.Contains(what, "/networks/data/") {
+		for _, path := range found {
+			if strings.Contains(path, "/networks/cbr0/") || strings.Contains(path, "/networks/data/") {
 				leases++
 			}
 		}

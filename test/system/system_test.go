@@ -1,5 +1,5 @@
-// Package system tests kactus as its users run it: on a cluster of two nodes, each with a kubelet and a containerd, installed by the
-// manifests, with the examples as they are in the tree.
+// Package system tests kactus as its users run it: on a cluster of two nodes, each with a kubelet
+// and a containerd, installed with the manifests, and with the examples of this tree.
 package system
 
 import (
@@ -14,67 +14,69 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/cluster"
 )
 
-// logPath is where kactus's log is on each node, as the README tells to have it.
+// logPath is the path of kactus's log on each node, configured as the README describes.
 const logPath = "/var/log/kactus.log"
 
-// site is a cluster, and the tree whose kactus it gets.
-type site struct {
+// A testCluster is a cluster, and the source tree whose kactus is installed there.
+type testCluster struct {
 	*cluster.Cluster
 	root      string
 	installed func(t *testing.T)
 }
 
-func TestOnNodes(t *testing.T) {
+func TestKactus_OnNodes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs a cluster")
 	}
-	s := newSite(t)
-	t.Run("the manifests make nodes ready, when Pods can start and not before", s.install)
-	// Each of these finds the nodes without a Pod of its own, and leaves them so.
+	c := newTestCluster(t)
+	t.Run("the manifests make nodes ready once Pods can start", c.install)
+	// Each of these tests finds the nodes without Pods, and leaves them so.
 	for _, tt := range []struct {
-		behaviour string
-		test      func(*testing.T)
+		behavior string
+		test     func(*testing.T)
 	}{
-		{"a Pod that asks for nothing gets its default network alone", s.noAnnotation},
-		{"the example with addresses in the annotation works as the README writes it", s.addressesAskedFor},
-		{"the example that sets its addresses itself works as the README writes it", s.addressesSet},
-		{"20 replicas come and go and leave nothing", s.replicas},
-		{"a StatefulSet's Pod is replaced under its name", s.statefulSet},
-		{"Pods deleted while they are being created leave nothing", s.deletedWhileCreated},
-		{"a malformed annotation is told of in the Pod's events, and mended in the template", s.malformedAnnotation},
-		{"a Pod starts by itself when the Network that it names is created", s.networkLater},
-		{"a hostPort leads to the Pod, by the portmap in the master delegate's chain", s.hostPort},
-		{"an update of kactus fails no Pod", s.update},
-		{"Pods start after the token was rotated and the old one revoked", s.rotation},
-		{"a kubeconfig made by hand works", s.kubeconfigByHand},
-		{"Pods outlast a restart of containerd", s.containerdRestart},
-		{"Pods that are deleted while the kubelet is dead are gone when it is back", s.kubeletRestart},
-		{"Pods come back after a reboot of their node, and nothing leaks", s.reboot},
-		{"a changed ConfigMap reaches the nodes, which are not ready while kactus's STATUS is not", s.status},
-		{"uninstalled, the node has what it had", s.uninstall},
+		{"a Pod without an annotation gets only the default network", c.noAnnotation},
+		{"the example with addresses in the annotation works as in the README", c.requestedAddresses},
+		{"the example that sets its addresses itself works as in the README", c.ownAddresses},
+		{"20 replicas come and go and leave nothing", c.replicas},
+		{"a StatefulSet's Pod is replaced by one of the same name", c.statefulSet},
+		{"Pods deleted while they are being created leave nothing", c.deletedWhileCreated},
+		{"a malformed annotation is in the Pod's events, and can be fixed in the template", c.malformedAnnotation},
+		{"a Pod starts when its Network is created", c.networkLater},
+		{"a hostPort works, by portmap in the master delegate's chain", c.hostPort},
+		{"an update of kactus fails no Pod", c.update},
+		{"Pods start after the token was rotated and the old one revoked", c.rotation},
+		{"a kubeconfig made with the script works", c.kubeconfigByScript},
+		{"Pods survive a restart of containerd", c.containerdRestart},
+		{"Pods deleted while the kubelet is down are gone when it runs again", c.kubeletRestart},
+		{"Pods start again after a reboot of their node, and nothing leaks", c.reboot},
+		{"a changed ConfigMap reaches the nodes, and STATUS makes them not ready", c.status},
+		{"uninstalling restores the node", c.uninstall},
 	} {
-		t.Run(tt.behaviour, func(t *testing.T) {
-			s.installed(t)
+		t.Run(tt.behavior, func(t *testing.T) {
+			c.installed(t)
 			defer func() {
 				if t.Failed() {
-					s.tell(t)
+					c.logState(t)
 				}
-				s.empty(t)
+				c.cleanUp(t)
 			}()
 			tt.test(t)
 		})
 	}
 }
 
-// newSite starts a cluster whose nodes have the image of kactus, and nothing of it yet.
-func newSite(t *testing.T) *site {
+// newTestCluster starts a cluster whose nodes have the image of kactus, but nothing installed.
+func newTestCluster(t *testing.T) *testCluster {
 	t.Helper()
 	root, err := cluster.FindRoot(".")
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Chdir(root) // for relative paths in kubectl's arguments
 	images := filepath.Join(t.TempDir(), "images")
-	script := exec.CommandContext(t.Context(), filepath.Join(root, "scripts/build-docker-image.sh"), "-a", runtime.GOARCH, "-o", images)
+	script := exec.CommandContext(t.Context(), filepath.Join(root, "scripts/build-docker-image.sh"), "-a",
+		runtime.GOARCH, "-o", images)
 	if out, err := script.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", script, err, out)
 	}
@@ -82,7 +84,7 @@ func newSite(t *testing.T) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := cluster.StartNodes(t.Context(), cluster.NodesOptions{
+	nodes, err := cluster.StartNodes(t.Context(), cluster.NodesOptions{
 		Options:       cluster.Options{Builder: cluster.Builder{Progress: os.Stderr}},
 		ContainerdEnv: []string{"_CNI_LOGGING_LEVEL=3", "_CNI_LOGGING_FILE=" + logPath},
 	})
@@ -90,11 +92,11 @@ func newSite(t *testing.T) *site {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := c.Stop(); err != nil {
+		if err := nodes.Stop(); err != nil {
 			t.Error(err)
 		}
 	})
-	s := &site{Cluster: c, root: root}
+	c := &testCluster{Cluster: nodes, root: root}
 	for _, node := range c.Nodes() {
 		load := node.Command(t.Context(), "ctr", "--namespace", "k8s.io", "images", "import", "-")
 		load.Stdin = bytes.NewReader(archive)
@@ -103,28 +105,29 @@ func newSite(t *testing.T) *site {
 		}
 	}
 	var once sync.Once
-	s.installed = func(t *testing.T) {
+	c.installed = func(t *testing.T) {
 		once.Do(func() {
-			s.kubectl(t, "apply", "-k", s.path("manifests"))
-			s.nodesReady(t)
+			c.kubectl(t, "apply", "-k", c.path("manifests"))
+			c.nodesReady(t)
 		})
 	}
-	return s
+	return c
 }
 
-// binary is the one that is in the image.
-func (s *site) binary() string { return s.path("bin/image/" + runtime.GOARCH + "/kactus") }
+// binary returns the path of the kactus binary in the image.
+func (c *testCluster) binary() string { return c.path("bin/image/" + runtime.GOARCH + "/kactus") }
 
-func (s *site) path(name string) string { return filepath.Join(s.root, name) }
+func (c *testCluster) path(name string) string { return filepath.Join(c.root, name) }
 
-// tell prints what somebody who looks for the cause of a failure would ask for first.
-func (s *site) tell(t *testing.T) {
-	for _, args := range [][]string{{"get", "pods", "-A", "-o", "wide"}, {"get", "events", "--sort-by=.lastTimestamp"}, {"-n", "kube-system", "logs", "-l", "app.kubernetes.io/name=kactus", "--prefix"}} {
-		out, _ := s.Kubectl(t.Context(), args...).CombinedOutput()
+// logState logs what helps to find the cause of a failure.
+func (c *testCluster) logState(t *testing.T) {
+	for _, args := range [][]string{{"get", "pods", "-A", "-o", "wide"}, {"get", "events", "--sort-by=.lastTimestamp"},
+		{"-n", "kube-system", "logs", "-l", "app.kubernetes.io/name=kactus", "--prefix"}} {
+		out, _ := c.Kubectl(t.Context(), args...).CombinedOutput()
 		t.Logf("kubectl %q:\n%s", args, out)
 	}
-	for _, node := range s.Nodes() {
+	for _, node := range c.Nodes() {
 		out, _ := node.Command(t.Context(), "tail", "-n", "40", logPath).CombinedOutput()
-		t.Logf("kactus's log on %s:\n%s", node.Name(), out)
+		t.Logf("the log of kactus on %s:\n%s", node.Name(), out)
 	}
 }
