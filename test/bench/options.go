@@ -51,6 +51,8 @@ const (
 	partStorm      = "storm"
 	partGrowth     = "growth"
 	partSweep      = "sweep"
+
+	formerPartOperations = "verbs" // still accepted
 )
 
 var allParts = []string{partOperations, partStorm, partGrowth, partSweep}
@@ -153,7 +155,7 @@ func (o *options) complete(quick bool, parts, sweep string, hooks map[string]str
 	}
 	o.parts = strings.Split(parts, ",")
 	for i, part := range o.parts {
-		if part == "verbs" { // the former name
+		if part == formerPartOperations {
 			part, o.parts[i] = partOperations, partOperations
 		}
 		if !slices.Contains(allParts, part) {

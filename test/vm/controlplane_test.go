@@ -11,7 +11,8 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/vm"
 )
 
-// startControlPlane starts one that the guest reaches, with the Networks and the Pods of examples/ips and those of testdata.
+// startControlPlane starts a control plane that the guest can reach, with the Networks and Pods of
+// examples/ips and testdata.
 func startControlPlane(t *testing.T) *cluster.ControlPlane {
 	t.Helper()
 	cp, err := cluster.Start(t.Context(), cluster.Options{ExtraIPs: []net.IP{net.ParseIP(vm.HostIP)}})
@@ -32,45 +33,33 @@ func startControlPlane(t *testing.T) *cluster.ControlPlane {
 	return cp
 }
 
-// createPod makes the Pod of a Deployment, and calls it the same: there are no controllers.
+// createPod creates a Pod from a Deployment's template, with the Deployment's name. There are no
+// controllers that would do so.
 func createPod(t *testing.T, cp *cluster.ControlPlane, name string) {
 	t.Helper()
-	type metadata struct {
-		Name        string            `json:"name"`
-		Annotations map[string]string `json:"annotations"`
-	}
-	type pod struct {
-		Metadata metadata        `json:"metadata"`
-		Spec     json.RawMessage `json:"spec"`
+	const deployments = "/apis/apps/v1/namespaces/default/deployments/"
+	status, answer, err := cp.Do(t.Context(), http.MethodGet, deployments+name, "", nil)
+	if err != nil || status != http.StatusOK {
+		t.Fatalf("getting the Deployment %s: status %d, %v: %s", name, status, err, answer)
 	}
 	var deployment struct {
 		Spec struct {
-			Template pod `json:"template"`
+			Template cluster.Object `json:"template"`
 		} `json:"spec"`
 	}
-	answer := do(t, cp, http.MethodGet, "/apis/apps/v1/namespaces/default/deployments/"+name, nil, http.StatusOK)
 	if err := json.Unmarshal(answer, &deployment); err != nil {
 		t.Fatal(err)
 	}
-	made := deployment.Spec.Template
-	made.Metadata.Name = name
-	body, err := json.Marshal(made)
-	if err != nil {
+	pod := deployment.Spec.Template
+	pod.APIVersion, pod.Kind, pod.Metadata.Name = "v1", "Pod", name
+	if _, err := cp.Create(t.Context(), "/api/v1/namespaces/default/pods", pod); err != nil {
 		t.Fatal(err)
 	}
-	do(t, cp, http.MethodPost, "/api/v1/namespaces/default/pods", body, http.StatusCreated)
-}
-
-func do(t *testing.T, cp *cluster.ControlPlane, method, path string, body []byte, want int) []byte {
-	t.Helper()
-	status, answer, err := cp.Do(t.Context(), method, path, "", body)
-	if err != nil || status != want {
-		t.Fatalf("%s %s: status %d, %v; want %d: %s", method, path, status, err, want, answer)
-	}
-	return answer
 }
 
 func kubectl(t *testing.T, cp *cluster.ControlPlane, args ...string) {
 	t.Helper()
-	run(t, cp.Kubectl(t.Context(), args...))
+	if _, err := cp.RunKubectl(t.Context(), "", args...); err != nil {
+		t.Fatal(err)
+	}
 }

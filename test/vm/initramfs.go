@@ -8,21 +8,23 @@ import (
 	"strings"
 )
 
-// File is a regular file that the guest finds when it starts. All files belong to root, and all are gone when the guest ends.
+// A File is a regular file in the guest's initial file system. All files belong to root, and are
+// gone when the guest ends.
 type File struct {
 	Path    string      // absolute
 	Mode    os.FileMode // permissions alone
 	Content []byte
 }
 
-// writeInitramfs writes the files, and the folders that they are in, as the kernel wants its initial file system: a cpio archive of the format "newc".
+// writeInitramfs writes the files and their parent directories in the format of the kernel's
+// initial file system, a cpio archive of the format "newc".
 func writeInitramfs(name string, files []File) error {
 	out, err := os.Create(name)
 	if err != nil {
 		return err
 	}
 	defer out.Close()
-	archive := newc{out: bufio.NewWriter(out), folders: map[string]bool{".": true}}
+	archive := newc{out: bufio.NewWriter(out), dirs: map[string]bool{".": true}}
 	for _, file := range files {
 		archive.file(file)
 	}
@@ -32,32 +34,32 @@ func writeInitramfs(name string, files []File) error {
 	return out.Close()
 }
 
-// newc writes a cpio archive. An error of the writer below stays there, until close tells it.
+// newc writes a cpio archive. close returns the first error of the writer.
 type newc struct {
-	out     *bufio.Writer
-	folders map[string]bool // those that are in the archive
+	out  *bufio.Writer
+	dirs map[string]bool // already in the archive
 }
 
 // The types of files, as in stat(2).
 const (
-	typeFolder  = 0o040000
+	typeDir     = 0o040000
 	typeRegular = 0o100000
 )
 
 func (n *newc) file(file File) {
 	name := strings.TrimPrefix(path.Clean(file.Path), "/")
-	n.folder(path.Dir(name))
+	n.dir(path.Dir(name))
 	n.entry(name, typeRegular|uint32(file.Mode.Perm()), file.Content)
 }
 
-// folder writes the folders above it as well: the kernel makes none by itself.
-func (n *newc) folder(name string) {
-	if n.folders[name] {
+// directory writes a directory and its parents, because the kernel does not create any.
+func (n *newc) dir(name string) {
+	if n.dirs[name] {
 		return
 	}
-	n.folders[name] = true
-	n.folder(path.Dir(name))
-	n.entry(name, typeFolder|0o755, nil)
+	n.dirs[name] = true
+	n.dir(path.Dir(name))
+	n.entry(name, typeDir|0o755, nil)
 }
 
 func (n *newc) close() error {
@@ -65,20 +67,20 @@ func (n *newc) close() error {
 	return n.out.Flush()
 }
 
-// entry writes a header of ASCII, the name, and the content. Name and content begin at multiples of four bytes, seen from the header, whose own
-// length is 110.
+// entry writes an ASCII header, the name and the content. The header has 110 bytes. Name and
+// content are padded to end at a multiple of four bytes.
 func (n *newc) entry(name string, mode uint32, content []byte) {
 	const headerSize = 110
 	fmt.Fprintf(n.out, "070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x",
-		0,    // inode number; it tells hard links apart, of which there are none
-		mode, // with the type
+		0,    // inode number; only needed for hard links
+		mode, // with the file type
 		0, 0, // owner and group
 		1, // links
-		0, // time of change
+		0, // modification time
 		len(content),
-		0, 0, 0, 0, // device numbers
+		0, 0, 0, 0, // interface numbers
 		len(name)+1,
-		0) // checksum, which this format has not
+		0) // checksum; not used in this format
 	n.out.WriteString(name + "\x00")
 	n.pad(headerSize + len(name) + 1)
 	n.out.Write(content)

@@ -13,24 +13,24 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/vm/verdict"
 )
 
-func TestGuestThatPanics(t *testing.T) {
+func TestMachine_GuestPanics(t *testing.T) {
 	machine := emptyMachine(t)
-	ctx, cancel := context.WithTimeout(t.Context(), guestLife)
+	ctx, cancel := context.WithTimeout(t.Context(), guestTimeout)
 	defer cancel()
 	err := machine.Run(ctx, func(line io.Reader) error {
-		return verdict.Read(line, func(v verdict.Verdict) { t.Errorf("a verdict: %v", v) })
+		return verdict.Read(line, func(v verdict.Verdict) { t.Errorf("verdict: %v", v) })
 	})
-	if !errors.Is(err, verdict.ErrCutShort) {
-		t.Fatalf("error %v; want one that says %q", err, verdict.ErrCutShort)
+	if !errors.Is(err, verdict.ErrTruncated) {
+		t.Fatalf("error %v; want %q", err, verdict.ErrTruncated)
 	}
 	if want := "Kernel panic"; !strings.Contains(err.Error(), want) {
-		t.Errorf("error %v; want the console in it, where the kernel says %q", err, want)
+		t.Errorf("error %v; want the console, with %q", err, want)
 	}
 }
 
-func TestGuestThatHangs(t *testing.T) {
+func TestMachine_GuestHangs(t *testing.T) {
 	machine := emptyMachine(t)
-	// So short that it has not begun: a guest that is stuck is no different.
+	// Too short for the guest to start, which is the same as a guest that hangs.
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	err := machine.Run(ctx, func(line io.Reader) error {
@@ -38,20 +38,21 @@ func TestGuestThatHangs(t *testing.T) {
 		return err
 	})
 	if !errors.Is(err, context.DeadlineExceeded) {
-		t.Fatalf("error %v; want one that says %q", err, context.DeadlineExceeded)
+		t.Fatalf("error %v; want %q", err, context.DeadlineExceeded)
 	}
 }
 
-// emptyMachine has no program for the kernel to start, which therefore panics.
+// emptyMachine returns a machine without /init, so that the kernel panics.
 func emptyMachine(t *testing.T) vm.Machine {
 	t.Helper()
 	if testing.Short() {
-		t.Skip("it boots a virtual machine")
+		t.Skip("boots a virtual machine")
 	}
 	return vm.Machine{Kernel: fetchKernel(t), Dir: t.TempDir()}
 }
 
-// fetchKernel comes before all that takes long: it fails where a machine lacks what the tests need.
+// fetchKernel returns the kernel. Tests call it first, because it fails on a machine that lacks a
+// program.
 func fetchKernel(t *testing.T) vm.Kernel {
 	t.Helper()
 	if _, err := vm.FindQEMU(); err != nil {

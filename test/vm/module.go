@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// inOrder returns the files of the named modules and of all that they depend on, each after those that it depends on: the order in which
-// to load them. What is built into the kernel is left out.
+// inOrder returns the files of the modules and their dependencies in the order to load them.
+// Modules that are built into the kernel are omitted.
 func (k Kernel) inOrder(names ...string) ([]string, error) {
 	order := loadOrder{files: map[string]string{}, done: map[string]bool{}}
 	if err := order.index(k.modules); err != nil {
@@ -25,9 +25,10 @@ func (k Kernel) inOrder(names ...string) ([]string, error) {
 	return order.sorted, nil
 }
 
-// loadOrder is worked out from the modules themselves: the list that depmod makes of it is not in the package.
+// loadOrder sorts modules by their dependencies. It reads them from the modules, because the
+// package does not have depmod's list.
 type loadOrder struct {
-	files  map[string]string // by the module's name
+	files  map[string]string // by module name
 	done   map[string]bool
 	sorted []string
 }
@@ -48,7 +49,8 @@ func (o *loadOrder) index(dir string) error {
 	})
 }
 
-// moduleName is the name by which modules call each other, which has no hyphens, though the file's may.
+// moduleName returns a module's name as in dependencies, which has underscores where the file name
+// may have hyphens.
 func moduleName(file string) string {
 	return strings.ReplaceAll(strings.TrimSuffix(path.Base(file), ".ko"), "-", "_")
 }
@@ -60,11 +62,11 @@ func (o *loadOrder) add(name string) error {
 	o.done[name] = true
 	file, ok := o.files[name]
 	if !ok {
-		return fmt.Errorf("looking for the module %s: the kernel has none of that name", name)
+		return fmt.Errorf("looking for the kernel module %s: not found", name)
 	}
 	needed, err := dependencies(file)
 	if err != nil {
-		return fmt.Errorf("reading what the module %s depends on: %w", name, err)
+		return fmt.Errorf("reading the dependencies of the kernel module %s: %w", name, err)
 	}
 	for _, n := range needed {
 		if err := o.add(n); err != nil {
@@ -75,7 +77,8 @@ func (o *loadOrder) add(name string) error {
 	return nil
 }
 
-// dependencies are what a module's file says of itself: its section .modinfo is strings of the form KEY=VALUE, each of which ends with a NUL.
+// dependencies returns the names of the modules that a module depends on. They are in the section
+// .modinfo of its file, which consists of NUL-terminated strings of the form KEY=VALUE.
 func dependencies(file string) ([]string, error) {
 	module, err := elf.Open(file)
 	if err != nil {
@@ -84,7 +87,7 @@ func dependencies(file string) ([]string, error) {
 	defer module.Close()
 	section := module.Section(".modinfo")
 	if section == nil {
-		return nil, fmt.Errorf("%s has no section .modinfo", file)
+		return nil, fmt.Errorf("%s: no section .modinfo", file)
 	}
 	info, err := section.Data()
 	if err != nil {

@@ -11,16 +11,17 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/vm"
 )
 
-// pluginDir is the guest's folder of CNI plugins, kactus among them.
+// pluginDir is the guest's directory of CNI plugins, including kactus.
 const pluginDir = "/opt/cni/bin/"
 
-// build returns the guest's programs.
+// build builds the guest's programs and returns them.
 func build(t *testing.T) []vm.File {
 	t.Helper()
 	dir := t.TempDir()
 	root := findRoot(t)
 	run(t, exec.CommandContext(t.Context(), filepath.Join(root, "build.sh"), "-o", filepath.Join(dir, "kactus")))
-	guest := exec.CommandContext(t.Context(), "go", "build", "-ldflags", "-s -w", "-o", filepath.Join(dir, "guest"), "./guest")
+	guest := exec.CommandContext(t.Context(), "go", "build", "-ldflags", "-s -w", "-o",
+		filepath.Join(dir, "guest"), "./guest")
 	guest.Env = append(os.Environ(), "CGO_ENABLED=0")
 	run(t, guest)
 	plugins, err := cluster.Builder{Root: root}.BuildPlugins(t.Context())
@@ -58,7 +59,8 @@ func findRoot(t *testing.T) string {
 	return root
 }
 
-// readSources makes the go command see what the guest runs, so that it does not take an old success for one of today.
+// readSources reads the attributes of everything that the guest's programs are built from, so that
+// the go command does not reuse a cached test result after a change.
 func readSources(t *testing.T) {
 	t.Helper()
 	root := findRoot(t)

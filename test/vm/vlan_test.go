@@ -14,27 +14,28 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/vm/verdict"
 )
 
-// guestLife bounds the guest's, which takes half a minute where nothing else runs.
-const guestLife = 5 * time.Minute
+// guestTimeout bounds the guest's run time, half a minute on an idle machine.
+const guestTimeout = 5 * time.Minute
 
-// TestVlan is the main job with the standard vlan plugin, on a kernel that has 802.1Q: two nodes, two Pods, the networks green and blue. What is seen there
-// are the subtests; they are written in the folder guest.
-func TestVlan(t *testing.T) {
+// TestVLAN runs kactus with the standard vlan plugin on a kernel with 802.1Q: two nodes, two Pods,
+// and the networks green and blue. The subtests are the guest's verdicts; the code is in the
+// directory guest.
+func TestVLAN(t *testing.T) {
 	if testing.Short() {
-		t.Skip("it boots a virtual machine")
+		t.Skip("boots a virtual machine")
 	}
 	readSources(t)
 	kernel := fetchKernel(t)
 	programs := build(t)
 	cp := startControlPlane(t)
 	machine := vm.Machine{
-		Kernel:         kernel,
-		Modules:        []string{"virtio_pci", "virtio_net", "veth", "8021q"},
-		Files:          append(programs, configuration(t, cp)...),
-		NetworkDevices: 2,
-		Dir:            t.TempDir(),
+		Kernel:            kernel,
+		Modules:           []string{"virtio_pci", "virtio_net", "veth", "8021q"},
+		Files:             append(programs, configuration(t, cp)...),
+		NetworkInterfaces: 2,
+		Dir:               t.TempDir(),
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), guestLife)
+	ctx, cancel := context.WithTimeout(t.Context(), guestTimeout)
 	defer cancel()
 	err := machine.Run(ctx, func(line io.Reader) error {
 		return verdict.Read(line, func(v verdict.Verdict) { judge(t, v) })
@@ -45,7 +46,7 @@ func TestVlan(t *testing.T) {
 }
 
 func judge(t *testing.T, v verdict.Verdict) {
-	t.Run(v.Behaviour, func(t *testing.T) {
+	t.Run(v.Behavior, func(t *testing.T) {
 		t.Logf("took %s in the guest", v.Took.Round(time.Millisecond))
 		if v.Failure != "" {
 			t.Error(v.Failure)
@@ -53,16 +54,17 @@ func judge(t *testing.T, v verdict.Verdict) {
 	})
 }
 
-// configuration is what an installation leaves on a node.
+// configuration returns the files that an installation puts on a node.
 func configuration(t *testing.T, cp *cluster.ControlPlane) []vm.File {
 	t.Helper()
 	return []vm.File{
-		{Path: "/etc/cni/net.d/05-kactus.conf", Mode: 0o644, Content: read(t, filepath.Join("testdata", "05-kactus.conf"))},
+		{Path: "/etc/cni/net.d/05-kactus.conf", Mode: 0o644,
+			Content: read(t, filepath.Join("testdata", "05-kactus.conf"))},
 		{Path: "/etc/cni/net.d/kactus.d/kactus-kubeconfig.yaml", Mode: 0o600, Content: kubeconfig(t, cp)},
 	}
 }
 
-// kubeconfig is the administrator's, by the address that the apiserver has for the guest.
+// kubeconfig returns the administrator's kubeconfig with the apiserver's address for the guest.
 func kubeconfig(t *testing.T, cp *cluster.ControlPlane) []byte {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "kubeconfig")

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// boot does what the init of a distribution does.
+// boot mounts file systems and loads modules, as the init of a distribution does.
 func boot() error {
 	for _, fs := range []struct{ kind, at string }{{"proc", "/proc"}, {"devtmpfs", "/dev"}, {"tmpfs", "/tmp"}} {
 		if err := mount(fs.kind, fs.at); err != nil {
@@ -29,7 +29,7 @@ func mount(kind, at string) error {
 	return nil
 }
 
-// loadModules loads what is in /modules, in the order of the names.
+// loadModules loads the modules in /modules, in the order of their names.
 func loadModules() error {
 	files, err := filepath.Glob("/modules/*") // sorted
 	if err != nil {

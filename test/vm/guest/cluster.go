@@ -6,26 +6,27 @@ import (
 	"slices"
 )
 
-// network is one of the Networks that the test outside has made.
+// A network is one of the Networks that the test on the host has created.
 type network struct {
 	name   string
-	device string
-	id     int // of its vlan
+	ifName string
+	id     int // VLAN ID
 }
 
-// cluster is two nodes whose trunks are joined by a cable, and a Pod on each.
+// A cluster has two nodes whose trunks are connected by a cable, and a Pod on each.
 type cluster struct {
 	node1, node2      *node
 	app1, app2        *pod
 	green, blue, data network
-	// bare are the devices of a node before kactus ran there.
+	// bare has the interfaces of each node before kactus ran there.
 	bare map[*node][]string
 }
 
-// The host on vlan 44, beyond the trunk: it is node2 itself, by a device that kactus did not make.
+// The address of a host on VLAN 44 beyond the trunk: node2 itself has it on an interface that
+// kactus did not make.
 const (
-	neighbour     = "192.168.44.1"
-	neighbourCIDR = neighbour + "/24"
+	neighbor     = "192.168.44.1"
+	neighborCIDR = neighbor + "/24"
 )
 
 func newCluster() (*cluster, error) {
@@ -50,7 +51,7 @@ func (c *cluster) setUp() (err error) {
 	if err := join(c.node1, c.node2); err != nil {
 		return err
 	}
-	if err := c.node2.vlanHost(c.data.id, neighbourCIDR); err != nil {
+	if err := c.node2.vlanHost(c.data.id, neighborCIDR); err != nil {
 		return err
 	}
 	if c.app1, err = c.node1.newPod("app1"); err != nil {
@@ -61,29 +62,30 @@ func (c *cluster) setUp() (err error) {
 	}
 	c.bare = map[*node][]string{}
 	for _, n := range []*node{c.node1, c.node2} {
-		if c.bare[n], err = n.devices(); err != nil {
+		if c.bare[n], err = n.interfaces(); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// expectNothing: of Pods on a node there is no device left, in their namespaces or on the node, no lease, and nothing in the ledger.
+// expectNothing returns an error if something of Pods is left on a node: an interface, in their
+// namespaces or on the node, a lease, or a file in the ledger.
 func (c *cluster) expectNothing(n *node, pods ...*pod) error {
 	var wrong []error
 	for _, p := range pods {
-		devices, err := p.devices()
-		wrong = append(wrong, err, expectSame("devices of "+p.name, devices, nil))
+		interfaces, err := p.interfaces()
+		wrong = append(wrong, err, expectSame("interfaces of "+p.name, interfaces, nil))
 	}
-	devices, err := n.devices()
-	wrong = append(wrong, err, expectSame("devices of the node", devices, c.bare[n]))
+	interfaces, err := n.interfaces()
+	wrong = append(wrong, err, expectSame("interfaces of the node", interfaces, c.bare[n]))
 	leases, err := n.leases()
 	wrong = append(wrong, err, expectSame("leases", leases, nil))
 	records, err := n.records()
 	return errors.Join(append(wrong, err, expectSame("files in the ledger", records, nil))...)
 }
 
-// expectSame: the same strings, in whatever order.
+// expectSame returns an error unless got and want have the same strings, in any order.
 func expectSame(what string, got, want []string) error {
 	got, want = slices.Sorted(slices.Values(got)), slices.Sorted(slices.Values(want))
 	if slices.Equal(got, want) {

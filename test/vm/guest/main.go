@@ -1,5 +1,6 @@
-// Command guest is the first and only program of a virtual machine whose kernel has 802.1Q. It sets up two nodes, each with a Pod, in namespaces of their own,
-// calls kactus as their container runtime and node agent would, and tells the test outside what comes of it.
+// Command guest is the first process of a virtual machine whose kernel has 802.1Q. It sets up two
+// nodes in namespaces, each with a Pod, runs kactus as a container runtime and a node agent would,
+// and reports the results to the test on the host.
 package main
 
 import (
@@ -13,10 +14,10 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/vm/verdict"
 )
 
-// main leaves a panic to the kernel, which prints it and ends the machine.
+// A panic in main makes the kernel panic, which prints the reason and ends the machine.
 func main() {
 	if os.Getpid() != 1 {
-		fmt.Fprintln(os.Stderr, "guest is to be the first process of a virtual machine, which it sets up and powers off; see test/vm")
+		fmt.Fprintln(os.Stderr, "guest: must be the first process of a virtual machine; see test/vm")
 		os.Exit(2)
 	}
 	if err := run(); err != nil {
@@ -40,8 +41,8 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	for _, behaviour := range cluster.behaviours() {
-		if err := report(line, behaviour); err != nil {
+	for _, behavior := range cluster.behaviors() {
+		if err := report(line, behavior); err != nil {
 			return err
 		}
 	}
@@ -51,24 +52,25 @@ func run() error {
 	return drain(line)
 }
 
-// behaviour is one that is to be seen. They are seen in their order: each finds what those before it left.
-type behaviour struct {
-	name string
-	see  func() error
+// A behavior is something to check. Behaviors are checked in order, because they build on each
+// other.
+type behavior struct {
+	name  string
+	check func() error
 }
 
-func report(to io.Writer, b behaviour) error {
-	fmt.Println("guest:", b.name) // on the console, where it tells what the machine hangs at
+func report(to io.Writer, b behavior) error {
+	fmt.Println("guest:", b.name) // on the console, to show where the machine hangs
 	started := time.Now()
-	v := verdict.Verdict{Behaviour: b.name}
-	if err := b.see(); err != nil {
+	v := verdict.Verdict{Behavior: b.name}
+	if err := b.check(); err != nil {
 		v.Failure = err.Error()
 	}
 	v.Took = time.Since(started)
 	return verdict.Write(to, v)
 }
 
-// drain returns when all is sent that was written to a serial line.
+// drain waits until everything written to a serial line is sent.
 func drain(line *os.File) error {
 	return unix.IoctlSetInt(int(line.Fd()), unix.TCSBRK, 1)
 }

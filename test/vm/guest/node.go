@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The files of a node. Those below /opt and /etc are the same for all.
+// Paths on a node. The nodes share those below /opt and /etc.
 const (
 	pluginDir = "/opt/cni/bin"
 	netconf   = "/etc/cni/net.d/05-kactus.conf"
@@ -25,19 +25,19 @@ const (
 	ledgerDir = "/var/lib/cni/kactus"
 )
 
-// The devices of a node that has no Pod. The trunk is what green and blue are vlans of.
+// The interfaces of a node without Pods. The VLANs of the networks are on the trunk.
 const (
 	trunk  = "eth0"
 	uplink = "uplink" // to the apiserver
 )
 
-// node has a network, a /run and a /var/lib/cni of its own.
+// A node has a network, a /run and a /var/lib/cni of its own.
 type node struct {
 	*thread
 }
 
-// newNode makes one that has the device for its uplink.
-func newNode(device string) (*node, error) {
+// newNode makes a node whose uplink is the interface ifName.
+func newNode(ifName string) (*node, error) {
 	t, err := newThread(unix.CLONE_NEWNS)
 	if err != nil {
 		return nil, err
@@ -49,36 +49,38 @@ func newNode(device string) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return n, n.takeUplink(device)
+	return n, n.takeUplink(ifName)
 }
 
-func (n *node) takeUplink(device string) error {
-	link, err := netlink.LinkByName(device)
+func (n *node) takeUplink(ifName string) error {
+	link, err := netlink.LinkByName(ifName)
 	if err != nil {
-		return fmt.Errorf("finding the device %s: %w", device, err)
+		return fmt.Errorf("finding the interface %s: %w", ifName, err)
 	}
 	if err := netlink.LinkSetNsPid(link, n.id); err != nil {
-		return fmt.Errorf("moving %s to a node: %w", device, err)
+		return fmt.Errorf("moving %s to a node: %w", ifName, err)
 	}
-	if link, err = n.links.LinkByName(device); err != nil {
-		return fmt.Errorf("finding %s on the node: %w", device, err)
+	if link, err = n.links.LinkByName(ifName); err != nil {
+		return fmt.Errorf("finding %s on the node: %w", ifName, err)
 	}
 	if err := n.links.LinkSetName(link, uplink); err != nil {
-		return fmt.Errorf("calling %s %s: %w", device, uplink, err)
+		return fmt.Errorf("renaming %s to %s: %w", ifName, uplink, err)
 	}
-	return n.up(uplink, "10.0.2.15/24") // any in the subnet of QEMU's gateway
+	return n.up(uplink, "10.0.2.15/24") // any address in the subnet of QEMU's gateway
 }
 
-// join lays a cable between the trunks of two nodes.
+// join connects the trunks of two nodes by a cable.
 func join(a, b *node) error {
-	cable := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: trunk}, PeerName: trunk, PeerNamespace: netlink.NsPid(b.id)}
+	cable := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: trunk}, PeerName: trunk,
+		PeerNamespace: netlink.NsPid(b.id)}
 	if err := a.links.LinkAdd(cable); err != nil {
-		return fmt.Errorf("laying a cable between the nodes: %w", err)
+		return fmt.Errorf("making a cable between the nodes: %w", err)
 	}
 	return errors.Join(a.up(trunk), b.up(trunk))
 }
 
-// newPod makes what a container runtime makes before it calls kactus: a network namespace, with a file on the node that stands for it.
+// newPod makes what a container runtime makes before it runs kactus: a network namespace, and a
+// file on the node that refers to it.
 func (n *node) newPod(name string) (*pod, error) {
 	t, err := newThread(0)
 	if err != nil {
@@ -97,8 +99,9 @@ func (n *node) newPod(name string) (*pod, error) {
 	return p, p.allowEcho()
 }
 
-// kactus runs a verb as a caller on the node does. It is bounded, so that one that hangs is named.
-func (n *node) kactus(verb string, p *pod, device, args string) error {
+// kactus runs an operation as a runtime or an agent on the node does, for at most a minute, so that
+// the failure names an operation that hangs.
+func (n *node) kactus(operation string, p *pod, ifName, args string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	stdin, err := os.ReadFile(netconf)
@@ -107,26 +110,26 @@ func (n *node) kactus(verb string, p *pod, device, args string) error {
 	}
 	cmd := exec.CommandContext(ctx, filepath.Join(pluginDir, "kactus"))
 	cmd.Env = []string{
-		"CNI_COMMAND=" + verb, "CNI_CONTAINERID=" + p.containerID, "CNI_NETNS=" + p.netns, "CNI_IFNAME=" + device,
+		"CNI_COMMAND=" + operation, "CNI_CONTAINERID=" + p.containerID, "CNI_NETNS=" + p.netns, "CNI_IFNAME=" + ifName,
 		"CNI_ARGS=" + args, "CNI_PATH=" + pluginDir,
 	}
 	var output bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(stdin), &output, &output
 	if err := n.do(cmd.Run); err != nil {
-		return fmt.Errorf("running %s of %s, %s: %w: %s", verb, p.name, device, err, output.Bytes())
+		return fmt.Errorf("running %s of %s, interface %s: %w: %s", operation, p.name, ifName, err, output.Bytes())
 	}
 	return nil
 }
 
-// vlanHost gives the node itself a device on a vlan, as a host has that kactus does not manage.
+// vlanHost gives the node itself an interface on a VLAN, like a host that kactus does not manage.
 func (n *node) vlanHost(id int, address string) error {
 	parent, err := n.links.LinkByName(trunk)
 	if err != nil {
 		return err
 	}
 	name := fmt.Sprintf("%s.%d", trunk, id)
-	device := &netlink.Vlan{LinkAttrs: netlink.LinkAttrs{Name: name, ParentIndex: parent.Attrs().Index}, VlanId: id}
-	if err := n.links.LinkAdd(device); err != nil {
+	link := &netlink.Vlan{LinkAttrs: netlink.LinkAttrs{Name: name, ParentIndex: parent.Attrs().Index}, VlanId: id}
+	if err := n.links.LinkAdd(link); err != nil {
 		return fmt.Errorf("making %s: %w", name, err)
 	}
 	return n.up(name, address)
@@ -144,7 +147,7 @@ func (n *node) records() (names []string, err error) {
 	return names, err
 }
 
-// leases returns what host-local keeps, as NETWORK/ADDRESS. Its files of other names are its own bookkeeping.
+// leases returns host-local's leases, as NETWORK/ADDRESS. Its other files are not leases.
 func (n *node) leases() (leases []string, err error) {
 	err = n.do(func() error {
 		files, err := filepath.Glob(leaseDir + "/*/*")

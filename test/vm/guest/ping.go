@@ -11,38 +11,40 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// errNoReply says that a ping was not answered in its time.
+// errNoReply is returned when a ping gets no reply in time.
 var errNoReply = errors.New("no reply")
 
-// ping sends ICMP echo requests over a device until one is answered, for as long as it has patience: a device that is new may have neighbours to find, and an
-// IPv6 address to make sure of.
-func (p *pod) ping(device, address string, patience time.Duration) error {
+// ping sends ICMP echo requests over an interface until it gets a reply, for at most limit. The
+// first requests may be lost on a new interface, during neighbor discovery and duplicate address
+// detection.
+func (p *pod) ping(ifName, address string, limit time.Duration) error {
 	to, err := netip.ParseAddr(address)
 	if err != nil {
 		return err
 	}
 	var conn net.PacketConn
 	err = p.do(func() (err error) {
-		conn, err = dialEcho(device, to)
+		conn, err = dialEcho(ifName, to)
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("opening a socket to ping from %s: %w", p.name, err)
 	}
 	defer conn.Close()
-	if err := awaitEcho(conn, to, time.Now().Add(patience)); err != nil {
-		return fmt.Errorf("pinging %s from %s over %s for %s: %w", address, p.name, device, patience, err)
+	if err := awaitEcho(conn, to, time.Now().Add(limit)); err != nil {
+		return fmt.Errorf("pinging %s from %s over %s for %s: %w", address, p.name, ifName, limit, err)
 	}
 	return nil
 }
 
-// allowEcho lets root open the kernel's own sockets for ICMP echo, which is nobody's right in a new namespace.
+// allowEcho lets root open the kernel's ICMP echo sockets, which nobody may do in a new namespace.
 func (p *pod) allowEcho() error {
 	return p.setSysctl("net/ipv4/ping_group_range", "0 0")
 }
 
-// dialEcho opens a socket for ICMP echo: the kernel sees to identifier and checksum, and hands on the replies to its own requests alone.
-func dialEcho(device string, to netip.Addr) (net.PacketConn, error) {
+// dialEcho opens an ICMP echo socket. The kernel sets identifier and checksum, and delivers only
+// replies to the socket's own requests.
+func dialEcho(ifName string, to netip.Addr) (net.PacketConn, error) {
 	family, protocol := unix.AF_INET, unix.IPPROTO_ICMP
 	if to.Is6() {
 		family, protocol = unix.AF_INET6, unix.IPPROTO_ICMPV6
@@ -52,14 +54,14 @@ func dialEcho(device string, to netip.Addr) (net.PacketConn, error) {
 		return nil, err
 	}
 	file := os.NewFile(uintptr(fd), "icmp")
-	defer file.Close() // what is made of it has a descriptor of its own
-	if err := unix.BindToDevice(fd, device); err != nil {
+	defer file.Close() // FilePacketConn duplicates the descriptor
+	if err := unix.BindToDevice(fd, ifName); err != nil {
 		return nil, err
 	}
 	return net.FilePacketConn(file)
 }
 
-// awaitEcho sends a request ten times a second.
+// awaitEcho sends ten requests a second until it gets a reply or the deadline passes.
 func awaitEcho(conn net.PacketConn, to netip.Addr, deadline time.Time) error {
 	const interval = 100 * time.Millisecond
 	request := make([]byte, 8) // type, code, checksum, identifier, sequence number
@@ -69,7 +71,7 @@ func awaitEcho(conn net.PacketConn, to netip.Addr, deadline time.Time) error {
 	}
 	reply := make([]byte, 64)
 	for time.Now().Before(deadline) {
-		// An error is of this moment, as when the address is not sure yet: the next request may fare better.
+		// Errors can be temporary, as while an address is tentative. Try again.
 		_, _ = conn.WriteTo(request, &net.UDPAddr{IP: to.AsSlice()})
 		if err := conn.SetReadDeadline(time.Now().Add(interval)); err != nil {
 			return err

@@ -6,7 +6,7 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// pod is a Pod's network namespace on a node, and what a caller of kactus knows of the Pod.
+// A pod is a Pod's network namespace on a node, and what the runtime passes to kactus.
 type pod struct {
 	*thread
 	node        *node
@@ -15,26 +15,28 @@ type pod struct {
 	netns       string // the file on the node
 }
 
-// identity is what CNI_ARGS say to every verb.
+// identity returns the CNI_ARGS of every operation.
 func (p *pod) identity() string {
-	return "IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=" + p.name + ";K8S_POD_INFRA_CONTAINER_ID=" + p.containerID
+	return "IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=" + p.name +
+		";K8S_POD_INFRA_CONTAINER_ID=" + p.containerID
 }
 
-// runtime runs a verb for the whole Pod, as a container runtime does.
-func (p *pod) runtime(verb string) error {
-	return p.node.kactus(verb, p, "eth0", p.identity())
+// runtime runs an operation for the whole Pod, as a container runtime does.
+func (p *pod) runtime(operation string) error {
+	return p.node.kactus(operation, p, "eth0", p.identity())
 }
 
-// agent runs a verb for one network of the Pod, as a node agent does.
-func (p *pod) agent(verb string, n network) error {
-	return p.node.kactus(verb, p, n.device, p.identity()+";K8S_POD_NETWORK="+n.name+";K8S_POD_IFMAC=")
+// agent runs an operation for one network of the Pod, as a node agent does.
+func (p *pod) agent(operation string, n network) error {
+	return p.node.kactus(operation, p, n.ifName, p.identity()+";K8S_POD_NETWORK="+n.name+";K8S_POD_IFMAC=")
 }
 
-// expectVlan: the network's device is a vlan device of the network's id on the node's trunk.
-func (p *pod) expectVlan(n network) error {
-	link, err := p.links.LinkByName(n.device)
+// expectVLAN returns an error unless the network's interface is a VLAN with the network's ID on the
+// node's trunk.
+func (p *pod) expectVLAN(n network) error {
+	link, err := p.links.LinkByName(n.ifName)
 	if err != nil {
-		return fmt.Errorf("finding %s in %s: %w", n.device, p.name, err)
+		return fmt.Errorf("finding %s in %s: %w", n.ifName, p.name, err)
 	}
 	parent, err := p.node.links.LinkByName(trunk)
 	if err != nil {
@@ -43,26 +45,28 @@ func (p *pod) expectVlan(n network) error {
 	vlan, ok := link.(*netlink.Vlan)
 	switch {
 	case !ok:
-		return fmt.Errorf("%s in %s is a device of the kind %s; want vlan", n.device, p.name, link.Type())
+		return fmt.Errorf("the interface %s in %s has the type %s; want vlan", n.ifName, p.name, link.Type())
 	case vlan.VlanProtocol != netlink.VLAN_PROTOCOL_8021Q:
-		return fmt.Errorf("%s in %s speaks %s; want 802.1Q", n.device, p.name, vlan.VlanProtocol)
+		return fmt.Errorf("the interface %s in %s uses %s; want 802.1Q", n.ifName, p.name, vlan.VlanProtocol)
 	case vlan.VlanId != n.id:
-		return fmt.Errorf("%s in %s has the vlan id %d; want %d", n.device, p.name, vlan.VlanId, n.id)
+		return fmt.Errorf("the interface %s in %s has the VLAN ID %d; want %d", n.ifName, p.name, vlan.VlanId, n.id)
 	case vlan.ParentIndex != parent.Attrs().Index:
-		return fmt.Errorf("%s in %s is on the node's device %d; want %d, which is %s", n.device, p.name, vlan.ParentIndex, parent.Attrs().Index, trunk)
+		return fmt.Errorf("the interface %s in %s is on the node's interface %d; want %d (%s)", n.ifName, p.name,
+			vlan.ParentIndex, parent.Attrs().Index, trunk)
 	}
 	return nil
 }
 
-// expectAddresses: the network's device has these addresses, by their families' usual prefixes, and no others but those that it made itself.
+// expectAddresses returns an error unless the network's interface has exactly these addresses, with
+// the usual prefix lengths, and its link-local addresses.
 func (p *pod) expectAddresses(n network, ipv4, ipv6 string) error {
-	link, err := p.links.LinkByName(n.device)
+	link, err := p.links.LinkByName(n.ifName)
 	if err != nil {
-		return fmt.Errorf("finding %s in %s: %w", n.device, p.name, err)
+		return fmt.Errorf("finding %s in %s: %w", n.ifName, p.name, err)
 	}
 	all, err := p.links.AddrList(link, netlink.FAMILY_ALL)
 	if err != nil {
-		return fmt.Errorf("listing the addresses of %s in %s: %w", n.device, p.name, err)
+		return fmt.Errorf("listing the addresses of %s in %s: %w", n.ifName, p.name, err)
 	}
 	var found []string
 	for _, addr := range all {
@@ -73,13 +77,14 @@ func (p *pod) expectAddresses(n network, ipv4, ipv6 string) error {
 	return expectSame("addresses of "+p.name+" on "+n.name, found, []string{ipv4 + "/24", ipv6 + "/64"})
 }
 
-// indices are the kernel's for devices: another device of the same name has another.
-func (p *pod) indices(devices ...string) ([]int, error) {
+// indices returns the kernel's indices of interfaces. A new interface with the same name would have
+// another index.
+func (p *pod) indices(interfaces ...string) ([]int, error) {
 	var all []int
-	for _, device := range devices {
-		link, err := p.links.LinkByName(device)
+	for _, ifName := range interfaces {
+		link, err := p.links.LinkByName(ifName)
 		if err != nil {
-			return nil, fmt.Errorf("finding %s in %s: %w", device, p.name, err)
+			return nil, fmt.Errorf("finding %s in %s: %w", ifName, p.name, err)
 		}
 		all = append(all, link.Attrs().Index)
 	}

@@ -10,20 +10,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tap sees the frames that pass a device.
+// A tap captures the frames on an interface.
 type tap struct {
 	fd int
 }
 
-// tap starts to look at a device of the node's; close ends it.
-func (n *node) tap(device string) (tap, error) {
-	link, err := n.links.LinkByName(device)
+// tap starts to capture on an interface of the node, until close is called.
+func (n *node) tap(ifName string) (tap, error) {
+	link, err := n.links.LinkByName(ifName)
 	if err != nil {
-		return tap{}, fmt.Errorf("finding the device %s: %w", device, err)
+		return tap{}, fmt.Errorf("finding the interface %s: %w", ifName, err)
 	}
 	t := tap{}
 	err = n.do(func() (err error) {
-		t.fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0) // hears nothing until it is bound
+		// Protocol 0: the socket receives nothing until it is bound.
+		t.fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 		return err
 	})
 	if err != nil {
@@ -35,7 +36,7 @@ func (n *node) tap(device string) (tap, error) {
 	)
 	if err != nil {
 		t.close()
-		return tap{}, fmt.Errorf("listening on %s: %w", device, err)
+		return tap{}, fmt.Errorf("listening on %s: %w", ifName, err)
 	}
 	return t, nil
 }
@@ -44,10 +45,11 @@ func (t tap) close() { unix.Close(t.fd) }
 
 func networkOrder(n uint16) uint16 { return n>>8 | n<<8 }
 
-// untagged stands for a frame that has no tag; the ids of vlans are above it.
+// untagged stands for a frame without a tag. VLAN IDs are greater.
 const untagged = 0
 
-// tagsTo returns the vlan ids in the tags of the frames that have come in so far with IPv4 packets to an address.
+// tagsTo returns the VLAN IDs in the tags of the frames with IPv4 packets to an address that have
+// been captured so far.
 func (t tap) tagsTo(address string) ([]int, error) {
 	to, err := netip.ParseAddr(address)
 	if err != nil {
@@ -73,7 +75,8 @@ func (t tap) tagsTo(address string) ([]int, error) {
 	}
 }
 
-// ipv4To returns the address that a frame's IPv4 packet goes to; it is not valid for another frame. The kernel has taken the tag out of the frame.
+// ipv4To returns the destination of a frame's IPv4 packet, or the zero Addr for other frames. The
+// kernel has removed the tag from the frame.
 func ipv4To(frame []byte) netip.Addr {
 	const typeOffset, toOffset = 12, 14 + 16
 	if len(frame) < toOffset+net.IPv4len || int(frame[typeOffset])<<8|int(frame[typeOffset+1]) != unix.ETH_P_IP {
@@ -82,22 +85,23 @@ func ipv4To(frame []byte) netip.Addr {
 	return netip.AddrFrom4([net.IPv4len]byte(frame[toOffset:]))
 }
 
-// tagOf reads what the kernel says beside a frame: the tag that it took out.
+// tagOf returns the tag that the kernel removed from a frame, from the control message.
 func tagOf(control []byte) (int, error) {
 	messages, err := unix.ParseSocketControlMessage(control)
 	if err != nil {
-		return 0, fmt.Errorf("reading what the kernel says of a frame: %w", err)
+		return 0, fmt.Errorf("parsing the control message of a frame: %w", err)
 	}
 	for _, m := range messages {
-		if m.Header.Level != unix.SOL_PACKET || m.Header.Type != unix.PACKET_AUXDATA || len(m.Data) < int(unsafe.Sizeof(unix.TpacketAuxdata{})) {
+		if m.Header.Level != unix.SOL_PACKET || m.Header.Type != unix.PACKET_AUXDATA ||
+			len(m.Data) < int(unsafe.Sizeof(unix.TpacketAuxdata{})) {
 			continue
 		}
-		beside := *(*unix.TpacketAuxdata)(unsafe.Pointer(&m.Data[0]))
-		if beside.Status&unix.TP_STATUS_VLAN_VALID == 0 {
+		aux := *(*unix.TpacketAuxdata)(unsafe.Pointer(&m.Data[0]))
+		if aux.Status&unix.TP_STATUS_VLAN_VALID == 0 {
 			return untagged, nil
 		}
-		const idBits = 0x0fff // the others are the priority
-		return int(beside.Vlan_tci & idBits), nil
+		const idBits = 0x0fff // the other bits are the priority
+		return int(aux.Vlan_tci & idBits), nil
 	}
-	return 0, errors.New("the kernel says nothing of a frame's tag")
+	return 0, errors.New("reading the tag of a frame: no auxiliary data")
 }

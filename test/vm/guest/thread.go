@@ -9,16 +9,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// thread is a thread of the operating system's with namespaces of its own: there happens what it does, and there run the processes that it starts.
-// It lasts as long as the machine.
+// A thread is an operating system thread with namespaces of its own, where it runs functions and
+// starts processes. It lasts as long as the machine.
 type thread struct {
 	id   int
 	work chan func()
-	// links is a netlink socket in its network namespace, where the loopback device is up.
+	// links is a netlink socket in the thread's network namespace.
 	links *netlink.Handle
 }
 
-// newThread starts one with namespaces as the CLONE_NEW flags say, a network namespace at least.
+// newThread starts a thread with new namespaces, by CLONE_NEW flags; a network namespace is always
+// included.
 func newThread(namespaces int) (*thread, error) {
 	t := &thread{work: make(chan func())}
 	go func() {
@@ -43,18 +44,18 @@ func (t *thread) enter(namespaces int) error {
 	return t.up("lo")
 }
 
-// do returns what work returns, once that is done on the thread.
+// do runs work on the thread and returns its error.
 func (t *thread) do(work func() error) error {
 	done := make(chan error)
 	t.work <- func() { done <- work() }
 	return <-done
 }
 
-// up sets a device up, and gives it addresses.
-func (t *thread) up(device string, addresses ...string) error {
-	link, err := t.links.LinkByName(device)
+// up adds addresses to an interface and sets it up.
+func (t *thread) up(ifName string, addresses ...string) error {
+	link, err := t.links.LinkByName(ifName)
 	if err != nil {
-		return fmt.Errorf("finding the device %s: %w", device, err)
+		return fmt.Errorf("finding the interface %s: %w", ifName, err)
 	}
 	for _, address := range addresses {
 		addr, err := netlink.ParseAddr(address)
@@ -62,17 +63,18 @@ func (t *thread) up(device string, addresses ...string) error {
 			return err
 		}
 		if err := t.links.AddrAdd(link, addr); err != nil {
-			return fmt.Errorf("giving %s the address %s: %w", device, address, err)
+			return fmt.Errorf("adding the address %s to %s: %w", address, ifName, err)
 		}
 	}
 	if err := t.links.LinkSetUp(link); err != nil {
-		return fmt.Errorf("setting %s up: %w", device, err)
+		return fmt.Errorf("setting %s up: %w", ifName, err)
 	}
 	return nil
 }
 
-// devices returns the names of the devices there, but for the loopback device.
-func (t *thread) devices() ([]string, error) {
+// interfaces returns the names of the interfaces in the thread's network namespace, without the
+// loopback interface.
+func (t *thread) interfaces() ([]string, error) {
 	links, err := t.links.LinkList()
 	if err != nil {
 		return nil, err
@@ -86,7 +88,7 @@ func (t *thread) devices() ([]string, error) {
 	return names, nil
 }
 
-// setSysctl sets a parameter of the network namespace: the file's meaning depends on the thread that opens it.
+// setSysctl sets a kernel parameter of the thread's network namespace.
 func (t *thread) setSysctl(name, value string) error {
 	return t.do(func() error { return os.WriteFile("/proc/sys/"+name, []byte(value), 0o644) })
 }

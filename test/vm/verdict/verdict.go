@@ -1,4 +1,5 @@
-// Package verdict is the language in which a guest tells the test outside, over a serial line, what it found.
+// Package verdict defines the messages by which a guest reports its results to the test on the
+// host, over a serial line.
 package verdict
 
 import (
@@ -9,34 +10,34 @@ import (
 	"time"
 )
 
-// Verdict says of one behaviour whether it was seen.
+// A Verdict is the result of checking one behavior.
 type Verdict struct {
-	Behaviour string        `json:"behaviour"`
-	Failure   string        `json:"failure,omitempty"` // empty: it was seen
-	Took      time.Duration `json:"took"`              // in nanoseconds, by the guest's clock
+	Behavior string        `json:"behavior"`
+	Failure  string        `json:"failure,omitempty"` // empty means success
+	Took     time.Duration `json:"took"`              // by the guest's clock
 }
 
-// message is one line: a verdict, or the word that there are no more.
+// A message is one line: a verdict, or the end of the verdicts.
 type message struct {
 	*Verdict
 	Done bool `json:"done,omitempty"`
 }
 
-// Write sends a verdict.
+// Write writes a verdict.
 func Write(to io.Writer, v Verdict) error {
 	return json.NewEncoder(to).Encode(message{Verdict: &v})
 }
 
-// Done says that there are no more verdicts.
+// Done writes the end of the verdicts.
 func Done(to io.Writer) error {
 	return json.NewEncoder(to).Encode(message{Done: true})
 }
 
-// ErrCutShort says that a stream ends before the guest said that it was done.
-var ErrCutShort = errors.New("the guest ended before it was done")
+// ErrTruncated is returned when a stream ends before the guest has called Done.
+var ErrTruncated = errors.New("the guest ended before Done")
 
-// Read calls judge with every verdict of a stream, as it comes in, and returns when the stream ends.
-func Read(from io.Reader, judge func(Verdict)) error {
+// Read calls handle with every verdict of a stream as it arrives, and returns when the stream ends.
+func Read(from io.Reader, handle func(Verdict)) error {
 	messages := json.NewDecoder(from)
 	done := false
 	for {
@@ -46,11 +47,11 @@ func Read(from io.Reader, judge func(Verdict)) error {
 		case errors.Is(err, io.EOF) && done:
 			return nil
 		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-			return ErrCutShort
+			return ErrTruncated
 		case err != nil:
 			return fmt.Errorf("reading the guest's verdicts: %w", err)
 		case m.Verdict != nil:
-			judge(*m.Verdict)
+			handle(*m.Verdict)
 		}
 		done = done || m.Done
 	}

@@ -11,10 +11,10 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/vm/verdict"
 )
 
-func TestVerdictsArriveAsSent(t *testing.T) {
+func TestRead_ReturnsWhatWasWritten(t *testing.T) {
 	sent := []verdict.Verdict{
-		{Behaviour: "seen", Took: time.Second},
-		{Behaviour: "not seen", Failure: "in\ntwo lines"},
+		{Behavior: "seen", Took: time.Second},
+		{Behavior: "missing", Failure: "in\ntwo lines"},
 	}
 	var line bytes.Buffer
 	for _, v := range sent {
@@ -35,16 +35,16 @@ func TestVerdictsArriveAsSent(t *testing.T) {
 	}
 }
 
-func TestStreamThatIsCutShort(t *testing.T) {
+func TestRead_Truncated(t *testing.T) {
 	for what, stream := range map[string]string{
-		"before anything":        "",
-		"after a verdict":        `{"behaviour":"seen","took":1}` + "\r\n",
-		"in the midst of a line": `{"behaviour":"seen","took":1}` + "\r\n" + `{"behav`,
+		"empty":                   "",
+		"after a verdict":         `{"behavior":"seen","took":1}` + "\r\n",
+		"in the middle of a line": `{"behavior":"seen","took":1}` + "\r\n" + `{"behav`,
 	} {
 		t.Run(what, func(t *testing.T) {
 			err := verdict.Read(strings.NewReader(stream), func(verdict.Verdict) {})
-			if !errors.Is(err, verdict.ErrCutShort) {
-				t.Errorf("error %v; want %v", err, verdict.ErrCutShort)
+			if !errors.Is(err, verdict.ErrTruncated) {
+				t.Errorf("error %v; want %v", err, verdict.ErrTruncated)
 			}
 		})
 	}
