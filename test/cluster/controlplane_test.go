@@ -80,9 +80,17 @@ func testAudit(t *testing.T, cp *cluster.ControlPlane) {
 }
 
 func testOutage(t *testing.T, cp *cluster.ControlPlane) {
-	const pod = `{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "survivor"},
-		"spec": {"containers": [{"name": "c", "image": "none"}]}}`
-	expect(t, cp, http.MethodPost, "/api/v1/namespaces/default/pods", pod, http.StatusCreated)
+	pod := cluster.Object{
+		APIVersion: "v1", Kind: "Pod", Metadata: cluster.ObjectMetadata{Name: "survivor"},
+		Spec: map[string]any{"containers": []any{map[string]string{"name": "c", "image": "none"}}},
+	}
+	created, err := cp.Create(t.Context(), "/api/v1/namespaces/default/pods", pod)
+	if err != nil || created.Metadata.UID == "" {
+		t.Fatalf("the created Pod: %+v, %v; want a UID", created, err)
+	}
+	if _, err := cp.Create(t.Context(), "/api/v1/namespaces/default/pods", pod); err == nil {
+		t.Error("the same Pod was created twice")
+	}
 	url := cp.URL()
 	if err := cp.StopAPIServer(); err != nil {
 		t.Fatal(err)
