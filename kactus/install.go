@@ -10,42 +10,42 @@ import (
 )
 
 // install runs kactus install.
-func (p program) install(ctx context.Context, args []string) int {
-	f, err := p.parseInstall(args)
+func (c cli) install(ctx context.Context, args []string) int {
+	f, err := c.parseInstall(args)
 	if errors.Is(err, flag.ErrHelp) {
 		return 0
 	}
 	if err != nil {
-		return p.usage("install: %v", err)
+		return c.usageError("install: %v", err)
 	}
 	i := &install.Installer{Options: f.Options}
 	switch {
 	case f.dryRun && f.uninstall:
-		return p.report("would ", i.PlanUninstall(), nil)
+		return c.report("would ", i.PlanUninstall(), nil)
 	case f.dryRun:
 		changes, err := i.Plan()
-		return p.report("would ", changes, err)
+		return c.report("would ", changes, err)
 	case f.uninstall:
 		changes, err := i.Uninstall()
-		return p.report("", changes, err)
+		return c.report("", changes, err)
 	case f.once:
 		changes, err := i.Install()
-		return p.report("", changes, err)
+		return c.report("", changes, err)
 	}
-	return p.keepInstalled(ctx, i, f)
+	return c.keepInstalled(ctx, i, f)
 }
 
 // report prints the changes, and returns the exit status.
-func (p program) report(prefix string, changes []install.Change, err error) int {
-	for _, c := range changes {
-		fmt.Fprintf(p.stdout, "%s%s\n", prefix, c.What)
+func (c cli) report(prefix string, changes []install.Change, err error) int {
+	for _, change := range changes {
+		fmt.Fprintf(c.stdout, "%s%s\n", prefix, change.What)
 	}
 	if err != nil {
-		fmt.Fprintf(p.stderr, "kactus: install: %v\n", err)
+		fmt.Fprintf(c.stderr, "kactus: install: %v\n", err)
 		return 1
 	}
 	if len(changes) == 0 {
-		fmt.Fprintln(p.stdout, "nothing to do")
+		fmt.Fprintln(c.stdout, "nothing to do")
 	}
 	return 0
 }

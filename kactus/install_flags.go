@@ -26,7 +26,7 @@ or the ConfigMap changes.
 
 `
 
-func (p program) parseInstall(args []string) (installFlags, error) {
+func (c cli) parseInstall(args []string) (installFlags, error) {
 	var f installFlags
 	set := flag.NewFlagSet("install", flag.ContinueOnError)
 	set.SetOutput(io.Discard)
@@ -36,7 +36,7 @@ func (p program) parseInstall(args []string) (installFlags, error) {
 	set.StringVar(&f.Netconf, "netconf", "/etc/kactus/05-kactus.conf", "the netconf to install, a `file`")
 	set.StringVar(&f.ServiceAccount, "service-account", "/var/run/secrets/kubernetes.io/serviceaccount",
 		"the `directory` of the service account's token and ca.crt")
-	set.StringVar(&f.Server, "server", p.inClusterServer(),
+	set.StringVar(&f.Server, "server", c.inClusterServer(),
 		"the apiserver's `URL`, as the node reaches it (default: as Pods of the cluster reach it)")
 	set.StringVar(&f.health, "health", "127.0.0.1:9617",
 		"the `address` that serves /healthz, which reports whether kactus is installed, and /livez; empty: none")
@@ -47,8 +47,8 @@ func (p program) parseInstall(args []string) (installFlags, error) {
 	err := set.Parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprint(p.stdout, installUsage)
-		set.SetOutput(p.stdout)
+		fmt.Fprint(c.stdout, installUsage)
+		set.SetOutput(c.stdout)
 		set.PrintDefaults()
 		return f, err
 	case err != nil:
@@ -64,8 +64,8 @@ func (p program) parseInstall(args []string) (installFlags, error) {
 }
 
 // inClusterServer returns the apiserver's URL from the environment that every Pod has, or "".
-func (p program) inClusterServer() string {
-	host, port := p.getenv("KUBERNETES_SERVICE_HOST"), p.getenv("KUBERNETES_SERVICE_PORT")
+func (c cli) inClusterServer() string {
+	host, port := c.getenv("KUBERNETES_SERVICE_HOST"), c.getenv("KUBERNETES_SERVICE_PORT")
 	if host == "" || port == "" {
 		return ""
 	}

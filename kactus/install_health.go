@@ -38,13 +38,13 @@ func (h *health) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 
 // serveHealth serves until ctx ends. During an update the old installer has the address for a
 // while.
-func (p program) serveHealth(ctx context.Context, f installFlags, h *health) {
+func (c cli) serveHealth(ctx context.Context, f installFlags, h *health) {
 	ticker := time.NewTicker(f.every)
 	defer ticker.Stop()
 	listener, err := net.Listen("tcp", f.health)
 	for logged := false; err != nil; listener, err = net.Listen("tcp", f.health) {
 		if !logged {
-			p.logLine(fmt.Sprintf("cannot serve /healthz yet, retrying: %v", err))
+			c.logLine(fmt.Sprintf("cannot serve /healthz yet, retrying: %v", err))
 			logged = true
 		}
 		select {

@@ -123,12 +123,12 @@ func TestInstall_KeepsTheNodeUpToDate(t *testing.T) {
 	defer end()
 	var out output
 	ended := make(chan int, 1)
-	p := program{
+	c := cli{
 		getenv: func(string) string { return "" },
 		args:   append(args, "-health", address, "-every", "5ms"),
 		stdout: &out, stderr: &out,
 	}
-	go func() { ended <- p.run(ctx) }()
+	go func() { ended <- c.run(ctx) }()
 
 	awaitHealth(t, address, http.StatusOK, "installed")
 	if status, _ := get(address, "/livez"); status != http.StatusOK {
@@ -168,12 +168,12 @@ func TestInstall_UpdateAndRollback(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan int, 1)
-		p := program{
+		c := cli{
 			getenv: func(string) string { return "" },
 			args:   append(args, "-health", address, "-every", "5ms", "-service-account", account),
 			stdout: io.Discard, stderr: io.Discard,
 		}
-		go func() { ended <- p.run(ctx) }()
+		go func() { ended <- c.run(ctx) }()
 		return func() {
 			cancel()
 			if code := <-ended; code != 0 {

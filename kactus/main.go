@@ -1,6 +1,6 @@
-// kactus is a CNI meta-plugin for Kubernetes: it gives a Pod its default network, and one more device for every network
-// that the Pod asks for. The container runtime runs it as a CNI plugin, with CNI_COMMAND set; run by hand, it has
-// subcommands for the operator.
+// kactus is a CNI meta-plugin for Kubernetes: it gives a Pod its default network, and one more
+// interface for every network that the Pod asks for. The container runtime executes it as a CNI
+// plugin, with CNI_COMMAND set. Run by hand, it has subcommands for the operator.
 package main
 
 import (
@@ -19,8 +19,8 @@ var (
 	date    = "unknown"
 )
 
-// program is what kactus is given by whoever starts it.
-type program struct {
+// cli is the process's environment, arguments and streams.
+type cli struct {
 	getenv func(string) string
 	args   []string
 	stdin  io.Reader
@@ -28,26 +28,27 @@ type program struct {
 	stderr io.Writer
 }
 
-// softLimit is from when on the garbage collector works harder, in bytes. What kactus keeps is bounded well below it.
-const softLimit = 36 << 20
+// memoryLimit is the memory, in bytes, from which on the garbage collector works harder. What
+// kactus holds is bounded well below it.
+const memoryLimit = 36 << 20
 
 func main() {
-	debug.SetMemoryLimit(softLimit)
-	// Told to end, a verb undoes what it began, and then does.
+	debug.SetMemoryLimit(memoryLimit)
+	// An operation that is told to end rolls back what it started, and then ends.
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	defer stop()
-	if os.Getenv("CNI_COMMAND") != "" {
-		// Where nobody reads what a verb prints, the write fails, and kactus can say so, which it could not if it died of it.
-		signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	}
-	p := program{getenv: os.Getenv, args: os.Args[1:], stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
-	os.Exit(p.run(ctx))
+	c := cli{getenv: os.Getenv, args: os.Args[1:], stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
+	code := c.run(ctx)
+	stop()
+	os.Exit(code)
 }
 
-// run gives the exit code.
-func (p program) run(ctx context.Context) int {
-	if p.getenv("CNI_COMMAND") != "" {
-		return p.runVerb(ctx)
+// run returns the exit code.
+func (c cli) run(ctx context.Context) int {
+	if operation := c.getenv("CNI_COMMAND"); operation != "" {
+		// If nobody reads the result, the write fails, and kactus can report that. SIGPIPE would
+		// kill it.
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+		return c.runOperation(ctx, operation)
 	}
-	return p.runSubcommand(ctx)
+	return c.runSubcommand(ctx)
 }

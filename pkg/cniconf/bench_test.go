@@ -2,7 +2,9 @@ package cniconf
 
 import "testing"
 
-var benchChain = []byte(`{"name": "green", "plugins": [{"type": "macvlan", "master": "eth0", "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.1.0.0/16"}]]}}, {"type": "tuning", "mtu": 1400}]}`)
+var benchChain = []byte(`{"name": "green", "plugins": [
+	{"type": "macvlan", "master": "eth0", "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.1.0.0/16"}]]}},
+	{"type": "tuning", "mtu": 1400}]}`)
 
 func BenchmarkParse(b *testing.B) {
 	b.ReportAllocs()

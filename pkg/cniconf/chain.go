@@ -1,4 +1,9 @@
-// Package cniconf reads the configuration of a delegate: a CNI configuration, or a list of them.
+// Package cniconf parses the configuration of a delegate, which is a CNI configuration or a
+// configuration list, and the results that delegates print (CNI specification, sections 1 and 5).
+//
+// What it parses comes from users and ends up as the stdin of programs that run as root. A
+// configuration that a plugin could read differently than kactus, or that names a program outside
+// of CNI_PATH, is an error.
 package cniconf
 
 import (
@@ -8,49 +13,51 @@ import (
 	"slices"
 
 	"github.com/containernetworking/cni/pkg/version"
+
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/strictjson"
 )
 
-// MaxSize is the largest configuration of a delegate, in bytes.
+// MaxSize is the limit on the configuration of a delegate, in bytes.
 const MaxSize = 1 << 20
 
-// Self is the plugin type of kactus, which must not be its own delegate.
+// Self is the plugin type of kactus, which cannot be its own delegate.
 const Self = "kactus"
 
-// Chain is a delegate's configuration in one form, whether it was written as one plugin's configuration
-// or as a list (CNI specification, section 1, "Network configuration format"). Its JSON form is a list.
+// Chain is a delegate's configuration in one form, whether it was written as the configuration of
+// one plugin or as a list (CNI specification, section 1, "Network configuration format").
 type Chain struct {
-	CNIVersion   string   `json:"cniVersion"`
-	Name         string   `json:"name"`
-	DisableCheck bool     `json:"disableCheck,omitempty"`
-	DisableGC    bool     `json:"disableGC,omitempty"`
-	Plugins      []Plugin `json:"plugins"`
+	CNIVersion              string
+	Name                    string
+	DisableCheck, DisableGC bool
+	Plugins                 []Plugin
 }
 
-// Defaults complete a configuration that leaves them out.
+// Defaults holds what a configuration can leave out.
 type Defaults struct {
-	// Type is the plugin's, for a configuration of one plugin; a configuration that names another is an error.
+	// Type is the type of the plugin, or of the first plugin of a list. A configuration with
+	// another type is an error.
 	Type string
-	// Name is the network's.
+	// Name is the name of the network.
 	Name string
 	// CNIVersion is the version of the CNI specification.
 	CNIVersion string
-	// Keys are set in each plugin's configuration; one that has another value there is an error.
+	// Keys are set in the configuration of each plugin. A configuration that has another value for
+	// one of them is an error.
 	Keys map[string]string
 }
 
-// Parse reads a CNI configuration, or a configuration list (it has the key "plugins"). The error
-// names the field that is wrong.
+// Parse parses a CNI configuration or, where it has the key "plugins", a configuration list. The
+// error names the field that is wrong.
 func Parse(data []byte, def Defaults) (Chain, error) {
 	if len(data) > MaxSize {
-		return Chain{}, fmt.Errorf("it has %d bytes, of at most %d", len(data), MaxSize)
+		return Chain{}, fmt.Errorf("%d bytes, limit is %d", len(data), MaxSize)
 	}
 	if err := strictjson.Check(data); err != nil {
 		return Chain{}, err
 	}
 	var head map[string]json.RawMessage
 	if err := json.Unmarshal(data, &head); err != nil || head == nil {
-		return Chain{}, errors.New("it is not a JSON object")
+		return Chain{}, errors.New("not a JSON object")
 	}
 	return ParseObject(head, def)
 }
@@ -60,7 +67,7 @@ func (c *Chain) readHead(head map[string]json.RawMessage) error {
 		return err
 	}
 	if !IsNetworkName(c.Name) {
-		return fmt.Errorf("name: %.64q does not begin with a letter or digit, followed by those, '_', '.' or '-'", c.Name)
+		return fmt.Errorf("name: %.64q is not a letter or digit, followed by letters, digits, '_', '.' or '-'", c.Name)
 	}
 	if err := readString(head, "cniVersion", &c.CNIVersion); err != nil {
 		return err
@@ -74,12 +81,12 @@ func (c *Chain) readHead(head map[string]json.RawMessage) error {
 	return readBool(head, "disableGC", &c.DisableGC)
 }
 
-// readVersions picks the latest version that both the list and the CNI library know: cniVersions says which
-// its author tried (CNI specification 1.1.0, section 1).
+// readVersions selects the latest version that both the list and the CNI library support. A list
+// names those that its author tried in cniVersions (CNI specification 1.1.0, section 1).
 func (c *Chain) readVersions(head map[string]json.RawMessage) error {
 	known := version.All.SupportedVersions() // in ascending order
 	if !slices.Contains(known, c.CNIVersion) {
-		return fmt.Errorf("cniVersion: %.64q is not a version of the CNI specification that kactus knows", c.CNIVersion)
+		return fmt.Errorf("cniVersion: %.64q is not a supported version of the CNI specification", c.CNIVersion)
 	}
 	raw, ok := head["cniVersions"]
 	if !ok {
@@ -97,18 +104,20 @@ func (c *Chain) readVersions(head map[string]json.RawMessage) error {
 	return nil
 }
 
-// listKeys are those of a configuration list, by the CNI specification's section 1.
-var listKeys = []string{"name", "cniVersion", "cniVersions", "disableCheck", "disableGC", "loadOnlyInlinedPlugins", "plugins"}
+// listKeys are the keys of a configuration list (CNI specification, section 1).
+var listKeys = []string{
+	"name", "cniVersion", "cniVersions", "disableCheck", "disableGC", "loadOnlyInlinedPlugins", "plugins",
+}
 
 func parseList(head map[string]json.RawMessage, def Defaults) ([]Plugin, error) {
 	for key := range head {
 		if !slices.Contains(listKeys, key) {
-			return nil, fmt.Errorf("%.64s: a configuration list has no such key", key)
+			return nil, fmt.Errorf("%.64s: not a key of a configuration list", key)
 		}
 	}
 	var raw []json.RawMessage
 	if err := json.Unmarshal(head["plugins"], &raw); err != nil || len(raw) == 0 {
-		return nil, errors.New("plugins: not an array with at least one plugin's configuration")
+		return nil, errors.New("plugins: not an array of at least one plugin's configuration")
 	}
 	plugins := make([]Plugin, 0, len(raw))
 	for i, data := range raw {
@@ -123,23 +132,23 @@ func parseList(head map[string]json.RawMessage, def Defaults) ([]Plugin, error) 
 		plugins = append(plugins, plugin)
 	}
 	if def.Type != "" && plugins[0].Type != def.Type {
-		return nil, fmt.Errorf("plugins[0].type: it is %.64q, but the plugin is said to be %.64q", plugins[0].Type, def.Type)
+		return nil, fmt.Errorf("plugins[0].%w", conflictingType(plugins[0].Type, def.Type))
 	}
 	return plugins, nil
 }
 
 func parseOne(conf map[string]json.RawMessage, def Defaults) ([]Plugin, error) {
-	own := ""
-	if err := readString(conf, "type", &own); err != nil {
+	pluginType := ""
+	if err := readString(conf, "type", &pluginType); err != nil {
 		return nil, err
 	}
 	switch {
-	case own == "" && def.Type == "":
-		return nil, errors.New("type: there is none")
-	case own == "":
+	case pluginType == "" && def.Type == "":
+		return nil, errors.New("type: missing")
+	case pluginType == "":
 		conf["type"], _ = json.Marshal(def.Type)
-	case def.Type != "" && def.Type != own:
-		return nil, fmt.Errorf("type: it is %.64q, but the plugin is said to be %.64q", own, def.Type)
+	case def.Type != "" && def.Type != pluginType:
+		return nil, conflictingType(pluginType, def.Type)
 	}
 	plugin, err := newPlugin(conf, def.Keys)
 	if err != nil {
@@ -148,27 +157,33 @@ func parseOne(conf map[string]json.RawMessage, def Defaults) ([]Plugin, error) {
 	return []Plugin{plugin}, nil
 }
 
-func readString(object map[string]json.RawMessage, key string, into *string) error {
+func conflictingType(configured, wanted string) error {
+	return fmt.Errorf("type: %.64q, but the plugin must be %.64q", configured, wanted)
+}
+
+// readString sets *value to the string at key. It leaves *value as it is where there is no such
+// key, or where the string is empty.
+func readString(object map[string]json.RawMessage, key string, value *string) error {
 	raw, ok := object[key]
 	if !ok {
 		return nil
 	}
-	var value *string
-	if err := json.Unmarshal(raw, &value); err != nil || value == nil {
+	var found *string
+	if err := json.Unmarshal(raw, &found); err != nil || found == nil {
 		return fmt.Errorf("%s: not a string", key)
 	}
-	if *value != "" {
-		*into = *value
+	if *found != "" {
+		*value = *found
 	}
 	return nil
 }
 
-func readBool(object map[string]json.RawMessage, key string, into *bool) error {
+func readBool(object map[string]json.RawMessage, key string, value *bool) error {
 	raw, ok := object[key]
 	if !ok {
 		return nil
 	}
-	if err := json.Unmarshal(raw, into); err != nil {
+	if err := json.Unmarshal(raw, value); err != nil {
 		return fmt.Errorf("%s: not true or false", key)
 	}
 	return nil

@@ -7,9 +7,11 @@ import (
 	"strings"
 )
 
-// checkPaths refuses a path as the type of anything inside a plugin's configuration: what a plugin runs itself is named there, such as
-// the IPAM plugin of flannel's delegate, or the delegates of another meta-plugin, and by whatever key, the word is type.
-func checkPaths(value json.RawMessage, at string) error {
+// checkPaths returns an error if a "type" anywhere in value, the part of a plugin's configuration
+// at the key path, is a file path. Plugins name there what they run themselves, such as the IPAM
+// plugin of flannel's delegate or the delegates of another meta-plugin. The keys around it differ,
+// but all of them call it "type".
+func checkPaths(value json.RawMessage, path string) error {
 	switch {
 	case len(value) == 0:
 		return nil
@@ -19,7 +21,7 @@ func checkPaths(value json.RawMessage, at string) error {
 			return err
 		}
 		for i, element := range list {
-			if err := checkPaths(element, at+"["+strconv.Itoa(i)+"]"); err != nil {
+			if err := checkPaths(element, path+"["+strconv.Itoa(i)+"]"); err != nil {
 				return err
 			}
 		}
@@ -33,9 +35,9 @@ func checkPaths(value json.RawMessage, at string) error {
 	}
 	for key, inner := range object {
 		if strings.EqualFold(key, "type") && isPath(inner) {
-			return fmt.Errorf("%s.%s: it is a path, not a plugin's name", at, key)
+			return fmt.Errorf("%s.%s: a path, not the name of a plugin", path, key)
 		}
-		if err := checkPaths(inner, at+"."+key); err != nil {
+		if err := checkPaths(inner, path+"."+key); err != nil {
 			return err
 		}
 	}

@@ -1,7 +1,6 @@
 package cniconf
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,49 +10,40 @@ import (
 
 // Plugin is the configuration of one plugin of a chain.
 type Plugin struct {
-	// Type is the name of the plugin's binary: never a path.
+	// Type is the name of the plugin's binary, never a path.
 	Type string
-	// Capabilities are the keys of runtimeConfig that the plugin declares that it wants.
+	// Capabilities are the keys of runtimeConfig that the plugin declares.
 	Capabilities map[string]bool
 
 	conf map[string]json.RawMessage
 }
 
-// Stdin is the configuration that the plugin reads: its own, with the keys of with in the place of those it has.
-func (p Plugin) Stdin(with map[string]json.RawMessage) ([]byte, error) {
-	conf := maps.Clone(p.conf)
-	maps.Copy(conf, with)
-	return encode(conf)
-}
-
-// MarshalJSON gives the configuration as it was read, for the ledger.
-func (p Plugin) MarshalJSON() ([]byte, error) { return encode(p.conf) }
-
-// encode leaves characters alone that json.Marshal writes for HTML with six bytes each: a configuration must not grow by being read.
-func encode(v any) ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	err := enc.Encode(v)
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
-}
-
-// UnmarshalJSON reads what MarshalJSON wrote, with the same checks as Parse: the ledger's files are input too.
-func (p *Plugin) UnmarshalJSON(data []byte) error {
-	var conf map[string]json.RawMessage
-	if err := json.Unmarshal(data, &conf); err != nil {
-		return err
+// ParsePlugin parses the complete configuration of one plugin of a chain, as Stdin returns it. It
+// makes the same checks as Parse.
+func ParsePlugin(config []byte) (Plugin, error) {
+	var object map[string]json.RawMessage
+	if err := json.Unmarshal(config, &object); err != nil {
+		return Plugin{}, errors.New("not a JSON object")
 	}
-	plugin, err := newPlugin(conf, nil)
-	if err != nil {
-		return err
-	}
-	*p = plugin
-	return nil
+	return newPlugin(object, nil)
 }
 
+// Stdin returns the configuration that the plugin reads, which is its own with the given keys added
+// or replaced.
+func (p Plugin) Stdin(keys map[string]json.RawMessage) (json.RawMessage, error) {
+	object := maps.Clone(p.conf)
+	maps.Copy(object, keys)
+	return encode(object)
+}
+
+// knownKeys are the keys of a plugin's configuration that kactus reads or sets.
+var knownKeys = []string{
+	"type", "name", "cniVersion", "ipam", "delegate", "capabilities", "networkName", "runtimeConfig", "prevResult",
+}
+
+// newPlugin returns the plugin with the configuration conf, in which it sets keys.
 func newPlugin(conf map[string]json.RawMessage, keys map[string]string) (Plugin, error) {
-	if err := checkSpelling(conf, "type", "name", "cniVersion", "ipam", "delegate", "capabilities", "networkName", "runtimeConfig", "prevResult"); err != nil {
+	if err := checkSpelling(conf, knownKeys...); err != nil {
 		return Plugin{}, err
 	}
 	p := Plugin{conf: conf}
@@ -63,7 +53,8 @@ func newPlugin(conf map[string]json.RawMessage, keys map[string]string) (Plugin,
 	if err := ValidateType(p.Type); err != nil {
 		return Plugin{}, fmt.Errorf("type: %w", err)
 	}
-	// The plugins that a plugin runs itself: its IPAM plugin, and what meta-plugins such as flannel call their delegate.
+	// A plugin runs its IPAM plugin itself, and so do meta-plugins such as flannel with their
+	// delegate.
 	for _, key := range []string{"ipam", "delegate"} {
 		if err := validateNested(conf, key); err != nil {
 			return Plugin{}, err
@@ -80,30 +71,32 @@ func newPlugin(conf map[string]json.RawMessage, keys map[string]string) (Plugin,
 		}
 	}
 	for key, value := range keys {
-		own := value
-		if err := readString(conf, key, &own); err != nil {
+		configured := value
+		if err := readString(conf, key, &configured); err != nil {
 			return Plugin{}, err
 		}
-		if own != value {
-			return Plugin{}, fmt.Errorf("%s: it is %.64q, but kactus sets it to %.64q", key, own, value)
+		if configured != value {
+			return Plugin{}, fmt.Errorf("%s: %.64q, but kactus sets %.64q", key, configured, value)
 		}
 		conf[key], _ = json.Marshal(value)
 	}
 	return p, nil
 }
 
-// checkSpelling refuses "Type" for "type", and so on: kactus would not see it, but a plugin written in Go would.
+// checkSpelling returns an error if the object has one of the keys in another case, such as "Type"
+// for "type". kactus would not see that key, but a plugin written in Go would.
 func checkSpelling(object map[string]json.RawMessage, keys ...string) error {
 	for _, key := range keys {
 		for written := range object {
 			if written != key && strings.EqualFold(written, key) {
-				return fmt.Errorf("%s: the key is spelled %q", key, written)
+				return fmt.Errorf("%s: spelled %q", key, written)
 			}
 		}
 	}
 	return nil
 }
 
+// validateNested returns an error if the object at key has a type that is not the name of a plugin.
 func validateNested(conf map[string]json.RawMessage, key string) error {
 	raw, ok := conf[key]
 	if !ok {
@@ -129,17 +122,18 @@ func validateNested(conf map[string]json.RawMessage, key string) error {
 	return nil
 }
 
-// longestType is the longest name of a file, in bytes.
-const longestType = 255
+// maxTypeLength is the limit of Linux on the name of a file, in bytes.
+const maxTypeLength = 255
 
-// ValidateType says whether a plugin's type is the name of a file in the folders of CNI_PATH, and not
-// that of kactus itself. A path, which could reach a program outside of them, is refused.
+// ValidateType returns an error unless pluginType can be the name of a file in the directories of
+// CNI_PATH, and is not that of kactus itself. A path, which could lead out of them, is an error.
 func ValidateType(pluginType string) error {
 	if pluginType == "" {
-		return errors.New("there is none")
+		return errors.New("missing")
 	}
-	if !IsName(pluginType, longestType) {
-		return fmt.Errorf("%.64q is not a plugin's name: a letter or digit, followed by those, '_', '.' or '-'", pluginType)
+	if !IsName(pluginType, maxTypeLength) {
+		return fmt.Errorf("%.64q is not the name of a plugin: a letter or digit, followed by letters, digits, "+
+			"'_', '.' or '-'", pluginType)
 	}
 	if pluginType == Self {
 		return errors.New("kactus cannot be its own delegate")

@@ -10,187 +10,159 @@ import (
 	"testing"
 	"time"
 
-	types100 "github.com/containernetworking/cni/pkg/types/100"
 	"golang.org/x/sys/unix"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/ledger"
 )
 
-func TestAPluginThatHangsIsEndedWhenItsTimeIsOver(t *testing.T) {
+func TestProcess_Timeout(t *testing.T) {
 	t.Parallel()
-	f := newFolder(t)
-	f.plugin("one", `exec sleep 1000`)
-	r := f.runner()
+	s := newScripts(t)
+	s.add("one", `exec sleep 1000`)
+	r := s.runner()
 	r.Timeout = 200 * time.Millisecond
-	begin := time.Now()
-	_, err := r.Add(t.Context(), callOf(t, `{"type": "one"}`))
-	if took := time.Since(begin); took < r.Timeout || took > r.Timeout+10*time.Second {
-		t.Errorf("it took %v", took)
+	start := time.Now()
+	_, err := r.Add(t.Context(), newCall(t, onePlugin))
+	if took := time.Since(start); took < r.Timeout || took > r.Timeout+10*time.Second {
+		t.Errorf("took %v", took)
 	}
-	if want := "plugin one: it was ended: it did not end within 200ms"; !strings.HasSuffix(failure(t, err).Error(), want) {
-		t.Errorf("got %v", err)
+	const want = "plugin one: the plugin was ended: no end within 200ms"
+	if got := asError(t, err).Error(); !strings.HasSuffix(got, want) {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }
 
-func TestAPluginThatDoesNotWantToEndIsKilledWithAllThatItStarted(t *testing.T) {
+func TestProcess_KillsAllThatIgnoresSIGTERM(t *testing.T) {
 	t.Parallel()
-	f := newFolder(t)
-	f.plugin("one", `trap '' TERM; echo $$ >plugin
+	s := newScripts(t)
+	s.add("one", `trap '' TERM; echo $$ >plugin
 		sh -c 'trap "" TERM; echo $$ >child; echo >ready; while :; do sleep 0.05; done' & wait`)
-	begin := time.Now()
-	_, err := f.runner().Add(f.untilThereIs("ready"), callOf(t, `{"type": "one"}`))
-	if took := time.Since(begin); took < defaultGrace || took > defaultGrace+10*time.Second {
-		t.Errorf("it took %v", took)
+	start := time.Now()
+	_, err := s.runner().Add(s.untilThereIs("ready"), newCall(t, onePlugin))
+	if took := time.Since(start); took < defaultGrace || took > defaultGrace+10*time.Second {
+		t.Errorf("took %v", took)
 	}
-	if !errors.Is(failure(t, err), errReady) {
+	if !errors.Is(asError(t, err), errReady) {
 		t.Errorf("got %v", err)
 	}
 	for _, name := range []string{"plugin", "child"} {
-		pid := f.process(name)
-		eventually(t, name+" has ended", func() bool { return ended(pid) })
+		pid := s.pid(name)
+		eventually(t, "the "+name+" has ended", func() bool { return hasEnded(pid) })
 	}
 }
 
-func TestAPluginAndWhatItStartedMayCleanUpWhenTheyAreEnded(t *testing.T) {
+func TestProcess_SIGTERMLetsAllCleanUp(t *testing.T) {
 	t.Parallel()
-	f := newFolder(t)
-	f.plugin("one", `trap 'echo yes >plugin' TERM
+	s := newScripts(t)
+	s.add("one", `trap 'echo yes >plugin' TERM
 		sh -c 'trap "echo yes >child; exit" TERM; echo >ready; while :; do sleep 0.05; done' &
 		wait; wait; exit 1`)
-	err := f.runner().Del(f.untilThereIs("ready"), callOf(t, `{"type": "one"}`))
-	if !errors.Is(failure(t, err), errReady) {
+	err := s.runner().Del(s.untilThereIs("ready"), newCall(t, onePlugin))
+	if !errors.Is(asError(t, err), errReady) {
 		t.Errorf("got %v", err)
 	}
 	for _, name := range []string{"plugin", "child"} {
-		if f.read(name) != "yes" {
+		if s.read(name) != "yes" {
 			t.Errorf("the %s did not clean up", name)
 		}
 	}
 }
 
-var errReady = errors.New("the node goes down")
-
-// untilThereIs is a context that ends, for errReady, when a plugin has made that file.
-func (f folder) untilThereIs(name string) context.Context {
-	ctx, cancel := context.WithCancelCause(f.Context())
-	go func() {
-		defer cancel(errReady)
-		for ; f.Context().Err() == nil; time.Sleep(time.Millisecond) {
-			if _, err := os.Stat(filepath.Join(f.dir, name)); err == nil {
-				return
-			}
-		}
-	}()
-	return ctx
-}
-
-func TestACallWhoseTimeIsOverRunsNothing(t *testing.T) {
-	f := newFolder(t)
-	f.plugin("one", `echo ran >ran`)
+func TestProcess_ContextThatHasEnded(t *testing.T) {
+	s := newScripts(t)
+	s.add("one", `echo ran >ran`)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := f.runner().Del(ctx, callOf(t, `{"type": "one"}`)); !errors.Is(err, context.Canceled) {
+	if err := s.runner().Del(ctx, newCall(t, onePlugin)); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := os.Stat(filepath.Join(f.dir, "ran")); err == nil {
-		t.Error("it ran")
+	if exists(s.path("ran")) {
+		t.Error("the plugin ran")
 	}
 }
 
-// A plugin may leave a process behind, such as a DHCP client, which has the plugin's stdout.
-func TestAProcessThatAPluginLeavesBehindDoesNotHoldTheRunnerAndLives(t *testing.T) {
+// A plugin may leave a process running, such as a DHCP client, which has the plugin's stdout.
+func TestProcess_LeavesABackgroundProcessAlone(t *testing.T) {
 	t.Parallel()
-	f := newFolder(t)
-	f.plugin("one", `sleep 1000 & echo $! >child; echo '{"cniVersion":"1.0.0","ips":[{"address":"10.0.0.1/24"}]}'`)
-	result, err := f.runner().Add(within(t, 20*time.Second), callOf(t, `{"type": "one"}`))
-	if err != nil || result.(*types100.Result).IPs[0].Address.String() != "10.0.0.1/24" {
+	s := newScripts(t)
+	s.add("one", `sleep 1000 & echo $! >child; echo '{"cniVersion":"1.0.0","ips":[{"address":"10.0.0.1/24"}]}'`)
+	result, err := s.runner().Add(within(t, 20*time.Second), newCall(t, onePlugin))
+	if err != nil || result.IPs[0].Address.String() != "10.0.0.1/24" {
 		t.Errorf("got %v, %v", result, err)
 	}
-	if ended(f.process("child")) {
+	if hasEnded(s.pid("child")) {
 		t.Error("the process was killed")
 	}
 }
 
-func TestAPluginInheritsTheLockAsDescriptorThree(t *testing.T) {
-	f := newFolder(t)
-	f.plugin("one", `readlink /proc/$$/fd/3 >three; echo '{"cniVersion":"1.0.0"}'`)
-	lock := newLock(t, f)
-	r := f.runner()
+func TestProcess_InheritsAsDescriptor3(t *testing.T) {
+	s := newScripts(t)
+	s.add("one", `readlink /proc/$$/fd/3 >three; echo '{"cniVersion":"1.0.0"}'`)
+	lock, err := os.Create(s.path("lock"))
+	must(t, err)
+	defer lock.Close()
+	r := s.runner()
 	r.Inherit = lock
-	if _, err := r.Add(t.Context(), callOf(t, `{"type": "one"}`)); err != nil {
-		t.Fatal(err)
-	}
-	if got := f.read("three"); got != lock.Name() {
+	_, err = r.Add(t.Context(), newCall(t, onePlugin))
+	must(t, err)
+	if got := s.read("three"); got != lock.Name() {
 		t.Errorf("descriptor 3 is %s", got)
 	}
 	r.Inherit = nil
-	if _, err := r.Add(t.Context(), callOf(t, `{"type": "one"}`)); err != nil {
-		t.Fatal(err)
-	}
-	if got := f.read("three"); got == lock.Name() {
-		t.Error("it inherits the lock where it is not told to")
+	_, err = r.Add(t.Context(), newCall(t, onePlugin))
+	must(t, err)
+	if got := s.read("three"); got == lock.Name() {
+		t.Error("a plugin inherits what is not in Inherit")
 	}
 }
 
-func TestAProcessThatOutlivesKactusKeepsTheLock(t *testing.T) {
-	f := newFolder(t)
-	f.plugin("one", `sleep 1000 >/dev/null 2>&1 </dev/null & echo $! >child; echo '{"cniVersion":"1.0.0"}'`)
-	lock := newLock(t, f)
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
-		t.Fatal(err)
+func TestProcess_KeepsTheLockWhenKactusIsGone(t *testing.T) {
+	s := newScripts(t)
+	s.add("one", `sleep 1000 >/dev/null 2>&1 </dev/null & echo $! >child; echo '{"cniVersion":"1.0.0"}'`)
+	l, err := ledger.Open(filepath.Join(s.dir, "ledger"), filepath.Join(s.dir, "locks"))
+	must(t, err)
+	record, err := l.Lock(t.Context(), "c1")
+	must(t, err)
+	r := s.runner()
+	r.Inherit = record.LockFile()
+	_, err = r.Add(t.Context(), newCall(t, onePlugin))
+	must(t, err)
+	pid := s.pid("child")
+	must(t, record.LockFile().Close()) // as when kactus is killed
+	tryLock := func() error {
+		record, err := l.Lock(within(t, time.Millisecond), "c1")
+		if err == nil {
+			record.Close()
+		}
+		return err
 	}
-	r := f.runner()
-	r.Inherit = lock
-	if _, err := r.Add(t.Context(), callOf(t, `{"type": "one"}`)); err != nil {
-		t.Fatal(err)
+	if err := tryLock(); !errors.Is(err, ledger.ErrBusy) {
+		t.Errorf("while the process runs: %v", err)
 	}
-	pid := f.process("child")
-	_ = lock.Close() // as when kactus is killed
-	next, err := os.Open(lock.Name())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer next.Close()
-	try := func() error { return unix.Flock(int(next.Fd()), unix.LOCK_EX|unix.LOCK_NB) }
-	if err := try(); err != unix.EWOULDBLOCK {
-		t.Errorf("while the process lives: %v", err)
-	}
-	_ = unix.Kill(pid, unix.SIGKILL)
-	eventually(t, "the lock is free", func() bool { return try() == nil })
+	must(t, unix.Kill(pid, unix.SIGKILL))
+	eventually(t, "the lock is free", func() bool { return tryLock() == nil })
 }
 
-func newLock(t *testing.T, f folder) *os.File {
-	t.Helper()
-	lock, err := os.Create(filepath.Join(f.dir, "c1.lock"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = lock.Close() })
-	return lock
-}
-
-func TestAPluginThatIsBeingInstalledIsTriedAgain(t *testing.T) {
+func TestProcess_PluginThatIsBeingInstalled(t *testing.T) {
 	t.Parallel()
-	f := newFolder(t)
-	f.plugin("one", `echo '{"cniVersion":"1.0.0"}'`)
-	installer, err := os.OpenFile(filepath.Join(f.dir, "one"), os.O_WRONLY|os.O_APPEND, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := newScripts(t)
+	s.add("one", `echo '{"cniVersion":"1.0.0"}'`)
+	installer, err := os.OpenFile(s.path("one"), os.O_WRONLY|os.O_APPEND, 0)
+	must(t, err)
 	defer installer.Close()
-	if _, err := f.runner().Add(within(t, 50*time.Millisecond), callOf(t, `{"type": "one"}`)); !errors.Is(err, syscall.ETXTBSY) {
-		t.Fatalf("while it is written: %v", err)
+	_, err = s.runner().Add(within(t, 50*time.Millisecond), newCall(t, onePlugin))
+	if !errors.Is(err, syscall.ETXTBSY) {
+		t.Fatalf("while the file is being written: %v", err)
 	}
 	defer time.AfterFunc(150*time.Millisecond, func() { _ = installer.Close() }).Stop()
-	if _, err := f.runner().Add(within(t, 10*time.Second), callOf(t, `{"type": "one"}`)); err != nil {
-		t.Error(err)
-	}
+	_, err = s.runner().Add(within(t, 10*time.Second), newCall(t, onePlugin))
+	must(t, err)
 }
 
-// A plugin that does not read its stdin must not stop the runner, however long its configuration is.
-func TestAPluginNeedNotReadItsConfiguration(t *testing.T) {
-	f := newFolder(t)
-	f.plugin("one", `echo '{"cniVersion":"1.0.0"}'`)
-	c := callOf(t, `{"type": "one", "long": "`+strings.Repeat("x", 512<<10)+`"}`)
-	if _, err := f.runner().Add(within(t, 10*time.Second), c); err != nil {
-		t.Error(err)
-	}
+func TestProcess_PluginThatDoesNotReadStdin(t *testing.T) {
+	s := newScripts(t)
+	s.add("one", `echo '{"cniVersion":"1.0.0"}'`)
+	c := newCall(t, `{"type": "one", "long": "`+strings.Repeat("x", 512<<10)+`"}`)
+	_, err := s.runner().Add(within(t, 10*time.Second), c)
+	must(t, err)
 }

@@ -82,19 +82,19 @@ func TestLeadership_NewerTakesOver(t *testing.T) {
 	}
 	n.expect("update", jwt(200))
 
-	t.Run("the old one's new token changes nothing", func(t *testing.T) {
+	t.Run("the old one's new token changes nothing", func(*testing.T) {
 		old.renew(jwt(300))
 		old.pass(false)
 		update.pass(true)
 		n.expect("update", jwt(200))
 	})
-	t.Run("the newer one installs its new token", func(t *testing.T) {
+	t.Run("the newer one installs its new token", func(*testing.T) {
 		update.renew(jwt(400))
 		update.pass(true)
 		old.pass(false)
 		n.expect("update", jwt(400))
 	})
-	t.Run("the old one's restart changes nothing", func(t *testing.T) {
+	t.Run("the old one's restart changes nothing", func(*testing.T) {
 		old.Release()
 		restarted := n.start("old", jwt(300))
 		restarted.pass(false)
@@ -102,7 +102,7 @@ func TestLeadership_NewerTakesOver(t *testing.T) {
 		n.expect("update", jwt(400))
 		old = restarted
 	})
-	t.Run("the newer one ends", func(t *testing.T) {
+	t.Run("the newer one ends", func(*testing.T) {
 		update.Release() // the kernel does so for a process that is killed
 		old.pass(true)
 		n.expect("old", jwt(300))
@@ -326,7 +326,7 @@ func TestLeadership_RollbackToNumberedLocks(t *testing.T) {
 	}
 	n.expect("earlier", jwt(200))
 
-	t.Run("which fails", func(t *testing.T) {
+	t.Run("which fails", func(*testing.T) {
 		n.must(earlier.file.Close()) // the kernel does so for a process that is killed
 		current.pass(true)
 		n.expect("current", jwt(100))
@@ -334,7 +334,7 @@ func TestLeadership_RollbackToNumberedLocks(t *testing.T) {
 		earlier.pass(true)
 		current.pass(false)
 	})
-	t.Run("and an update again", func(t *testing.T) {
+	t.Run("and an update again", func(*testing.T) {
 		current.Release()
 		update := n.start("update", jwt(400))
 		update.pass(false)

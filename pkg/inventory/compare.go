@@ -8,76 +8,78 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/device"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/ledger"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netns"
 )
 
-// Finding is how an attachment compares with the kernel.
+// Finding is an attachment and how it compares with the kernel.
 type Finding struct {
 	Attachment
-	// Busy says that a verb works at the container, so that nothing else can be said.
+	// Busy means that an operation on the container is running, so that nothing else can be said.
 	Busy bool `json:"busy,omitempty"`
-	// Problem is what is off; empty where nothing is.
+	// Problem is how the attachment differs; empty if it does not.
 	Problem string `json:"problem,omitempty"`
 }
 
-// Off says whether something is.
-func (f Finding) Off() bool { return f.Problem != "" }
+// HasProblem reports whether the attachment differs from the kernel.
+func (f Finding) HasProblem() bool { return f.Problem != "" }
 
-// Compare compares each attachment of the ledger in the folder dir with the kernel: its network namespace must be there, with the device in
-// it, and that have the MAC address and the IP addresses that its delegate gave it. A record that cannot be read is a finding, too.
-func Compare(dir string) ([]Finding, error) {
-	snapshot, err := ledger.Read(dir)
+// Compare compares each attachment of the ledger with the kernel: its network namespace must exist,
+// with the interface in it, which must have the MAC address and the IP addresses that its delegate
+// gave it. A corrupt record is a finding, too.
+func Compare(l ledger.Ledger) ([]Finding, error) {
+	snapshot, err := l.Read()
 	if err != nil {
 		return nil, err
 	}
-	live, err := ledger.LookAround()
+	index, err := netns.Scan()
 	if err != nil {
 		return nil, err
 	}
 	all := []Finding{}
 	for _, r := range snapshot.Records {
-		found := compareRecord(dir, live, r)
-		if slices.ContainsFunc(found, Finding.Off) {
-			found = compareAgain(dir, live, r.ContainerID, found)
+		found := compareRecord(l, index, r)
+		if slices.ContainsFunc(found, Finding.HasProblem) {
+			found = compareAgain(l, index, r.ContainerID, found)
 		}
 		all = append(all, found...)
 	}
 	slices.SortStableFunc(all, func(a, b Finding) int { return byPod(a.Attachment, b.Attachment) })
-	for _, u := range snapshot.Unread {
-		all = append(all, Finding{Attachment: Attachment{ContainerID: u.ContainerID}, Problem: u.String()})
+	for _, c := range snapshot.Corrupt {
+		all = append(all, Finding{Attachment: Attachment{ContainerID: c.ContainerID}, Problem: c.String()})
 	}
 	return all, nil
 }
 
-// compareAgain compares the record as it is now: a verb that has ended since it was read may have made the difference.
-func compareAgain(dir string, live ledger.Live, containerID string, before []Finding) []Finding {
-	r, err := ledger.ReadRecord(dir, containerID)
+// compareAgain compares the record as it is now: an operation that ended since it was read may have
+// made the difference.
+func compareAgain(l ledger.Ledger, index netns.Index, containerID string, before []Finding) []Finding {
+	r, err := l.ReadRecord(containerID)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
 		return before
 	}
-	return compareRecord(dir, live, r)
+	return compareRecord(l, index, r)
 }
 
-func compareRecord(dir string, live ledger.Live, r ledger.Record) []Finding {
-	devices, err := openDevices(live, r.Netns)
+func compareRecord(l ledger.Ledger, index netns.Index, r ledger.Record) []Finding {
+	ns, err := openNetns(index, r.Netns)
 	if err == nil {
-		defer devices.Close()
+		defer ns.Close()
 	}
 	var found []Finding
-	for _, a := range ofRecord(r) {
+	for _, a := range listRecord(r) {
 		problem := stateProblem(a)
 		if problem == "" && err != nil {
 			problem = err.Error()
 		} else if problem == "" {
-			problem = deviceProblem(devices, a)
+			problem = interfaceProblem(ns, a)
 		}
 		found = append(found, Finding{Attachment: a, Problem: problem})
 	}
-	if slices.ContainsFunc(found, Finding.Off) && ledger.Busy(dir, r.ContainerID) {
+	if slices.ContainsFunc(found, Finding.HasProblem) && l.Busy(r.ContainerID) {
 		for i := range found {
 			found[i].Busy, found[i].Problem = true, ""
 		}
@@ -85,57 +87,58 @@ func compareRecord(dir string, live ledger.Live, r ledger.Record) []Finding {
 	return found
 }
 
-// openDevices opens the namespace where it is still the one that was recorded.
-func openDevices(live ledger.Live, recorded ledger.Netns) (*device.Namespace, error) {
+// openNetns opens the network namespace if it is still the recorded one.
+func openNetns(index netns.Index, recorded netns.ID) (*netns.Namespace, error) {
 	switch {
-	case live.Ended(recorded):
+	case index.Gone(recorded):
 		return nil, errors.New("the network namespace is gone")
-	case !live.Sees(recorded):
-		return nil, errors.New("the network namespace cannot be seen from here, which is not the container runtime's mount namespace")
+	case !index.Visible(recorded):
+		return nil, errors.New("the network namespace is not visible from here: " +
+			"this is not the mount namespace of the container runtime")
 	}
-	now, err := ledger.Identify(recorded.Path)
+	now, err := netns.Identify(recorded.Path)
 	if err != nil {
 		return nil, err
 	}
 	if !now.Same(recorded) {
 		return nil, fmt.Errorf("the network namespace is no longer at %s", recorded.Path)
 	}
-	return device.Open(recorded.Path)
+	return netns.Open(recorded.Path)
 }
 
 func stateProblem(a Attachment) string {
 	switch {
 	case a.State == Orphan:
-		return "a DEL gave it up: " + a.LastFailure
+		return "given up by a DEL: " + a.LastFailure
 	case a.Failures > 0:
-		return fmt.Sprintf("a DEL of it failed (%d times): %s", a.Failures, a.LastFailure)
+		return fmt.Sprintf("a DEL failed (%d times): %s", a.Failures, a.LastFailure)
 	case a.State == string(ledger.Planned):
-		return "it is half made"
+		return "half made"
 	}
 	return ""
 }
 
-func deviceProblem(devices *device.Namespace, a Attachment) string {
-	mac, err := devices.MAC(a.Device)
-	if errors.Is(err, device.ErrAbsent) {
-		return "there is no such device"
+func interfaceProblem(ns *netns.Namespace, a Attachment) string {
+	mac, err := ns.MAC(a.IfName)
+	if errors.Is(err, netns.ErrNoInterface) {
+		return netns.ErrNoInterface.Error()
 	}
 	if err != nil {
 		return err.Error()
 	}
-	addresses, err := devices.Addresses(a.Device)
+	addresses, err := ns.Addresses(a.IfName)
 	if err != nil {
 		return err.Error()
 	}
-	var off []string
+	var problems []string
 	if a.MAC != "" && !strings.EqualFold(a.MAC, string(mac)) {
-		off = append(off, fmt.Sprintf("the MAC address is %s, not %s", mac, a.MAC))
+		problems = append(problems, fmt.Sprintf("the MAC address is %s, not %s", mac, a.MAC))
 	}
 	for _, ip := range a.IPs {
-		// A delegate may give a device another prefix length than its result says.
+		// A delegate may give an interface another prefix length than its result says.
 		if !slices.ContainsFunc(addresses, func(p netip.Prefix) bool { return p.Addr() == ip.Addr() }) {
-			off = append(off, fmt.Sprintf("the address %s is missing", ip))
+			problems = append(problems, fmt.Sprintf("the address %s is missing", ip))
 		}
 	}
-	return strings.Join(off, "; ")
+	return strings.Join(problems, "; ")
 }

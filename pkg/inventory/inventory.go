@@ -1,5 +1,3 @@
-// Package inventory is what an operator sees of a node's ledger: its attachments, and how they compare with the kernel. It takes no lock, and changes
-// nothing.
 package inventory
 
 import (
@@ -8,25 +6,25 @@ import (
 	"slices"
 	"time"
 
-	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniresult"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniconf"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/ledger"
 )
 
-// Attachment is one of the ledger's, as an operator wants to see it.
+// Attachment is an attachment of the ledger, as an operator sees it.
 type Attachment struct {
-	// Namespace and Pod are the Pod's; empty where the ledger knows the container alone.
+	// Namespace and Pod are the Pod's; empty where the ledger knows only the container.
 	Namespace   string `json:"namespace"`
 	Pod         string `json:"pod"`
 	ContainerID string `json:"containerID"`
 	Network     string `json:"network"`
-	Device      string `json:"device"`
-	// MAC and IPs are those that the delegate gave the device, by its result.
+	IfName      string `json:"device"`
+	// MAC and IPs are those that the delegate gave the interface, according to its result.
 	MAC string         `json:"mac,omitempty"`
 	IPs []netip.Prefix `json:"ips,omitempty"`
 	// State is "planned", "attached" or, for one that a DEL gave up, "orphan".
 	State   string    `json:"state"`
 	Created time.Time `json:"created"`
-	// Failures is how many DELs of it failed, the last for the reason LastFailure.
+	// Failures counts the DELs that failed, the last one for LastFailure.
 	Failures    int    `json:"failures,omitempty"`
 	LastFailure string `json:"lastFailure,omitempty"`
 }
@@ -34,66 +32,72 @@ type Attachment struct {
 // Orphan is the state of an attachment that a DEL gave up.
 const Orphan = "orphan"
 
-// Of lists what the snapshot holds, by Pods and then by containers.
-func Of(snapshot ledger.Snapshot) []Attachment {
+// List returns the attachments of the snapshot, ordered by Pod and then by container.
+func List(snapshot ledger.Snapshot) []Attachment {
 	all := []Attachment{}
 	for _, r := range snapshot.Records {
-		all = append(all, ofRecord(r)...)
+		all = append(all, listRecord(r)...)
 	}
 	slices.SortStableFunc(all, byPod)
 	return all
 }
 
 func byPod(a, b Attachment) int {
-	return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Pod, b.Pod), cmp.Compare(a.ContainerID, b.ContainerID))
+	return cmp.Or(
+		cmp.Compare(a.Namespace, b.Namespace),
+		cmp.Compare(a.Pod, b.Pod),
+		cmp.Compare(a.ContainerID, b.ContainerID),
+	)
 }
 
-// ofRecord lists the attachments in the record's order, and then the orphans.
-func ofRecord(r ledger.Record) []Attachment {
+// listRecord returns the attachments in the record's order, and then the orphans.
+func listRecord(r ledger.Record) []Attachment {
 	var all []Attachment
-	for _, e := range r.Attachments {
-		all = append(all, ofEntry(r, e, string(e.State)))
+	for _, a := range r.Attachments {
+		all = append(all, newAttachment(r, a, string(a.State)))
 	}
-	for _, e := range r.Orphans {
-		all = append(all, ofEntry(r, e, Orphan))
+	for _, a := range r.Orphans {
+		all = append(all, newAttachment(r, a, Orphan))
 	}
 	return all
 }
 
-func ofEntry(r ledger.Record, e ledger.Entry, state string) Attachment {
+func newAttachment(r ledger.Record, recorded ledger.Attachment, state string) Attachment {
 	a := Attachment{
 		Namespace:   r.Pod.Namespace,
 		Pod:         r.Pod.Name,
 		ContainerID: r.ContainerID,
-		Network:     e.Network,
-		Device:      e.Device,
+		Network:     recorded.Network,
+		IfName:      recorded.IfName,
 		State:       state,
-		Created:     e.Created,
-		Failures:    e.Failures,
-		LastFailure: e.LastFailure,
+		Created:     recorded.Created,
+		Failures:    recorded.Failures,
+		LastFailure: recorded.LastFailure,
 	}
-	a.MAC, a.IPs = given(e)
+	a.MAC, a.IPs = given(recorded)
 	return a
 }
 
-// given is what the result says of the attachment's own device. A result that does not read says nothing.
-func given(e ledger.Entry) (mac string, ips []netip.Prefix) {
-	if len(e.Result) == 0 {
+// given returns what the result says of the attachment's own interface; nothing if the result does
+// not parse.
+func given(a ledger.Attachment) (mac string, ips []netip.Prefix) {
+	if len(a.Result) == 0 {
 		return "", nil
 	}
-	current, err := cniresult.Current(e.Result)
+	result, err := cniconf.ParseResult(a.Result)
 	if err != nil {
 		return "", nil
 	}
 	isOwn := func(i int) bool {
-		return i >= 0 && i < len(current.Interfaces) && current.Interfaces[i].Name == e.Device && current.Interfaces[i].Sandbox != ""
+		return i >= 0 && i < len(result.Interfaces) &&
+			result.Interfaces[i].Name == a.IfName && result.Interfaces[i].Sandbox != ""
 	}
-	for i := range current.Interfaces {
+	for i := range result.Interfaces {
 		if isOwn(i) {
-			mac = current.Interfaces[i].Mac
+			mac = result.Interfaces[i].Mac
 		}
 	}
-	for _, ip := range current.IPs {
+	for _, ip := range result.IPs {
 		if ip.Interface != nil && !isOwn(*ip.Interface) {
 			continue
 		}

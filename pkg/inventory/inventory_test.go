@@ -4,108 +4,109 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
+	"net/netip"
 	"path/filepath"
-	"strings"
+	"reflect"
+	"slices"
 	"testing"
 	"time"
 
-	"github.com/vishvananda/netlink"
-
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniconf"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/ledger"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netns"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/plan"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/podargs"
-	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/netnstest"
 )
 
-// node is a ledger with one Pod, which has two devices in a namespace.
-type node struct {
+var testCreated = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+// testLedger is a ledger with the container c1, which has the attachments eth0 and net1.
+type testLedger struct {
 	*testing.T
-	dir   string
-	netns *netnstest.Netns
-	book  *ledger.Book
+	ledger.Ledger
+	dir string
 }
 
-var made = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-
-// newNode has a container whose attachments eth0 and net1 are as their results say.
-func newNode(t *testing.T) *node {
+// newTestLedger records the network namespace ns, and that the delegates of eth0 and net1 gave them
+// those MAC addresses and the addresses of newResult.
+func newTestLedger(t *testing.T, ns netns.ID, mac0, mac1 string) testLedger {
 	t.Helper()
-	n := &node{T: t, dir: filepath.Join(t.TempDir(), "kactus"), netns: netnstest.New(t)}
-	l, err := ledger.Open(n.dir)
+	dir := filepath.Join(t.TempDir(), "kactus")
+	l, err := ledger.Open(dir, filepath.Join(t.TempDir(), "locks"))
 	must(t, err)
-	n.book, err = l.Lock(t.Context(), "c1")
-	must(t, err)
-	netns, err := ledger.Identify(n.netns.Path)
-	must(t, err)
-	results := map[string]json.RawMessage{}
-	var entries []ledger.Entry
-	for i, device := range []string{"eth0", "net1"} {
-		n.link(device)
-		entries = append(entries, entry(t, device))
-		results[device] = json.RawMessage(fmt.Sprintf(`{"cniVersion": "1.0.0", "interfaces": [{"name": "veth0", "mac": "0a:00:00:00:00:99"},
-			{"name": %q, "mac": %q, "sandbox": %q}], "ips": [{"interface": 1, "address": "10.0.%d.2/24"}, {"address": "fd00::%d/64"}]}`,
-			device, strings.ToUpper(n.netns.MAC(t, device)), n.netns.Path, i, i+1))
-		n.address(device, fmt.Sprintf("10.0.%d.2/32", i))
-		n.address(device, fmt.Sprintf("fd00::%d/64", i+1))
-	}
-	must(t, n.book.Plan(t.Context(), netns, podargs.Pod{Namespace: "tenant", Name: "app"}, "eth0", entries))
-	must(t, n.book.Attached(results))
-	n.book.Close()
-	return n
-}
-
-func entry(t *testing.T, device string) ledger.Entry {
-	t.Helper()
-	chain, err := cniconf.Parse([]byte(`{"type": "bridge"}`), cniconf.Defaults{Name: "of-" + device, CNIVersion: "1.0.0"})
-	must(t, err)
-	return ledger.Entry{Attachment: plan.Attachment{Network: "of-" + device, Device: device, Config: chain}, State: ledger.Planned, Created: made}
-}
-
-func (n *node) link(name string) {
-	n.Helper()
-	attrs := netlink.NewLinkAttrs()
-	attrs.Name = name
-	must(n.T, n.netns.Links(n).LinkAdd(&netlink.Bridge{LinkAttrs: attrs}))
-}
-
-func (n *node) address(device, address string) {
-	n.Helper()
-	addr, err := netlink.ParseAddr(address)
-	must(n.T, err)
-	must(n.T, n.netns.Links(n).AddrAdd(n.netns.Link(n, device), addr))
-}
-
-// change is a verb that changes the record.
-func (n *node) change(do func(*ledger.Book) error) {
-	n.Helper()
-	l, err := ledger.Open(n.dir)
-	must(n.T, err)
-	book, err := l.Lock(n.Context(), "c1")
-	must(n.T, err)
-	defer book.Close()
-	must(n.T, do(book))
-}
-
-func TestTheListSaysWhatEachDelegateGave(t *testing.T) {
-	n := newNode(t)
-	n.change(func(b *ledger.Book) error { return b.Park("net1", made.Add(time.Hour), errors.New("it is stuck")) })
-	n.change(func(b *ledger.Book) error {
-		return b.Plan(t.Context(), b.Record().Netns, podargs.Pod{}, "", []ledger.Entry{entry(t, "net2")})
+	tl := testLedger{T: t, Ledger: l, dir: dir}
+	tl.change(func(r *ledger.LockedRecord) error {
+		planned := []ledger.Attachment{newPlanned(t, "eth0"), newPlanned(t, "net1")}
+		err := r.WritePlanned(t.Context(), ns, podargs.Pod{Namespace: "tenant", Name: "app"}, "eth0", planned)
+		if err != nil {
+			return err
+		}
+		return r.MarkAttached(map[string]json.RawMessage{
+			"eth0": newResult(0, "eth0", mac0),
+			"net1": newResult(1, "net1", mac1),
+		})
 	})
-	snapshot, err := ledger.Read(n.dir)
+	return tl
+}
+
+// change changes the record as an operation does.
+func (l testLedger) change(do func(*ledger.LockedRecord) error) {
+	l.Helper()
+	r := l.lock()
+	defer r.Close()
+	must(l, do(r))
+}
+
+func (l testLedger) lock() *ledger.LockedRecord {
+	l.Helper()
+	r, err := l.Lock(l.Context(), "c1")
+	must(l, err)
+	return r
+}
+
+// addPlanned adds the attachment net2, whose delegate may have run.
+func (l testLedger) addPlanned(r *ledger.LockedRecord) error {
+	return r.WritePlanned(l.Context(), netns.ID{}, podargs.Pod{}, "", []ledger.Attachment{newPlanned(l, "net2")})
+}
+
+// newResult returns a result with an interface on the node and the interface in the Pod, which has
+// the addresses 10.0.n.2/24 and, without an index, fd00::(n+1)/64.
+func newResult(n int, ifName, mac string) json.RawMessage {
+	return json.RawMessage(fmt.Sprintf(`{"cniVersion": "1.0.0", "interfaces": [
+		{"name": "veth0", "mac": "0a:00:00:00:00:99"}, {"name": %q, "mac": %q, "sandbox": "/run/netns/a"}],
+		"ips": [{"interface": 1, "address": "10.0.%d.2/24"}, {"address": "fd00::%d/64"}]}`, ifName, mac, n, n+1))
+}
+
+func newPlanned(t testing.TB, ifName string) ledger.Attachment {
+	t.Helper()
+	chain, err := cniconf.Parse([]byte(`{"type": "bridge"}`),
+		cniconf.Defaults{Name: "of-" + ifName, CNIVersion: "1.0.0"})
 	must(t, err)
-	got, err := json.MarshalIndent(Of(snapshot), "", " ")
+	return ledger.Attachment{
+		Attachment: plan.Attachment{Network: "of-" + ifName, IfName: ifName, Config: chain},
+		State:      ledger.Planned,
+		Created:    testCreated,
+	}
+}
+
+func TestList_JSON(t *testing.T) {
+	l := newTestLedger(t, netns.ID{}, "0A:00:00:00:00:01", "0a:00:00:00:00:02")
+	l.change(func(r *ledger.LockedRecord) error {
+		return r.Orphan("net1", testCreated.Add(time.Hour), errors.New("the daemon is down"))
+	})
+	l.change(l.addPlanned)
+	snapshot, err := l.Read()
 	must(t, err)
-	want := strings.NewReplacer("MAC0", strings.ToUpper(n.netns.MAC(t, "eth0")), "MAC1", strings.ToUpper(n.netns.MAC(t, "net1"))).Replace(`[
+	got, err := json.MarshalIndent(List(snapshot), "", " ")
+	must(t, err)
+	const want = `[
  {
   "namespace": "tenant",
   "pod": "app",
   "containerID": "c1",
   "network": "of-eth0",
   "device": "eth0",
-  "mac": "MAC0",
+  "mac": "0A:00:00:00:00:01",
   "ips": [
    "10.0.0.2/24",
    "fd00::1/64"
@@ -128,7 +129,7 @@ func TestTheListSaysWhatEachDelegateGave(t *testing.T) {
   "containerID": "c1",
   "network": "of-net1",
   "device": "net1",
-  "mac": "MAC1",
+  "mac": "0a:00:00:00:00:02",
   "ips": [
    "10.0.1.2/24",
    "fd00::2/64"
@@ -136,97 +137,73 @@ func TestTheListSaysWhatEachDelegateGave(t *testing.T) {
   "state": "orphan",
   "created": "2026-01-02T03:04:05Z",
   "failures": 1,
-  "lastFailure": "it is stuck"
+  "lastFailure": "the daemon is down"
  }
-]`)
+]`
 	if string(got) != want {
 		t.Errorf("got %s\nwant %s", got, want)
 	}
 }
 
-func TestThePodsAreInOrder(t *testing.T) {
+func TestList_Empty(t *testing.T) {
+	if got, err := json.Marshal(List(ledger.Snapshot{})); err != nil || string(got) != "[]" {
+		t.Errorf("got %s, %v", got, err)
+	}
+}
+
+func TestList_Order(t *testing.T) {
 	record := func(id, namespace, name string) ledger.Record {
-		return ledger.Record{ContainerID: id, Pod: podargs.Pod{Namespace: namespace, Name: name}, Attachments: []ledger.Entry{entry(t, "eth0"), entry(t, "a")}}
-	}
-	got := ""
-	for _, a := range Of(ledger.Snapshot{Records: []ledger.Record{record("1", "b", "a"), record("2", "a", "b"), record("3", "a", "a")}}) {
-		got += a.ContainerID + a.Device + " "
-	}
-	if want := "3eth0 3a 2eth0 2a 1eth0 1a "; got != want {
-		t.Errorf("got %s; want %s", got, want)
-	}
-}
-
-func TestCompareFindsWhatIsOff(t *testing.T) {
-	for what, c := range map[string]struct {
-		spoil      func(n *node)
-		eth0, net1 string
-	}{
-		"nothing": {func(*node) {}, "", ""},
-		"a device that is gone": {func(n *node) { must(n.T, n.netns.Links(n).LinkDel(n.netns.Link(n, "net1"))) },
-			"", "there is no such device"},
-		"another MAC address": {func(n *node) {
-			must(n.T, n.netns.Links(n).LinkSetHardwareAddr(n.netns.Link(n, "net1"), []byte{0x0a, 0, 0, 0, 0, 2}))
-		}, "", "the MAC address is 0a:00:00:00:00:02"},
-		"an address that is gone": {func(n *node) {
-			addr, err := netlink.ParseAddr("10.0.0.2/32")
-			must(n.T, err)
-			must(n.T, n.netns.Links(n).AddrDel(n.netns.Link(n, "eth0"), addr))
-		}, "the address 10.0.0.2/24 is missing", ""},
-		"a namespace that is gone": {func(n *node) { n.netns.Remove() }, "namespace", "namespace"},
-		"a DEL that failed": {func(n *node) {
-			n.change(func(b *ledger.Book) error { return b.Failed("net1", made, errors.New("it is stuck")) })
-		}, "", "it is stuck"},
-		"an orphan": {func(n *node) {
-			n.change(func(b *ledger.Book) error { return b.Park("net1", made, errors.New("it is stuck")) })
-		}, "", "gave it up: it is stuck"},
-	} {
-		t.Run(what, func(t *testing.T) {
-			n := newNode(t)
-			c.spoil(n)
-			found, err := Compare(n.dir)
-			must(t, err)
-			if len(found) != 2 {
-				t.Fatalf("got %+v", found)
-			}
-			for i, want := range []string{c.eth0, c.net1} {
-				if got := found[i].Problem; (want == "") != (got == "") || !strings.Contains(got, want) || found[i].Busy {
-					t.Errorf("%s: %q; want %q", found[i].Device, got, want)
-				}
-			}
-		})
-	}
-}
-
-func TestWhatIsHalfMadeIsOffUnlessAVerbWorksAtIt(t *testing.T) {
-	n := newNode(t)
-	l, err := ledger.Open(n.dir)
-	must(t, err)
-	book, err := l.Lock(t.Context(), "c1")
-	must(t, err)
-	must(t, book.Plan(t.Context(), book.Record().Netns, podargs.Pod{}, "", []ledger.Entry{entry(t, "net2")}))
-	found, err := Compare(n.dir)
-	must(t, err)
-	for _, f := range found {
-		if f.Off() || !f.Busy {
-			t.Errorf("while a verb works at it: %+v", f)
+		return ledger.Record{
+			ContainerID: id,
+			Pod:         podargs.Pod{Namespace: namespace, Name: name},
+			Attachments: []ledger.Attachment{newPlanned(t, "eth0"), newPlanned(t, "a")},
 		}
 	}
-	book.Close()
-	found, err = Compare(n.dir)
-	must(t, err)
-	if f := found[2]; f.Device != "net2" || f.Problem != "it is half made" || f.Busy {
-		t.Errorf("when it does not: %+v", f)
+	var got []string
+	for _, a := range List(ledger.Snapshot{Records: []ledger.Record{
+		record("1", "b", "a"), record("2", "a", "b"), record("4", "a", "a"), record("3", "a", "a"),
+	}}) {
+		got = append(got, a.ContainerID+" "+a.IfName)
+	}
+	want := []string{"3 eth0", "3 a", "4 eth0", "4 a", "2 eth0", "2 a", "1 eth0", "1 a"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
-func TestARecordThatDoesNotReadIsOff(t *testing.T) {
-	n := newNode(t)
-	must(t, os.WriteFile(filepath.Join(n.dir, "c0.json"), []byte("{"), 0o600))
-	found, err := Compare(n.dir)
-	must(t, err)
-	if f := found[len(found)-1]; f.ContainerID != "c0" || !strings.Contains(f.Problem, "c0.json") || len(found) != 3 {
-		t.Errorf("got %+v", found)
+func TestGiven(t *testing.T) {
+	const own = `{"name": "eth0", "mac": "0a:00:00:00:00:01", "sandbox": "/n"}`
+	for name, c := range map[string]struct {
+		result, mac string
+		ips         []netip.Prefix
+	}{
+		"no result":                    {``, "", nil},
+		"a result that cannot be read": {`{"cniVersion": "9.9.9"}`, "", nil},
+		"nothing of the interface":     {`{"cniVersion": "1.0.0"}`, "", nil},
+		"an interface of the same name on the node": {
+			`{"cniVersion": "1.0.0", "interfaces": [{"name": "eth0", "mac": "0a:00:00:00:00:99"}, ` + own + `],
+				"ips": [{"interface": 0, "address": "10.0.0.1/24"}, {"interface": 1, "address": "10.0.0.2/24"}]}`,
+			"0a:00:00:00:00:01", []netip.Prefix{netip.MustParsePrefix("10.0.0.2/24")},
+		},
+		"the address of another interface in the Pod": {
+			`{"cniVersion": "1.0.0", "interfaces": [` + own + `, {"name": "eth1", "sandbox": "/n"}],
+				"ips": [{"interface": 1, "address": "10.0.0.1/24"}]}`,
+			"0a:00:00:00:00:01", nil,
+		},
+		"indexes that are out of range": {
+			`{"cniVersion": "1.0.0", "interfaces": [` + own + `],
+				"ips": [{"interface": -1, "address": "10.0.0.1/24"}, {"interface": 1, "address": "10.0.0.2/24"},
+					{"interface": 0, "address": "10.0.0.3/24"}]}`,
+			"0a:00:00:00:00:01", []netip.Prefix{netip.MustParsePrefix("10.0.0.3/24")},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newPlanned(t, "eth0")
+			a.Result = json.RawMessage(c.result)
+			if mac, ips := given(a); mac != c.mac || !reflect.DeepEqual(ips, c.ips) {
+				t.Errorf("got %s %v, want %s %v", mac, ips, c.mac, c.ips)
+			}
+		})
 	}
 }
 

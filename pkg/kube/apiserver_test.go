@@ -123,7 +123,7 @@ func object(w http.ResponseWriter, r *http.Request) {
 }
 
 // abort closes the connection without a response.
-func abort(w http.ResponseWriter, _ *http.Request) { panic(http.ErrAbortHandler) }
+func abort(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 
 // abortInTheBody closes the connection in the middle of the response.
 func abortInTheBody(w http.ResponseWriter, _ *http.Request) {

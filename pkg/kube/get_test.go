@@ -159,7 +159,7 @@ func TestPod_StopsReadingAnEndlessResponse(t *testing.T) {
 // Each of the Networks is small enough.
 func TestNetwork_ResponsesShareOneBudget(t *testing.T) {
 	long := strings.Repeat("x", maxResponses/3)
-	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintf(w, `{"metadata": {"name": "green", "annotations": {"long": %q}}, "spec": {}}`, long)
 	})
 	c := s.client(t)

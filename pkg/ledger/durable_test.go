@@ -10,44 +10,50 @@ import (
 	"testing"
 )
 
-// A plan that is in the page cache alone is forgotten with the node's power, and what its delegates made is there for ever.
-func TestAPlanIsOnTheDiskBeforePlanReturns(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "kactus")
-	calls := traced(t, dir)
-	want := []string{
-		"write c1.tmp",
-		"fsync c1.tmp",
-		"rename c1.tmp c1.json",
-		"fsync .",
-		"said so",
-	}
-	at := slices.Index(calls, want[0])
-	if at < 0 || at+len(want) > len(calls) || !slices.Equal(calls[at:at+len(want)], want) {
-		t.Errorf("system calls:\n%s\nwant, one after the other:\n%s", strings.Join(calls, "\n"), strings.Join(want, "\n"))
-	}
-}
-
-func TestAFolderThatIsMadeForTheLedgerIsOnTheDiskToo(t *testing.T) {
+// With the node's power, a plan that is in the page cache alone would be lost, and what its
+// delegates made would stay for ever.
+func TestWritePlanned_IsDurable(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "lib", "kactus")
-	calls := traced(t, dir)
-	for _, parent := range []string{"fsync ..", "fsync ../.."} {
-		if at := slices.Index(calls, parent); at < 0 || at > slices.Index(calls, "said so") {
-			t.Errorf("no %q before the plan was said to be on the disk:\n%s", parent, strings.Join(calls, "\n"))
+	calls := traceOther(t, At(dir, filepath.Join(t.TempDir(), "locks")))
+	t.Run("the record is on the disk when WritePlanned returns", func(t *testing.T) {
+		want := []string{
+			"write c1.tmp",
+			"fsync c1.tmp",
+			"rename c1.tmp c1.json",
+			"fsync .",
+			"returned",
 		}
-	}
+		start := slices.Index(calls, want[0])
+		if start < 0 || start+len(want) > len(calls) || !slices.Equal(calls[start:start+len(want)], want) {
+			t.Errorf("system calls:\n%s\nwant, one after the other:\n%s",
+				strings.Join(calls, "\n"), strings.Join(want, "\n"))
+		}
+	})
+	t.Run("and so are directories that were created", func(t *testing.T) {
+		for _, parent := range []string{"fsync ..", "fsync ../.."} {
+			if at := slices.Index(calls, parent); at < 0 || at > slices.Index(calls, "returned") {
+				t.Errorf("no %q before WritePlanned returned:\n%s", parent, strings.Join(calls, "\n"))
+			}
+		}
+	})
 }
 
-// traced makes a plan for the container c1 in another process, and is that process's system calls on the ledger's folder dir, as "fsync c1.tmp".
-func traced(t *testing.T, dir string) []string {
+// traceOther writes a plan for the container c1 in another process, and returns the system calls of
+// that process on the ledger's directory, such as "fsync c1.tmp". Then come its words.
+func traceOther(t *testing.T, l Ledger) []string {
 	t.Helper()
 	if _, err := exec.LookPath("strace"); err != nil {
-		t.Fatalf("%v: it is in the package of that name", err)
+		t.Fatalf("%v: strace is in the package of that name", err)
 	}
-	exe, err := os.Executable()
-	must(t, err)
 	trace := filepath.Join(t.TempDir(), "trace")
-	cmd := exec.Command("strace", "-f", "-y", "-o", trace, "-e", "trace=write,pwrite64,writev,fsync,fdatasync,rename,renameat,renameat2", exe, dir, "c1")
-	cmd.Env = append(os.Environ(), asOtherProcess+"=plan")
+	cmd := otherCommand(t, "plan", l, "c1")
+	cmd.Args = append([]string{
+		"strace", "-f", "-y", "-o", trace,
+		"-e", "trace=write,pwrite64,writev,fsync,fdatasync,rename,renameat,renameat2", cmd.Path,
+	}, cmd.Args[1:]...)
+	var err error
+	cmd.Path, err = exec.LookPath("strace")
+	must(t, err)
 	out, err := cmd.Output()
 	if err != nil || string(out) != "plan\n" {
 		t.Fatalf("strace: %q, %v", out, err)
@@ -56,7 +62,7 @@ func traced(t *testing.T, dir string) []string {
 	must(t, err)
 	var calls []string
 	for line := range strings.SplitSeq(string(data), "\n") {
-		if call := parseCall(dir, line); call != "" {
+		if call := parseCall(l.dir, line); call != "" {
 			calls = append(calls, call)
 		}
 	}
@@ -68,9 +74,11 @@ var (
 	rename = regexp.MustCompile(`^\d+ +rename\w*\(.*"([^"]*)",.*"([^"]*)"`)
 )
 
+// parseCall returns the system call in a line of strace's output, with paths relative to dir; empty
+// for one that is not on a file.
 func parseCall(dir, line string) string {
 	if strings.Contains(line, `"plan\n"`) {
-		return "said so"
+		return "returned"
 	}
 	if m := rename.FindStringSubmatch(line); m != nil {
 		return "rename " + relative(dir, m[1]) + " " + relative(dir, m[2])

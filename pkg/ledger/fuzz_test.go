@@ -9,33 +9,30 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniconf"
 )
 
-// FuzzRecord: whatever is in a file of the ledger, reading it ends in an error or in a record that a verb can use and write again.
+// FuzzRecord checks that whatever is in a file of the ledger, reading it ends in an error or in a
+// record that an operation can use and write again.
 func FuzzRecord(f *testing.F) {
 	for _, seed := range []string{
 		``, `null`, `{}`, `[]`, `{"format":1}`, `{"format":"1"}`, `{"format":1e999}`,
 		`{"format":1,"containerID":"c1","attachments":null}`,
 		`{"format":1,"containerID":"c1","attachments":[null]}`,
 		`{"format":1,"containerID":"c1","attachments":[{"device":"eth0","config":{"plugins":[null]}}]}`,
-		`{"format":1,"containerID":"c1","attachments":[{"device":"eth0","config":{"plugins":[{"type":"bridge","capabilities":{"mac":true}}]},"result":{}}],"orphans":[{}]}`,
+		`{"format":1,"containerID":"c1","attachments":[{"device":"eth0",
+			"config":{"plugins":[{"type":"bridge","capabilities":{"mac":true}}]},"result":{}}],"orphans":[{}]}`,
 	} {
 		f.Add([]byte(seed))
 	}
-	e, err := newEntry("eth0")
-	if err != nil {
-		f.Fatal(err)
-	}
-	written, err := json.Marshal(Record{Format: Format, ContainerID: "c1", Attachments: []Entry{e}, Orphans: []Entry{e}})
-	if err != nil {
-		f.Fatal(err)
-	}
+	all := attachments(f, "eth0")
+	written, err := encode(Record{ContainerID: "c1", Attachments: all, Orphans: all})
+	must(f, err)
 	f.Add(written)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r, err := decode(data, "c1")
 		if err != nil {
 			return
 		}
-		for _, e := range append(r.Attachments, r.Orphans...) {
-			for _, p := range e.Config.Plugins {
+		for _, a := range append(r.Attachments, r.Orphans...) {
+			for _, p := range a.Config.Plugins {
 				if err := cniconf.ValidateType(p.Type); err != nil {
 					t.Errorf("a plugin of the type %q: %v", p.Type, err)
 				}
@@ -44,36 +41,34 @@ func FuzzRecord(f *testing.F) {
 				}
 			}
 		}
-		again, err := json.Marshal(r)
+		again, err := encode(r)
 		if err != nil {
-			t.Fatalf("it does not encode: %v", err)
+			t.Fatalf("cannot be encoded: %v", err)
 		}
-		if r2, err := decode(again, "c1"); err != nil || len(r2.Attachments) != len(r.Attachments) || len(r2.Orphans) != len(r.Orphans) {
-			t.Errorf("what was written does not read: %v", err)
+		r2, err := decode(again, "c1")
+		if err != nil || len(r2.Attachments) != len(r.Attachments) || len(r2.Orphans) != len(r.Orphans) {
+			t.Errorf("cannot be read again: %v", err)
 		}
 	})
 }
 
-// A verb that finds such a file must go on, whatever is in it.
+// FuzzLock checks that an operation that finds such a file can go on, whatever is in it.
 func FuzzLock(f *testing.F) {
 	f.Add([]byte(`{"format":1,"containerID":"c1","attachments":[]}`))
 	f.Add([]byte(`{`))
-	l, err := Open(filepath.Join(f.TempDir(), "kactus"))
-	if err != nil {
-		f.Fatal(err)
-	}
+	l := openLedger(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		path := filepath.Join(l.dir, "c1.json")
 		must(t, os.WriteFile(path, data, 0o600))
-		b := lock(t, l, "c1")
-		defer b.Close()
-		if b.Unread() != nil {
-			if _, err := b.SetAside(); err != nil || exists(path) {
-				t.Errorf("set aside: %v, but there: %v", err, exists(path))
+		r := lock(t, l, "c1")
+		defer r.Close()
+		if r.Corrupt() != nil {
+			if _, err := r.Quarantine(); err != nil || exists(path) {
+				t.Errorf("Quarantine: %v, and the file is still there: %v", err, exists(path))
 			}
 		}
-		aside, _ := filepath.Glob(path + ".*")
-		for _, path := range aside {
+		quarantined, _ := filepath.Glob(path + ".*")
+		for _, path := range quarantined {
 			must(t, os.Remove(path))
 		}
 	})

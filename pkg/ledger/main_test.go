@@ -10,116 +10,179 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniconf"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netns"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/plan"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/podargs"
 )
 
-// asOtherProcess is set in the environment of a test process that is to do one thing with the ledger, as another kactus would: "plan" or "hold".
-const asOtherProcess = "KACTUS_TEST_LEDGER"
+// otherProcess is the environment variable that makes the test binary do one thing with a ledger,
+// as another kactus would, instead of running tests. Its value is a key of otherProcesses.
+const otherProcess = "KACTUS_TEST_LEDGER"
+
+// otherProcesses returns, by name, what another process can do with a container's record. Each
+// returns the lock that its delegates would inherit.
+var otherProcesses = map[string]func(l Ledger, id string) (*os.File, error){
+	"hold": func(l Ledger, id string) (*os.File, error) {
+		r, err := l.Lock(context.Background(), id)
+		if err != nil {
+			return nil, err
+		}
+		return r.LockFile(), nil
+	},
+	"plan": func(l Ledger, id string) (*os.File, error) {
+		r, err := l.Lock(context.Background(), id)
+		if err != nil {
+			return nil, err
+		}
+		a, err := newAttachment("eth0")
+		if err != nil {
+			return nil, err
+		}
+		return r.LockFile(), r.WritePlanned(context.Background(), netns.ID{}, podargs.Pod{}, "eth0", []Attachment{a})
+	},
+	"hold-old": func(l Ledger, id string) (*os.File, error) { return oldLock(l, id) },
+}
 
 func TestMain(m *testing.M) {
-	what := os.Getenv(asOtherProcess)
-	if what == "" {
-		os.Exit(m.Run())
+	name := os.Getenv(otherProcess)
+	if name == "" {
+		m.Run()
+		return
 	}
-	if err := otherProcess(what, os.Args[1], os.Args[2]); err != nil {
+	if err := runOtherProcess(name, os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-// otherProcess locks the container's record, says so, and plans for it or holds it until its stdin ends.
-func otherProcess(what, dir, id string) error {
-	l, err := Open(dir)
+// runOtherProcess does what name says for the ledger and the container in args, prints name, and
+// keeps the lock until stdin ends. Then it exits without unlocking, as a kactus that crashes. With
+// a fourth argument, it starts a child first that inherits the lock, and prints the child's process
+// ID too.
+func runOtherProcess(name string, args []string) error {
+	l, err := Open(args[0], args[1])
 	if err != nil {
 		return err
 	}
-	b, err := l.Lock(context.Background(), id)
+	lock, err := otherProcesses[name](l, args[2])
 	if err != nil {
 		return err
 	}
-	defer b.Close()
-	if what == "plan" {
-		e, err := newEntry("eth0")
-		if err == nil {
-			err = b.Plan(context.Background(), Netns{}, podargs.Pod{}, "eth0", []Entry{e})
-		}
-		if err != nil {
+	if len(args) > 3 {
+		child := exec.Command("sleep", "1000")
+		child.ExtraFiles = []*os.File{lock}
+		if err := child.Start(); err != nil {
 			return err
 		}
+		name += fmt.Sprintf(" %d", child.Process.Pid)
 	}
-	fmt.Println(what)
+	fmt.Println(name)
 	_, err = io.Copy(io.Discard, os.Stdin)
 	return err
 }
 
-// startOther starts otherProcess and waits until it has the lock. The returned function lets it end.
-func startOther(t *testing.T, what, dir, id string) (cmd *exec.Cmd, end func()) {
+// other is another process that has locked a container.
+type other struct {
+	*exec.Cmd
+	stdin io.Closer
+	child *os.Process // nil for none
+}
+
+// startOther starts a process that does what name says, and waits until it has the lock.
+func startOther(t *testing.T, name string, l Ledger, id string, options ...string) *other {
+	t.Helper()
+	o := &other{Cmd: otherCommand(t, name, l, id, options...)}
+	var err error
+	o.stdin, err = o.StdinPipe()
+	must(t, err)
+	stdout, err := o.StdoutPipe()
+	must(t, err)
+	must(t, o.Start())
+	t.Cleanup(o.end)
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	if err != nil || !strings.HasPrefix(line, name) {
+		t.Fatalf("the other process printed %q, %v", line, err)
+	}
+	var pid int
+	if n, _ := fmt.Sscanf(line, name+" %d", &pid); n == 1 {
+		o.child, err = os.FindProcess(pid)
+		must(t, err)
+		t.Cleanup(o.killChild)
+	}
+	return o
+}
+
+func otherCommand(t *testing.T, name string, l Ledger, id string, options ...string) *exec.Cmd {
 	t.Helper()
 	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd = exec.Command(exe, dir, id)
-	cmd.Env = append(os.Environ(), asOtherProcess+"="+what)
+	must(t, err)
+	cmd := exec.Command(exe, append([]string{l.dir, l.lockDir, id}, options...)...)
+	cmd.Env = append(os.Environ(), otherProcess+"="+name)
 	cmd.Stderr = os.Stderr
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	end = func() {
-		_ = stdin.Close()
-		_ = cmd.Wait()
-	}
-	t.Cleanup(end)
-	if line, err := bufio.NewReader(stdout).ReadString('\n'); err != nil || line != what+"\n" {
-		t.Fatalf("the other process said %q, %v", line, err)
-	}
-	return cmd, end
+	return cmd
 }
 
-// open opens a ledger in a folder that is not there yet.
-func open(t *testing.T) (Ledger, string) {
+// end lets the process end.
+func (o *other) end() {
+	_ = o.stdin.Close()
+	_ = o.Wait()
+}
+
+func (o *other) kill() {
+	_ = o.Process.Kill()
+	_ = o.Wait()
+}
+
+func (o *other) killChild() { _ = o.child.Kill() }
+
+// withChild makes the other process start a child that inherits the lock.
+const withChild = "with-child"
+
+// openLedger opens a ledger whose directories do not exist yet.
+func openLedger(t testing.TB) Ledger {
 	t.Helper()
-	dir := filepath.Join(t.TempDir(), "kactus")
-	l, err := Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return l, dir
+	dir := t.TempDir()
+	l, err := Open(filepath.Join(dir, "kactus"), filepath.Join(dir, "run", "kactus"))
+	must(t, err)
+	return l
 }
 
-// lock locks a container's record, for half a minute at most.
-func lock(t *testing.T, l Ledger, id string) *Book {
+// lock locks the container's record, and waits for that for half a minute at most.
+func lock(t testing.TB, l Ledger, id string) *LockedRecord {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	b, err := l.Lock(ctx, id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
+	r, err := l.Lock(ctx, id)
+	must(t, err)
+	return r
 }
 
-// newEntry is an attachment as an ADD plans it.
-func newEntry(device string) (Entry, error) {
-	chain, err := cniconf.Parse([]byte(`{"type": "bridge", "bridge": "br0", "mtu": 1400}`), cniconf.Defaults{Name: "of-" + device, CNIVersion: "1.0.0"})
-	return Entry{
+// tryLock locks and unlocks the container's record, and does not wait for that.
+func tryLock(l Ledger, id string) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	r, err := l.Lock(ctx, id)
+	if err == nil {
+		r.Close()
+	}
+	return err
+}
+
+// newAttachment returns an attachment as an ADD plans it.
+func newAttachment(ifName string) (Attachment, error) {
+	name := "of-" + ifName
+	chain, err := cniconf.Parse([]byte(`{"type": "bridge", "bridge": "br0", "mtu": 1400}`),
+		cniconf.Defaults{Name: name, CNIVersion: "1.0.0"})
+	return Attachment{
 		Attachment: plan.Attachment{
-			Network:       "of-" + device,
+			Network:       name,
 			Namespace:     "tenant",
-			Device:        device,
+			IfName:        ifName,
 			MAC:           "0a:00:00:00:00:01",
 			IPs:           []string{"10.0.0.1/24"},
 			Config:        chain,
@@ -131,34 +194,56 @@ func newEntry(device string) (Entry, error) {
 	}, err
 }
 
-func entry(t *testing.T, device string) Entry {
+// attachments returns an attachment for each interface name.
+func attachments(t testing.TB, ifNames ...string) []Attachment {
 	t.Helper()
-	e, err := newEntry(device)
-	if err != nil {
-		t.Fatal(err)
+	var all []Attachment
+	for _, ifName := range ifNames {
+		a, err := newAttachment(ifName)
+		must(t, err)
+		all = append(all, a)
 	}
-	return e
+	return all
 }
 
-// planned plans attachments of those devices.
-func planned(t *testing.T, b *Book, devices ...string) {
+var (
+	testNetns = netns.ID{Path: "/run/netns/a", Inode: 7}
+	testPod   = podargs.Pod{Namespace: "tenant", Name: "app"}
+)
+
+// writePlanned plans attachments with those interface names.
+func writePlanned(t testing.TB, r *LockedRecord, ifNames ...string) {
 	t.Helper()
-	var entries []Entry
-	for _, device := range devices {
-		entries = append(entries, entry(t, device))
-	}
-	if err := b.Plan(context.Background(), Netns{Path: "/run/netns/a", Inode: 7}, podargs.Pod{Namespace: "tenant", Name: "app"}, "eth0", entries); err != nil {
-		t.Fatal(err)
-	}
+	must(t, r.WritePlanned(context.Background(), testNetns, testPod, "eth0", attachments(t, ifNames...)))
 }
 
-// devicesOf are the devices of entries, as one string.
-func devicesOf(entries []Entry) string {
-	s := ""
-	for _, e := range entries {
-		s += e.Device + " "
+// ifNames returns the interface names of the attachments, with a space between them.
+func ifNames(all []Attachment) string {
+	var names []string
+	for _, a := range all {
+		names = append(names, a.IfName)
 	}
-	return s
+	return strings.Join(names, " ")
+}
+
+// recordOf returns the interface names of what the file of the container holds.
+func recordOf(t testing.TB, l Ledger, id string) (attached, orphans string) {
+	t.Helper()
+	r, err := l.ReadRecord(id)
+	must(t, err)
+	return ifNames(r.Attachments), ifNames(r.Orphans)
+}
+
+// fileNames returns the names of the files in dir, with a space between them.
+func fileNames(t testing.TB, dir string) string {
+	t.Helper()
+	files, err := os.ReadDir(dir)
+	must(t, err)
+	var names []string
+	for _, file := range files {
+		names = append(names, file.Name())
+	}
+	return strings.Join(names, " ")
 }
 
 func exists(path string) bool {
@@ -166,7 +251,17 @@ func exists(path string) bool {
 	return !errors.Is(err, os.ErrNotExist)
 }
 
-func must(t *testing.T, err error) {
+// eventually waits until ok returns true, for ten seconds at most.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within 10 s: %s", what)
+		}
+	}
+}
+
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -2,83 +2,82 @@ package ledger
 
 import (
 	"encoding/json"
-	"fmt"
 	"time"
 
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netns"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/plan"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/podargs"
 )
 
-// Format is the version of the ledger's files.
-const Format = 1
-
-// Record is what the ledger knows of one container.
+// Record holds what the ledger knows of one container.
 type Record struct {
-	Format      int         `json:"format"`
-	ContainerID string      `json:"containerID"`
-	Netns       Netns       `json:"netns"`
-	Pod         podargs.Pod `json:"pod"`
-	// Device is the default network's; empty where the ledger knows of hot networks alone.
-	Device string `json:"device,omitempty"`
+	ContainerID string
+	Netns       netns.ID
+	Pod         podargs.Pod
+	// IfName is the interface of the default network; empty where the ledger knows only of hot
+	// networks.
+	IfName string
 	// Attachments exist, or may exist.
-	Attachments []Entry `json:"attachments"`
-	// Orphans are attachments that a DEL gave up: the container is gone, and something of theirs may be left.
-	Orphans []Entry `json:"orphans,omitempty"`
+	Attachments []Attachment
+	// Orphans are attachments that a DEL gave up: the container is gone, and something of them may
+	// be left on the node.
+	Orphans []Attachment
 }
 
-// Entry is one attachment of a Record.
-type Entry struct {
+// Attachment is an attachment as planned, and what became of it.
+type Attachment struct {
 	plan.Attachment
-	State State `json:"state"`
+	State State
 	// Args is the CNI_ARGS that the delegate was given.
-	Args string `json:"args"`
+	Args string
 	// Created is when the attachment was planned.
-	Created time.Time `json:"created"`
-	// Result is what the delegate's ADD printed, with what kactus corrected; empty while State is Planned.
-	Result json.RawMessage `json:"result,omitempty"`
-	// Failures is how many DELs of it failed, the first of them at FailingSince, the last for the reason LastFailure.
-	Failures     int        `json:"failures,omitempty"`
-	FailingSince *time.Time `json:"failingSince,omitempty"`
-	LastFailure  string     `json:"lastFailure,omitempty"`
+	Created time.Time
+	// Result is the result of the delegate's ADD as corrected by kactus; empty while State is
+	// Planned.
+	Result json.RawMessage
+	// Failures counts the DELs that failed since FailingSince, the last one for LastFailure.
+	Failures     int
+	FailingSince *time.Time
+	LastFailure  string
 }
 
-// State says how far an attachment's ADD came.
+// State says how far the ADD of an attachment came.
 type State string
 
-// The states of an attachment.
+// The states of an attachment. One that a DEL gave up is among the orphans of its record.
 const (
-	// Planned: its delegate may have run.
+	// Planned means that the delegate may have run.
 	Planned State = "planned"
-	// Attached: its delegate ran, and its result is recorded.
+	// Attached means that the delegate ran, and that its result is recorded.
 	Attached State = "attached"
 )
 
-// Find is the attachment of that device.
-func (r Record) Find(device string) (Entry, bool) {
-	for _, e := range r.Attachments {
-		if e.Device == device {
-			return e, true
+// Find returns the attachment, not an orphan, with that interface name.
+func (r Record) Find(ifName string) (Attachment, bool) {
+	for _, a := range r.Attachments {
+		if a.IfName == ifName {
+			return a, true
 		}
 	}
-	return Entry{}, false
+	return Attachment{}, false
 }
 
-func decode(data []byte, containerID string) (Record, error) {
-	var head struct {
-		Format int `json:"format"`
+// listWith returns the list that holds the interface: the attachments, or else the orphans.
+func (r *Record) listWith(ifName string) *[]Attachment {
+	if _, ok := r.Find(ifName); ok {
+		return &r.Attachments
 	}
-	if err := json.Unmarshal(data, &head); err != nil {
-		return Record{}, err
+	return &r.Orphans
+}
+
+// failed returns a with one more failed DEL.
+func (a Attachment) failed(now time.Time, cause error) Attachment {
+	const maxLength = 4 << 10
+	a.Failures++
+	if a.FailingSince == nil {
+		a.FailingSince = &now
 	}
-	if head.Format != Format {
-		return Record{}, fmt.Errorf("it has the format %d, where this version of kactus reads %d", head.Format, Format)
-	}
-	var r Record
-	if err := json.Unmarshal(data, &r); err != nil {
-		return Record{}, err
-	}
-	if r.ContainerID != containerID {
-		return Record{}, fmt.Errorf("it is of the container %.64q", r.ContainerID)
-	}
-	return r, nil
+	a.LastFailure = cause.Error()
+	a.LastFailure = a.LastFailure[:min(len(a.LastFailure), maxLength)]
+	return a
 }

@@ -6,33 +6,35 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netns"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/podargs"
 )
 
-func TestTheNextVerbReadsWhatTheLastOneRecorded(t *testing.T) {
-	l, _ := open(t)
-	b := lock(t, l, "c1")
-	netns := Netns{Path: "/run/netns/a", Device: 4, Inode: 4026532008, BootID: "boot"}
-	pod := podargs.Pod{Namespace: "tenant", Name: "app", UID: "uid", InfraContainerID: "c1"}
-	must(t, b.Plan(context.Background(), netns, pod, "eth0", []Entry{entry(t, "eth0"), entry(t, "net1")}))
-	must(t, b.Attached(map[string]json.RawMessage{"eth0": json.RawMessage(`{"cniVersion":"1.0.0"}`)}))
-	must(t, b.Failed("net1", time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), errors.New("no")))
-	written := b.Record()
-	b.Close()
+var testTime = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-	b = lock(t, l, "c1")
-	defer b.Close()
-	read := b.Record()
-	if w, r := encode(t, written), encode(t, read); w != r {
-		t.Errorf("wrote %s\nread  %s", w, r)
+func TestRecord_IsReadAsWritten(t *testing.T) {
+	l := openLedger(t)
+	r := lock(t, l, "c1")
+	ns := netns.ID{Path: "/run/netns/a", Device: 4, Inode: 4026532008, BootID: "boot", Mounts: 5}
+	pod := podargs.Pod{Namespace: "tenant", Name: "app", UID: "uid", InfraContainerID: "c1"}
+	must(t, r.WritePlanned(context.Background(), ns, pod, "eth0", attachments(t, "eth0", "net1")))
+	must(t, r.MarkAttached(map[string]json.RawMessage{"eth0": json.RawMessage(`{"cniVersion":"1.0.0"}`)}))
+	must(t, r.MarkFailed("net1", testTime, errors.New("no")))
+	written := r.Record()
+	r.Close()
+
+	r = lock(t, l, "c1")
+	defer r.Close()
+	read := r.Record()
+	if !reflect.DeepEqual(read, written) {
+		t.Errorf("read  %+v\nwrote %+v", read, written)
 	}
-	if read.Netns != netns || read.Pod != pod || read.Device != "eth0" {
+	if read.ContainerID != "c1" || read.Netns != ns || read.Pod != pod || read.IfName != "eth0" {
 		t.Errorf("read %+v", read)
 	}
 	eth0, ok := read.Find("eth0")
@@ -44,173 +46,249 @@ func TestTheNextVerbReadsWhatTheLastOneRecorded(t *testing.T) {
 		t.Errorf("net1: %+v", net1)
 	}
 	stdin, err := net1.Config.Plugins[0].Stdin(nil)
-	var conf map[string]any
-	if err != nil || json.Unmarshal(stdin, &conf) != nil ||
-		!reflect.DeepEqual(conf, map[string]any{"type": "bridge", "bridge": "br0", "mtu": 1400.0}) {
-		t.Errorf("the delegate's configuration is %s, %v", stdin, err)
+	if want := `{"bridge":"br0","mtu":1400,"type":"bridge"}`; err != nil || string(stdin) != want {
+		t.Errorf("the delegate's configuration is %s, %v, want %s", stdin, err, want)
+	}
+	if a, ok := read.Find("net2"); ok {
+		t.Errorf("net2: %+v", a)
 	}
 }
 
-func TestARecordOfNothingHasNoFile(t *testing.T) {
-	l, dir := open(t)
-	b := lock(t, l, "c1")
-	planned(t, b, "eth0", "net1")
-	file := filepath.Join(dir, "c1.json")
-	must(t, b.Undone("net1"))
-	if !exists(file) {
-		t.Fatal("eth0 is not undone, and its record is gone")
+func TestRemove(t *testing.T) {
+	t.Run("the file goes with the last attachment", func(t *testing.T) {
+		l := openLedger(t)
+		r := lock(t, l, "c1")
+		writePlanned(t, r, "eth0", "net1")
+		must(t, r.Remove("net1"))
+		if !exists(r.path(".json")) {
+			t.Fatal("the file is gone, with eth0 in it")
+		}
+		must(t, r.Remove("eth0"))
+		if exists(r.path(".json")) {
+			t.Error("the file is left without an attachment")
+		}
+		must(t, r.Remove("eth0")) // Remove is idempotent
+		r.Close()
+		if left := fileNames(t, l.dir); left != "" {
+			t.Errorf("left: %s", left)
+		}
+	})
+	t.Run("that attachment alone", func(t *testing.T) {
+		l := openLedger(t)
+		r := lock(t, l, "c1")
+		defer r.Close()
+		writePlanned(t, r, "eth0", "net1", "net2")
+		must(t, r.Remove("net1"))
+		must(t, r.Remove("of-net2")) // the name of a network, not of an interface
+		if got, _ := recordOf(t, l, "c1"); got != "eth0 net2" {
+			t.Errorf("the record has %s", got)
+		}
+	})
+	t.Run("by several goroutines", func(t *testing.T) {
+		l := openLedger(t)
+		r := lock(t, l, "c1")
+		defer r.Close()
+		names := []string{"net0", "net1", "net2", "net3", "net4", "net5", "net6", "net7"}
+		writePlanned(t, r, names...)
+		removed := make(chan error)
+		for _, name := range names[1:] {
+			go func() { removed <- r.Remove(name) }()
+		}
+		for range names[1:] {
+			must(t, <-removed)
+		}
+		if got, _ := recordOf(t, l, "c1"); got != "net0" {
+			t.Errorf("the record has %s", got)
+		}
+	})
+}
+
+func TestMarkFailed(t *testing.T) {
+	l := openLedger(t)
+	r := lock(t, l, "c1")
+	writePlanned(t, r, "eth0", "net1")
+	must(t, r.MarkFailed("net1", testTime, errors.New("one")))
+	r.Close()
+	r = lock(t, l, "c1")
+	defer r.Close()
+	a, _ := r.Record().Find("net1")
+	if a.Failures != 1 || a.FailingSince == nil || !a.FailingSince.Equal(testTime) || a.LastFailure != "one" {
+		t.Errorf("after one failure: %d since %v, %q", a.Failures, a.FailingSince, a.LastFailure)
 	}
-	must(t, b.Undone("eth0"))
-	if exists(file) {
-		t.Error("all is undone, and the file is still there")
+	must(t, r.MarkFailed("net1", testTime.Add(time.Hour), errors.New("two"+strings.Repeat("x", 1<<20))))
+	a, _ = r.Record().Find("net1")
+	if a.Failures != 2 || a.FailingSince == nil || !a.FailingSince.Equal(testTime) {
+		t.Errorf("after two failures: %d since %v", a.Failures, a.FailingSince)
 	}
-	must(t, b.Undone("eth0")) // and again: it is idempotent
-	b.Close()
-	if left, _ := filepath.Glob(filepath.Join(dir, "*")); len(left) > 0 {
-		t.Errorf("left: %v", left)
+	if len(a.LastFailure) != 4<<10 || !strings.HasPrefix(a.LastFailure, "two") {
+		t.Errorf("the last failure has %d bytes: %.10q", len(a.LastFailure), a.LastFailure)
+	}
+	if a, _ := r.Record().Find("eth0"); a.Failures != 0 || a.FailingSince != nil || a.LastFailure != "" {
+		t.Errorf("eth0 has not failed: %+v", a)
 	}
 }
 
-func TestUndoneRemovesThatDeviceAlone(t *testing.T) {
-	l, _ := open(t)
-	b := lock(t, l, "c1")
-	planned(t, b, "eth0", "net1", "net2")
-	must(t, b.Undone("net1"))
-	must(t, b.Undone("of-net2")) // a network's name is not a device
-	b.Close()
-	b = lock(t, l, "c1")
-	defer b.Close()
-	if got := devicesOf(b.Record().Attachments); got != "eth0 net2 " {
-		t.Errorf("left: %s", got)
-	}
+func TestOrphan(t *testing.T) {
+	t.Run("keeps the attachment in the record", func(t *testing.T) {
+		l := openLedger(t)
+		r := lock(t, l, "c1")
+		writePlanned(t, r, "eth0", "net1")
+		must(t, r.Orphan("net1", testTime, errors.New("gone")))
+		must(t, r.Orphan("net1", testTime, errors.New("gone"))) // Orphan is idempotent
+		must(t, r.Remove("eth0"))
+		r.Close()
+		r = lock(t, l, "c1")
+		defer r.Close()
+		record := r.Record()
+		if len(record.Attachments) != 0 || ifNames(record.Orphans) != "net1" {
+			t.Fatalf("the record is %+v", record)
+		}
+		if o := record.Orphans[0]; o.LastFailure != "gone" || o.Failures != 1 || !o.FailingSince.Equal(testTime) {
+			t.Errorf("the orphan is %+v", o)
+		}
+	})
+	t.Run("MarkFailed and Remove prefer an attachment of the same name", func(t *testing.T) {
+		r := lock(t, openLedger(t), "c1")
+		defer r.Close()
+		writePlanned(t, r, "eth0", "net1")
+		must(t, r.Orphan("net1", testTime, errors.New("one")))
+		must(t, r.MarkFailed("net1", testTime, errors.New("two")))
+		if o := r.Record().Orphans; len(o) != 1 || o[0].Failures != 2 || o[0].LastFailure != "two" {
+			t.Errorf("a failure of an orphan: %+v", o)
+		}
+		writePlanned(t, r, "net1")
+		must(t, r.MarkFailed("net1", testTime, errors.New("three")))
+		if a, _ := r.Record().Find("net1"); a.Failures != 1 || r.Record().Orphans[0].Failures != 2 {
+			t.Errorf("a failure of an attachment: %+v", r.Record())
+		}
+		must(t, r.Remove("net1"))
+		if record := r.Record(); ifNames(record.Attachments) != "eth0" || ifNames(record.Orphans) != "net1" {
+			t.Errorf("the attachment was not removed alone: %+v", record)
+		}
+		must(t, r.Remove("net1"))
+		if record := r.Record(); ifNames(record.Attachments) != "eth0" || len(record.Orphans) != 0 {
+			t.Errorf("the orphan was not removed: %+v", record)
+		}
+	})
 }
 
-func TestFailedCountsAndKeepsTheFirstTimeAndTheLastReason(t *testing.T) {
-	l, _ := open(t)
-	b := lock(t, l, "c1")
-	planned(t, b, "eth0", "net1")
-	first := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	must(t, b.Failed("net1", first, errors.New("one")))
-	b.Close()
-	b = lock(t, l, "c1")
-	defer b.Close()
-	must(t, b.Failed("net1", first.Add(time.Hour), errors.New(strings.Repeat("x", 1<<20))))
-	e, _ := b.Record().Find("net1")
-	if e.Failures != 2 || e.FailingSince == nil || !e.FailingSince.Equal(first) || len(e.LastFailure) != 4<<10 {
-		t.Errorf("%d failures since %v, for a reason of %d bytes", e.Failures, e.FailingSince, len(e.LastFailure))
-	}
-	if e, _ := b.Record().Find("eth0"); e.Failures != 0 || e.FailingSince != nil {
-		t.Errorf("eth0 has not failed: %+v", e)
-	}
-}
-
-func TestParkMovesAnAttachmentToTheOrphans(t *testing.T) {
-	l, dir := open(t)
-	b := lock(t, l, "c1")
-	planned(t, b, "eth0", "net1")
-	must(t, b.Park("net1", time.Now(), errors.New("gone")))
-	must(t, b.Undone("eth0"))
-	b.Close()
-	if !exists(filepath.Join(dir, "c1.json")) {
-		t.Fatal("an orphan must not be forgotten")
-	}
-	b = lock(t, l, "c1")
-	defer b.Close()
-	r := b.Record()
-	if len(r.Attachments) != 0 || devicesOf(r.Orphans) != "net1 " || r.Orphans[0].LastFailure != "gone" || r.Orphans[0].Failures != 1 {
-		t.Errorf("%+v", r)
-	}
-}
-
-func TestAHotPlanAddsToARecordAndKeepsWhatItSaysOfThePod(t *testing.T) {
-	l, _ := open(t)
-	b := lock(t, l, "c1")
-	defer b.Close()
-	planned(t, b, "eth0")
-	must(t, b.Plan(context.Background(), Netns{Path: "/another/path"}, podargs.Pod{Name: "app"}, "", []Entry{entry(t, "net1")}))
-	r := b.Record()
-	if r.Netns.Path != "/run/netns/a" || r.Pod.Namespace != "tenant" || r.Device != "eth0" {
-		t.Errorf("%+v", r)
-	}
-	if got := devicesOf(r.Attachments); got != "eth0 net1 " {
-		t.Errorf("attachments: %s", got)
-	}
-}
-
-func TestAPlanAfterOrphansAloneSaysWhoseThePodIsNow(t *testing.T) {
-	l, _ := open(t)
-	b := lock(t, l, "c1")
-	defer b.Close()
-	planned(t, b, "eth0")
-	must(t, b.Park("eth0", time.Now(), errors.New("gone")))
-	must(t, b.Plan(context.Background(), Netns{Path: "/run/netns/b"}, podargs.Pod{Name: "next"}, "eth0", []Entry{entry(t, "eth0")}))
-	r := b.Record()
-	if r.Netns.Path != "/run/netns/b" || r.Pod.Name != "next" || devicesOf(r.Orphans) != "eth0 " {
-		t.Errorf("%+v", r)
-	}
-}
-
-func TestARecordThatACallerChangesIsItsOwn(t *testing.T) {
-	l, _ := open(t)
-	b := lock(t, l, "c1")
-	defer b.Close()
-	planned(t, b, "eth0", "net1")
-	mine := b.Record()
-	mine.Attachments[0].Device = "changed"
-	before := b.Record()
-	must(t, b.Undone("eth0"))
-	if got := devicesOf(before.Attachments); got != "eth0 net1 " {
-		t.Errorf("a record that was read before changed to %s", got)
-	}
-	if got := devicesOf(b.Record().Attachments); got != "net1 " {
-		t.Errorf("left: %s", got)
-	}
-}
-
-func TestAttachmentsUndoneAtOnceAreAllRecorded(t *testing.T) {
-	l, dir := open(t)
-	b := lock(t, l, "c1")
-	defer b.Close()
-	devices := []string{"net0", "net1", "net2", "net3", "net4", "net5", "net6", "net7"}
-	planned(t, b, devices...)
-	done := make(chan error)
-	for _, device := range devices[1:] {
-		go func() { done <- b.Undone(device) }()
-	}
-	for range devices[1:] {
-		must(t, <-done)
-	}
-	data, err := readFile(filepath.Join(dir, "c1.json"))
+func TestMarkAttached_LeavesOthersAlone(t *testing.T) {
+	l := openLedger(t)
+	r := lock(t, l, "c1")
+	defer r.Close()
+	writePlanned(t, r, "eth0", "net1")
+	must(t, r.MarkAttached(map[string]json.RawMessage{
+		"net1": json.RawMessage(`{}`),
+		"net2": json.RawMessage(`{}`), // not in the record
+	}))
+	record, err := l.ReadRecord("c1")
 	must(t, err)
-	r, err := decode(data, "c1")
-	if err != nil || devicesOf(r.Attachments) != "net0 " {
-		t.Errorf("on the disk: %s, %v", devicesOf(r.Attachments), err)
+	if a := record.Attachments; len(a) != 2 || a[0].State != Planned || a[1].State != Attached {
+		t.Errorf("the record is %+v", record)
 	}
 }
 
-func encode(t *testing.T, v any) string {
-	t.Helper()
-	data, err := json.Marshal(v)
-	must(t, err)
-	return string(data)
+func TestWritePlanned(t *testing.T) {
+	t.Run("a hot plan keeps what the record says of the Pod", func(t *testing.T) {
+		l := openLedger(t)
+		r := lock(t, l, "c1")
+		defer r.Close()
+		writePlanned(t, r, "eth0")
+		err := r.WritePlanned(context.Background(), netns.ID{Path: "/another/path"}, podargs.Pod{Name: "app"}, "",
+			attachments(t, "net1"))
+		must(t, err)
+		record, err := l.ReadRecord("c1")
+		must(t, err)
+		if record.Netns != testNetns || record.Pod != testPod || record.IfName != "eth0" {
+			t.Errorf("the record is %+v", record)
+		}
+		if got := ifNames(record.Attachments); got != "eth0 net1" {
+			t.Errorf("the record has %s", got)
+		}
+	})
+	t.Run("a plan on top of orphans alone says which Pod this is now", func(t *testing.T) {
+		r := lock(t, openLedger(t), "c1")
+		defer r.Close()
+		writePlanned(t, r, "eth0")
+		must(t, r.Orphan("eth0", testTime, errors.New("gone")))
+		err := r.WritePlanned(context.Background(), netns.ID{Path: "/run/netns/b"}, podargs.Pod{Name: "next"}, "eth1",
+			attachments(t, "eth1"))
+		must(t, err)
+		record := r.Record()
+		if record.Netns.Path != "/run/netns/b" || record.Pod.Name != "next" || record.IfName != "eth1" ||
+			ifNames(record.Attachments) != "eth1" || ifNames(record.Orphans) != "eth0" {
+			t.Errorf("the record is %+v", record)
+		}
+	})
+	t.Run("a failure leaves the record as it was", func(t *testing.T) {
+		l := openLedger(t)
+		r := lock(t, l, "c1")
+		defer r.Close()
+		writePlanned(t, r, "eth0")
+		must(t, os.Mkdir(r.path(".tmp"), 0o700)) // in the place of the temporary file
+		must(t, os.WriteFile(r.path(".tmp")+"/file", nil, 0o600))
+		err := r.WritePlanned(context.Background(), netns.ID{}, podargs.Pod{}, "", attachments(t, "net1"))
+		if err == nil || !strings.HasPrefix(err.Error(), "write the plan for the container c1 to the ledger: ") {
+			t.Errorf("got %v", err)
+		}
+		if got := ifNames(r.Record().Attachments); got != "eth0" {
+			t.Errorf("the record in memory has %s", got)
+		}
+		if got, _ := recordOf(t, l, "c1"); got != "eth0" {
+			t.Errorf("the record on the disk has %s", got)
+		}
+		must(t, os.RemoveAll(r.path(".tmp")))
+	})
 }
 
-// Hot ADDs come one after the other, and each verb reads what all of them left.
-func TestARecordThatIsLargeAlreadyDoesNotGrow(t *testing.T) {
-	l, _ := open(t)
-	b := lock(t, l, "c1")
-	defer b.Close()
-	planned(t, b, "eth0")
-	must(t, b.Attached(map[string]json.RawMessage{"eth0": json.RawMessage(`"` + strings.Repeat("x", maxPlanned) + `"`)}))
-	before, err := os.ReadFile(b.path(".json"))
+// Hot ADDs come one after the other, and each operation reads what all of them left.
+func TestWritePlanned_Limit(t *testing.T) {
+	l := openLedger(t)
+	r := lock(t, l, "c1")
+	defer r.Close()
+	writePlanned(t, r, "eth0")
+	must(t, r.MarkAttached(map[string]json.RawMessage{"eth0": json.RawMessage(`""`)}))
+	info, err := os.Stat(r.path(".json"))
 	must(t, err)
-	err = b.Plan(t.Context(), Netns{}, podargs.Pod{}, "", []Entry{entry(t, "net1")})
-	if err == nil || !strings.Contains(err.Error(), "does not grow") {
+	fill := func(size int64) {
+		t.Helper()
+		result := `"` + strings.Repeat("x", int(size-info.Size())) + `"`
+		must(t, r.MarkAttached(map[string]json.RawMessage{"eth0": json.RawMessage(result)}))
+		if info, err := os.Stat(r.path(".json")); err != nil || info.Size() != size {
+			t.Fatalf("the record has %d bytes, want %d (%v)", info.Size(), size, err)
+		}
+	}
+	fill(maxPlanned + 1)
+	before, err := os.ReadFile(r.path(".json"))
+	must(t, err)
+	err = r.WritePlanned(t.Context(), netns.ID{}, podargs.Pod{}, "", attachments(t, "net1"))
+	if err == nil || !strings.Contains(err.Error(), "4194305 bytes already, limit is 4194304") {
 		t.Errorf("got %v", err)
 	}
-	if after, err := os.ReadFile(b.path(".json")); err != nil || !bytes.Equal(before, after) {
+	if after, err := os.ReadFile(r.path(".json")); err != nil || !bytes.Equal(before, after) {
 		t.Errorf("the record changed: %v", err)
 	}
-	must(t, b.Undone("eth0"))
-	planned(t, b, "net1")
+	fill(maxPlanned)
+	writePlanned(t, r, "net1")
+	must(t, r.Remove("eth0"))
+	writePlanned(t, r, "net2")
+}
+
+func TestRecord_IsACopy(t *testing.T) {
+	r := lock(t, openLedger(t), "c1")
+	defer r.Close()
+	writePlanned(t, r, "eth0", "net1", "net2")
+	must(t, r.Orphan("net2", testTime, errors.New("gone")))
+	changed := r.Record()
+	changed.Attachments[0].IfName, changed.Orphans[0].IfName = "changed", "changed"
+	before := r.Record()
+	must(t, r.Remove("eth0"))
+	must(t, r.MarkFailed("net2", testTime, errors.New("again")))
+	if ifNames(before.Attachments) != "eth0 net1" || ifNames(before.Orphans) != "net2" ||
+		before.Orphans[0].Failures != 1 {
+		t.Errorf("a record that was returned before changed to %+v", before)
+	}
+	if record := r.Record(); ifNames(record.Attachments) != "net1" || ifNames(record.Orphans) != "net2" {
+		t.Errorf("the record is %+v", record)
+	}
 }

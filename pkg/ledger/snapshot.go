@@ -6,35 +6,37 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
+	"strings"
 )
 
-// Snapshot is what a ledger's folder holds.
+// Snapshot holds what a ledger's directory holds.
 type Snapshot struct {
-	// Records are those of the containers, in the order of their IDs.
+	// Records are in the order of their container IDs.
 	Records []Record
-	// Unread are the files that tell nothing, and those that were set aside because of that.
-	Unread []Unread
+	// Corrupt are the files that cannot be read as records, and those that were quarantined.
+	Corrupt []CorruptRecord
 }
 
-// Unread is a record that cannot be read.
-type Unread struct {
+// CorruptRecord is a file that cannot be read as a record.
+type CorruptRecord struct {
 	ContainerID, Path string
-	// Aside says that it was set aside by a verb: the container may have a new record since.
-	Aside bool
-	// Cause is why it does not read; nil where Aside.
+	// Quarantined means that an operation moved the file aside; the container may have a new
+	// record.
+	Quarantined bool
+	// Cause is why the file cannot be read; nil if Quarantined.
 	Cause error
 }
 
-// String is a sentence.
-func (u Unread) String() string {
-	if u.Aside {
-		return fmt.Sprintf("the record of the container %s did not read, and was set aside as %s", u.ContainerID, u.Path)
+// String returns a sentence for an operator.
+func (c CorruptRecord) String() string {
+	if c.Quarantined {
+		return fmt.Sprintf("the record of the container %s was corrupt, and is quarantined as %s",
+			c.ContainerID, c.Path)
 	}
-	return fmt.Sprintf("the record of the container %s does not read: %s: %v", u.ContainerID, u.Path, u.Cause)
+	return fmt.Sprintf("the record of the container %s is corrupt: %s: %v", c.ContainerID, c.Path, c.Cause)
 }
 
-// Find is the record of that container.
+// Find returns the record of that container.
 func (s Snapshot) Find(containerID string) (Record, bool) {
 	for _, r := range s.Records {
 		if r.ContainerID == containerID {
@@ -44,29 +46,29 @@ func (s Snapshot) Find(containerID string) (Record, bool) {
 	return Record{}, false
 }
 
-// Read reads every record of the ledger in the folder dir, and changes nothing: it takes no lock, so no verb waits for it, and
-// each record is whole, as some verb left it. A folder that is not there holds nothing.
-func Read(dir string) (Snapshot, error) {
-	files, err := os.ReadDir(dir)
+// Read reads every record, and changes nothing. No operation waits for it, since it takes no lock,
+// and each record is as some operation left it. A directory that is missing holds nothing.
+func (l Ledger) Read() (Snapshot, error) {
+	files, err := os.ReadDir(l.dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return Snapshot{}, fmt.Errorf("list the ledger's folder: %w", err)
+		return Snapshot{}, fmt.Errorf("list the ledger's directory: %w", err)
 	}
 	var s Snapshot
 	for _, file := range files {
-		path := filepath.Join(dir, file.Name())
-		if aside := asideName.FindStringSubmatch(file.Name()); aside != nil {
-			s.Unread = append(s.Unread, Unread{ContainerID: aside[1], Path: path, Aside: true})
-			continue
-		}
-		name := recordName.FindStringSubmatch(file.Name())
-		if name == nil {
-			continue
-		}
-		record, err := ReadRecord(dir, name[1])
+		path := filepath.Join(l.dir, file.Name())
+		id, quarantined, ok := parseFileName(file.Name())
 		switch {
-		case errors.Is(err, fs.ErrNotExist): // its container was undone meanwhile
+		case !ok:
+			continue
+		case quarantined:
+			s.Corrupt = append(s.Corrupt, CorruptRecord{ContainerID: id, Path: path, Quarantined: true})
+			continue
+		}
+		record, err := l.ReadRecord(id)
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // torn down meanwhile
 		case err != nil:
-			s.Unread = append(s.Unread, Unread{ContainerID: name[1], Path: path, Cause: err})
+			s.Corrupt = append(s.Corrupt, CorruptRecord{ContainerID: id, Path: path, Cause: err})
 		default:
 			s.Records = append(s.Records, record)
 		}
@@ -74,18 +76,21 @@ func Read(dir string) (Snapshot, error) {
 	return s, nil
 }
 
-// Read is what the ledger holds: see the function of that name.
-func (l Ledger) Read() (Snapshot, error) { return Read(l.dir) }
+// parseFileName returns whose record the file of that name is, and whether it is quarantined. Other
+// files are not ok.
+func parseFileName(name string) (containerID string, quarantined, ok bool) {
+	if rest, found := strings.CutSuffix(name, ".corrupt"); found {
+		at := strings.LastIndex(rest, ".json.")
+		return rest[:max(at, 0)], true, at > 0
+	}
+	id, found := strings.CutSuffix(name, ".json")
+	return id, false, found && id != ""
+}
 
-// The names of the ledger's files.
-var (
-	recordName = regexp.MustCompile(`^(.+)\.json$`)
-	asideName  = regexp.MustCompile(`^(.+)\.json\.[0-9T.]+\.corrupt$`)
-)
-
-// ReadRecord reads one container's record as Read does. The error is fs.ErrNotExist where there is none.
-func ReadRecord(dir, containerID string) (Record, error) {
-	data, err := readFile(filepath.Join(dir, containerID+".json"))
+// ReadRecord reads the record of one container as Read does. The error is fs.ErrNotExist if there
+// is none.
+func (l Ledger) ReadRecord(containerID string) (Record, error) {
+	data, err := readFile(filepath.Join(l.dir, containerID+".json"))
 	if err != nil {
 		return Record{}, err
 	}

@@ -1,138 +1,107 @@
 package ledger
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
-	"time"
-
-	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/podargs"
 )
 
-func TestReadingTheLedgerDisturbsNoVerbAndChangesNothing(t *testing.T) {
-	l, dir := open(t)
-	b := lock(t, l, "c1")
-	defer b.Close()
-	planned(t, b, "eth0", "net1")
-	must(t, os.WriteFile(filepath.Join(dir, "c1.tmp"), []byte("half"), 0o600))
-	must(t, os.WriteFile(filepath.Join(dir, "a.json"), []byte("{"), 0o600))
-	before := names(t, dir)
-	s, err := Read(dir) // which does not wait for the lock
+func TestRead_ChangesNothingAndTakesNoLock(t *testing.T) {
+	l := openLedger(t)
+	r := lock(t, l, "c1")
+	defer r.Close()
+	writePlanned(t, r, "eth0", "net1")
+	must(t, os.WriteFile(r.path(".tmp"), []byte("half"), 0o600))
+	must(t, os.WriteFile(filepath.Join(l.dir, "a.json"), []byte("{"), 0o600))
+	before := fileNames(t, l.dir)
+	s, err := At(l.dir, l.lockDir).Read()
 	must(t, err)
-	if len(s.Records) != 1 || devicesOf(s.Records[0].Attachments) != "eth0 net1 " {
+	if len(s.Records) != 1 || ifNames(s.Records[0].Attachments) != "eth0 net1" {
 		t.Errorf("read %+v", s.Records)
 	}
-	if after := names(t, dir); after != before {
-		t.Errorf("the folder had %s, and has %s", before, after)
+	if after := fileNames(t, l.dir); after != before {
+		t.Errorf("the directory had %s, and has %s", before, after)
 	}
 }
 
-func TestWhatCannotBeReadIsToldWithItsContainer(t *testing.T) {
-	l, dir := open(t)
-	b := lock(t, l, "good")
-	planned(t, b, "eth0")
-	b.Close()
-	must(t, os.WriteFile(filepath.Join(dir, "bad.json"), []byte("{"), 0o600))
-	must(t, os.WriteFile(filepath.Join(dir, "worse.json"), []byte("{"), 0o600))
+func TestRead_Corrupt(t *testing.T) {
+	l := openLedger(t)
+	r := lock(t, l, "good")
+	writePlanned(t, r, "eth0")
+	r.Close()
+	for _, id := range []string{"bad", "worse"} {
+		must(t, os.WriteFile(filepath.Join(l.dir, id+".json"), []byte("{"), 0o600))
+	}
 	worse := lock(t, l, "worse")
-	_, err := worse.SetAside()
+	_, err := worse.Quarantine()
 	must(t, err)
 	worse.Close()
-	must(t, os.Symlink("good.json", filepath.Join(dir, "link.json")))
+	must(t, os.Symlink("good.json", filepath.Join(l.dir, "link.json")))
+	for _, name := range []string{".json", ".json.corrupt", "c1.corrupt", "c1.lock", "notes"} { // not of the ledger
+		must(t, os.WriteFile(filepath.Join(l.dir, name), nil, 0o600))
+	}
+
 	s, err := l.Read()
 	must(t, err)
 	if _, ok := s.Find("good"); !ok || len(s.Records) != 1 {
 		t.Errorf("records: %+v", s.Records)
 	}
-	got := map[string]bool{}
-	for _, u := range s.Unread {
-		got[u.ContainerID] = u.Aside
-		if (u.Cause == nil) != u.Aside || !exists(u.Path) {
-			t.Errorf("%+v", u)
+	if r, ok := s.Find("bad"); ok {
+		t.Errorf("a corrupt record was found: %+v", r)
+	}
+	quarantined := map[string]bool{}
+	for _, c := range s.Corrupt {
+		quarantined[c.ContainerID] = c.Quarantined
+		if (c.Cause == nil) != c.Quarantined || !exists(c.Path) {
+			t.Errorf("%+v", c)
+		}
+		want := "the record of the container " + c.ContainerID + " is corrupt: " + c.Path + ": "
+		if c.Quarantined {
+			want = "the record of the container worse was corrupt, and is quarantined as " + c.Path
+		}
+		if got := c.String(); !strings.HasPrefix(got, want) {
+			t.Errorf("got  %s\nwant %s", got, want)
 		}
 	}
-	if want := map[string]bool{"bad": false, "link": false, "worse": true}; fmt.Sprint(got) != fmt.Sprint(want) {
-		t.Errorf("set aside: %v; want %v", got, want)
+	if want := map[string]bool{"bad": false, "link": false, "worse": true}; !maps.Equal(quarantined, want) {
+		t.Errorf("quarantined: %v, want %v", quarantined, want)
 	}
 }
 
-func TestALedgerThatIsNotThereHoldsNothing(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "none")
-	if s, err := Read(dir); err != nil || len(s.Records) != 0 || exists(dir) {
-		t.Errorf("%+v, %v", s, err)
+func TestRead_NotADirectory(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	must(t, os.WriteFile(file, nil, 0o600))
+	if s, err := At(file, "").Read(); err == nil || !strings.Contains(err.Error(), file) {
+		t.Errorf("got %+v, %v", s, err)
 	}
 }
 
-func TestBusyIsAContainerWhoseLockAVerbHas(t *testing.T) {
-	l, dir := open(t)
-	b := lock(t, l, "c1")
-	if !Busy(dir, "c1") || Busy(dir, "c2") {
-		t.Errorf("c1: %v, c2: %v", Busy(dir, "c1"), Busy(dir, "c2"))
+func TestReadRecord(t *testing.T) {
+	l := openLedger(t)
+	if _, err := l.ReadRecord("c1"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no record: %v", err)
 	}
-	b.Close()
-	must(t, os.WriteFile(filepath.Join(dir, "c1.lock"), nil, 0o600)) // as a verb that was killed leaves it
-	if Busy(dir, "c1") || exists(filepath.Join(dir, "c2.lock")) {
-		t.Error("a file is taken for a verb, or made")
+	writeRecord(t, l)
+	if r, err := l.ReadRecord("c1"); err != nil || r.ContainerID != "c1" || ifNames(r.Attachments) != "eth0 net1" {
+		t.Errorf("got %+v, %v", r, err)
 	}
 }
 
-func TestUndoneAndFailedAreOfAnOrphanWhereNoAttachmentHasTheDevice(t *testing.T) {
-	l, _ := open(t)
-	b := lock(t, l, "c1")
-	defer b.Close()
-	now := time.Now()
-	planned(t, b, "eth0", "net1")
-	must(t, b.Park("net1", now, os.ErrClosed))
-	must(t, b.Failed("net1", now, os.ErrInvalid))
-	if r := b.Record(); len(r.Orphans) != 1 || r.Orphans[0].Failures != 2 || r.Orphans[0].LastFailure != os.ErrInvalid.Error() {
-		t.Errorf("%+v", r.Orphans)
-	}
-	planned(t, b, "net1")
-	must(t, b.Undone("net1"))
-	if r := b.Record(); devicesOf(r.Attachments) != "eth0 " || len(r.Orphans) != 1 {
-		t.Errorf("the attachment: %+v", r)
-	}
-	must(t, b.Undone("net1"))
-	if r := b.Record(); devicesOf(r.Attachments) != "eth0 " || len(r.Orphans) != 0 {
-		t.Errorf("the orphan: %+v", r)
-	}
-}
-
-func names(t *testing.T, dir string) string {
-	t.Helper()
-	files, err := os.ReadDir(dir)
-	must(t, err)
-	return fmt.Sprint(files)
-}
-
-// An operator asks on nodes with 500 Pods.
+// Operators read the ledger on nodes with 500 Pods.
 func BenchmarkReadOf500Pods(b *testing.B) {
-	dir := filepath.Join(b.TempDir(), "kactus")
-	l, err := Open(dir)
-	if err != nil {
-		b.Fatal(err)
-	}
+	l := openLedger(b)
 	for i := range 500 {
-		book, err := l.Lock(b.Context(), fmt.Sprintf("container-%d", i))
-		if err != nil {
-			b.Fatal(err)
-		}
-		var entries []Entry
-		for _, device := range []string{"eth0", "net1", "net2", "net3"} {
-			e, err := newEntry(device)
-			if err != nil {
-				b.Fatal(err)
-			}
-			entries = append(entries, e)
-		}
-		if err := book.Plan(b.Context(), Netns{}, podargs.Pod{Namespace: "tenant", Name: "app"}, "eth0", entries); err != nil {
-			b.Fatal(err)
-		}
-		book.Close()
+		r := lock(b, l, fmt.Sprintf("container-%d", i))
+		writePlanned(b, r, "eth0", "net1", "net2", "net3")
+		r.Close()
 	}
 	for b.Loop() {
-		if s, err := Read(dir); err != nil || len(s.Records) != 500 {
+		if s, err := l.Read(); err != nil || len(s.Records) != 500 {
 			b.Fatal(len(s.Records), err)
 		}
 	}

@@ -45,7 +45,7 @@ func TestParse_Defaults(t *testing.T) {
 }
 
 func TestParse(t *testing.T) {
-	any := func(Conf) bool { return true }
+	accepted := func(Conf) bool { return true }
 	tests := []struct {
 		name, keys string
 		ok         func(Conf) bool
@@ -76,8 +76,8 @@ func TestParse(t *testing.T) {
 		{"no cniVersion", `"cniVersion": ""`,
 			func(c Conf) bool { return c.CNIVersion == "0.1.0" && c.Master.CNIVersion == "0.1.0" }},
 		{"keys of any CNI configuration",
-			`"args": {}, "capabilities": {"portMappings": true}, "dns": {}, "ipam": {}, "ipMasq": true`, any},
-		{"keys of the specification", `"cni.dev/valid-attachments": [], "cni.dev/new": 1`, any},
+			`"args": {}, "capabilities": {"portMappings": true}, "dns": {}, "ipam": {}, "ipMasq": true`, accepted},
+		{"keys of the specification", `"cni.dev/valid-attachments": [], "cni.dev/new": 1`, accepted},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -342,7 +342,7 @@ func FuzzParse(f *testing.F) {
 // checks as a configuration from elsewhere.
 func checkLikeParse(t *testing.T, chain cniconf.Chain) {
 	t.Helper()
-	list, err := json.Marshal(chain)
+	list, err := chain.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}

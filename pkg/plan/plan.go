@@ -1,45 +1,46 @@
-// Package plan decides what a Pod gets, before anything is touched: from the netconf, the Pod's selections and their Networks
-// to a list of attachments, or an error.
+// Package plan decides which attachments a Pod gets, before anything is touched, from the netconf,
+// the Pod's selections, and the Networks that they name.
 package plan
 
 import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniconf"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netconf"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
 )
 
-// Attachment is one device in one Pod, and how it is made.
+// Attachment is one interface in one Pod, and how it is made.
 type Attachment struct {
-	// Network is the network's name; that of the delegate, where the netconf says it.
-	Network string `json:"network"`
-	// Namespace is the Network's; empty where the netconf says the delegate.
-	Namespace string `json:"namespace,omitempty"`
-	// Device is the name of the device in the Pod.
-	Device string `json:"device"`
-	// MAC is the address that was asked for; empty: the delegate's choice.
-	MAC network.MAC `json:"mac,omitempty"`
-	// IPs are the addresses that were asked for, in CIDR notation.
-	IPs []string `json:"ips,omitempty"`
+	// Network is the name of the Network; that of the delegate, where the netconf has the delegate.
+	Network string
+	// Namespace is that of the Network; empty where the netconf has the delegate.
+	Namespace string
+	// IfName is the name of the interface in the Pod.
+	IfName string
+	// MAC is the address that the Pod asks for; empty if the delegate may choose.
+	MAC network.MAC
+	// IPs are the addresses that the Pod asks for, in CIDR notation.
+	IPs []string
 	// Config is the delegate's configuration.
-	Config cniconf.Chain `json:"config"`
-	// RuntimeConfig is what the delegate's plugins are told of the capabilities that they declare.
-	RuntimeConfig map[string]json.RawMessage `json:"runtimeConfig,omitempty"`
+	Config cniconf.Chain
+	// RuntimeConfig holds, by capability, what is passed on to the plugins that declare it.
+	RuntimeConfig map[string]json.RawMessage
 }
 
-// Choice is a selection and the Network that was found for it.
-type Choice struct {
+// SelectedNetwork is a selection and the Network that was found for it.
+type SelectedNetwork struct {
 	Selection network.Selection
 	Network   network.Network
 }
 
-// ErrIsolation is why a Pod may not have a Network of another namespace.
-var ErrIsolation = errors.New("namespaceIsolation keeps Pods to the Networks of their own namespace")
+// ErrIsolation is returned when namespaceIsolation keeps a Pod from a Network of another namespace.
+var ErrIsolation = errors.New("namespaceIsolation restricts Pods to the Networks of their own namespace")
 
-// Namespaces are where the Network of a selection is looked for, in order.
+// Namespaces returns the namespaces in which the Network of a selection is looked for, in order.
 func Namespaces(conf netconf.Conf, podNamespace string, s network.Selection) ([]string, error) {
 	if s.Namespace != "" {
 		if conf.NamespaceIsolation && s.Namespace != podNamespace && s.Namespace != conf.NetworkNamespace {
@@ -54,21 +55,22 @@ func Namespaces(conf netconf.Conf, podNamespace string, s network.Selection) ([]
 	return []string{podNamespace, conf.NetworkNamespace}, nil
 }
 
-// Pod is what a whole Pod gets. The default network comes first, on the device that the runtime names: the primary choice's, else the master
-// delegate's. The others follow: the netconf's, then the Pod's, in their order.
-func Pod(conf netconf.Conf, defaultDevice string, choices []Choice) ([]Attachment, error) {
-	first := master(conf, defaultDevice)
+// Pod returns the attachments of a whole Pod. The default network comes first, on the interface
+// that the runtime names: the primary selection, else the master delegate. The others follow: those
+// of the netconf, then those of the Pod, in their order.
+func Pod(conf netconf.Conf, defaultIfName string, selected []SelectedNetwork) ([]Attachment, error) {
+	first := master(conf, defaultIfName)
 	others := auxiliary(conf)
-	for _, c := range choices {
-		device := network.DeviceName(c.Selection.Name)
-		if c.Selection.IsPrimary {
-			device = defaultDevice
+	for _, s := range selected {
+		ifName := network.DeviceName(s.Selection.Name)
+		if s.Selection.IsPrimary {
+			ifName = defaultIfName
 		}
-		a, err := attachment(conf, c, device)
+		a, err := attachment(conf, s, ifName)
 		if err != nil {
 			return nil, err
 		}
-		if c.Selection.IsPrimary {
+		if s.Selection.IsPrimary {
 			a.RuntimeConfig = merge(conf.RuntimeConfig, a.RuntimeConfig)
 			first = a
 		} else {
@@ -76,51 +78,57 @@ func Pod(conf netconf.Conf, defaultDevice string, choices []Choice) ([]Attachmen
 		}
 	}
 	all := append([]Attachment{first}, others...)
-	return all, checkDevices(all)
+	return all, checkIfNames(all)
 }
 
-// Hot is what a running Pod gets by a hot ADD.
-func Hot(conf netconf.Conf, c Choice) (Attachment, error) {
-	return attachment(conf, c, network.DeviceName(c.Selection.Name))
+// Hot returns the attachment that a hot ADD makes.
+func Hot(conf netconf.Conf, s SelectedNetwork) (Attachment, error) {
+	return attachment(conf, s, network.DeviceName(s.Selection.Name))
 }
 
-// Default is what every Pod gets by the netconf alone.
-func Default(conf netconf.Conf, defaultDevice string) []Attachment {
-	if len(conf.Master.Plugins) == 0 { // a DEL's netconf, whose delegates could not be read
+// Default returns the attachments that every Pod gets by the netconf alone.
+func Default(conf netconf.Conf, defaultIfName string) []Attachment {
+	if len(conf.Master.Plugins) == 0 { // the netconf of a DEL, whose delegates are invalid
 		return nil
 	}
-	return append([]Attachment{master(conf, defaultDevice)}, auxiliary(conf)...)
+	return append([]Attachment{master(conf, defaultIfName)}, auxiliary(conf)...)
 }
 
-func master(conf netconf.Conf, device string) Attachment {
-	return Attachment{Network: conf.Master.Name, Device: device, Config: conf.Master, RuntimeConfig: conf.RuntimeConfig}
+func master(conf netconf.Conf, ifName string) Attachment {
+	return Attachment{
+		Network:       conf.Master.Name,
+		IfName:        ifName,
+		Config:        conf.Master,
+		RuntimeConfig: conf.RuntimeConfig,
+	}
 }
 
 func auxiliary(conf netconf.Conf) []Attachment {
 	var all []Attachment
 	for _, chain := range conf.Auxiliary {
-		all = append(all, Attachment{Network: chain.Name, Device: network.DeviceName(chain.Name), Config: chain})
+		all = append(all, Attachment{Network: chain.Name, IfName: network.DeviceName(chain.Name), Config: chain})
 	}
 	return all
 }
 
-func attachment(conf netconf.Conf, c Choice, device string) (Attachment, error) {
-	chain, err := c.Network.Chain(conf.CNIVersion)
+func attachment(conf netconf.Conf, s SelectedNetwork, ifName string) (Attachment, error) {
+	chain, err := s.Network.Chain(conf.CNIVersion)
 	if err != nil {
-		return Attachment{}, fmt.Errorf("network %s/%s: %w", c.Network.Namespace, c.Network.Name, err)
+		return Attachment{}, fmt.Errorf("network %s/%s: %w", s.Network.Namespace, s.Network.Name, err)
 	}
 	return Attachment{
-		Network:       c.Selection.Name,
-		Namespace:     c.Network.Namespace,
-		Device:        device,
-		MAC:           c.Selection.IfMAC,
-		IPs:           c.Selection.IPs,
+		Network:       s.Selection.Name,
+		Namespace:     s.Network.Namespace,
+		IfName:        ifName,
+		MAC:           s.Selection.IfMAC,
+		IPs:           s.Selection.IPs,
 		Config:        chain,
-		RuntimeConfig: runtimeConfig(c.Selection),
+		RuntimeConfig: runtimeConfig(s.Selection),
 	}, nil
 }
 
-// runtimeConfig says a selection's wishes by the capabilities that the CNI conventions name for them.
+// runtimeConfig returns what a selection asks for, by the capabilities that the CNI conventions
+// name for it ("Dynamic Plugin specific fields").
 func runtimeConfig(s network.Selection) map[string]json.RawMessage {
 	rc := map[string]json.RawMessage{}
 	if s.IfMAC != "" {
@@ -134,27 +142,27 @@ func runtimeConfig(s network.Selection) map[string]json.RawMessage {
 
 func merge(base, over map[string]json.RawMessage) map[string]json.RawMessage {
 	merged := map[string]json.RawMessage{}
-	for _, m := range []map[string]json.RawMessage{base, over} {
-		for key, value := range m {
-			merged[key] = value
-		}
-	}
+	maps.Copy(merged, base)
+	maps.Copy(merged, over)
 	return merged
 }
 
-// checkDevices finds two attachments for one device: a network that the netconf and the Pod both name, two networks whose names have
-// the same MD5 prefix, or one whose device name is that of the default network.
-func checkDevices(all []Attachment) error {
-	byDevice := map[string]Attachment{}
+// checkIfNames reports two attachments with the same interface name: a network that both the
+// netconf and the Pod name, two networks whose names have the same MD5 prefix, or one whose
+// interface name is that of the default network.
+func checkIfNames(all []Attachment) error {
+	byIfName := map[string]Attachment{}
 	for _, a := range all {
-		other, taken := byDevice[a.Device]
+		other, taken := byIfName[a.IfName]
 		switch {
 		case taken && other.Network == a.Network:
-			return fmt.Errorf("the network %s is asked for twice: by the netconf, for every Pod, and by the Pod", a.Network)
+			return fmt.Errorf("the network %s is requested twice: by the netconf, for every Pod, and by the Pod",
+				a.Network)
 		case taken:
-			return fmt.Errorf("the networks %s and %s have the same device name, %s", other.Network, a.Network, a.Device)
+			return fmt.Errorf("the networks %s and %s have the same interface name, %s",
+				other.Network, a.Network, a.IfName)
 		}
-		byDevice[a.Device] = a
+		byIfName[a.IfName] = a
 	}
 	return nil
 }

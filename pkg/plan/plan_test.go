@@ -3,7 +3,7 @@ package plan
 import (
 	"encoding/json"
 	"errors"
-	"reflect"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -12,71 +12,50 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
 )
 
-// TestPod is the product: from the netconf and what the Pod asks for to what it gets, a line a device.
+// TestPod checks what a Pod gets for a netconf and an annotation.
 func TestPod(t *testing.T) {
-	networks := map[string]network.Network{
-		"green":          {Plugin: "vlan", Config: `{"vlanId": 42}`},
-		"blue":           {Config: `{"type": "macvlan"}`},
-		"chain":          {Config: `{"plugins": [{"type": "bridge"}, {"type": "tuning"}]}`},
-		"empty":          {Config: `{}`},
-		"clash":          {Plugin: "vlan", Config: `{"type": "macvlan"}`},
-		"path":           {Config: `{"type": "../sh"}`},
-		"early":          {Config: `{"type": "vlan"}, "vlanId": 42}`},
-		"twice":          {Config: `{"type": "vlan", "type": "ptp"}`},
-		"every":          {Config: `{"type": "ptp"}`},
-		"big":            {Config: `{"type": "ptp", "x": "` + strings.Repeat("a", 1<<20) + `"}`},
-		"n-009b5fbe0257": {Config: `{"type": "ptp"}`},
-	}
 	const (
 		master    = `[{"type": "flannel", "masterPlugin": true}]`
 		auxiliary = `[{"type": "flannel", "masterPlugin": true}, {"type": "ptp", "name": "every"}]`
-		collides  = `[{"type": "flannel", "masterPlugin": true}, {"type": "ptp", "name": "n-ee6b99c6809e"}]`
+
+		byDefault = `eth0 kactus-net flannel {"dns":1}`
+		green     = `net9f27410725ab green vlan`
+		greenMAC  = `net9f27410725ab green vlan 0a:00:00:00:00:01 {"mac":"0a:00:00:00:00:01"}`
+		blue      = `net48d6215903df blue macvlan`
 	)
 	tests := []struct {
-		behaviour  string
-		delegates  string // the netconf's; it has runtimeConfig {"dns": 1}
+		name       string
+		delegates  string // of the netconf, which has the runtimeConfig {"dns": 1}
 		annotation string
-		// what the Pod gets: "DEVICE NETWORK PLUGIN[,PLUGIN…] [MAC] [RUNTIMECONFIG]"
-		want []string
-		says []string
+		want       []string // as describe returns it
 	}{
-		{"without an annotation, the default network alone", master, ``,
-			[]string{`eth0 kactus-net flannel {"dns":1}`}, nil},
-		{"an empty array asks for nothing", master, `[]`,
-			[]string{`eth0 kactus-net flannel {"dns":1}`}, nil},
-		{"each network on the device that its name gives", master, `[{"name": "green"}, {"name": "blue"}]`,
-			[]string{`eth0 kactus-net flannel {"dns":1}`, `net9f27410725ab green vlan`, `net48d6215903df blue macvlan`}, nil},
-		{"a chain stays one attachment", master, `[{"name": "chain"}]`,
-			[]string{`eth0 kactus-net flannel {"dns":1}`, `net9951112f8dd2 chain bridge,tuning`}, nil},
+		{"no annotation", master, ``, []string{byDefault}},
+		{"an empty array", master, `[]`, []string{byDefault}},
+		{"each network on the interface of its name", master, `[{"name": "green"}, {"name": "blue"}]`,
+			[]string{byDefault, green, blue}},
+		{"a chain is one attachment", master, `[{"name": "chain"}]`,
+			[]string{byDefault, `net9951112f8dd2 chain bridge,tuning`}},
 		{"the netconf's other delegates come before the Pod's networks", auxiliary, `[{"name": "green"}]`,
-			[]string{`eth0 kactus-net flannel {"dns":1}`, `net83ab982dd084 every ptp`, `net9f27410725ab green vlan`}, nil},
-		{"a MAC address goes to its own network, as runtimeConfig too", master, `[{"name": "green", "ifMac": "0A:00:00:00:00:01"}, {"name": "blue"}]`,
-			[]string{`eth0 kactus-net flannel {"dns":1}`, `net9f27410725ab green vlan 0a:00:00:00:00:01 {"mac":"0a:00:00:00:00:01"}`, `net48d6215903df blue macvlan`}, nil},
-		{"addresses go to their own network", master, `[{"name": "green", "ips": ["192.168.42.10/24"]}]`,
-			[]string{`eth0 kactus-net flannel {"dns":1}`, `net9f27410725ab green vlan {"ips":["192.168.42.10/24"]}`}, nil},
-		{"the primary takes the master delegate's place, and what the runtime says", master, `[{"name": "green"}, {"name": "blue", "isPrimary": true}]`,
-			[]string{`eth0 blue macvlan {"dns":1}`, `net9f27410725ab green vlan`}, nil},
-		{"the primary's MAC address is eth0's", master, `[{"name": "blue", "isPrimary": true, "ifMac": "0a:00:00:00:00:02"}]`,
-			[]string{`eth0 blue macvlan 0a:00:00:00:00:02 {"dns":1,"mac":"0a:00:00:00:00:02"}`}, nil},
-		{"a MAC address listed before the primary is not eth0's", master, `[{"name": "green", "ifMac": "0a:00:00:00:00:01"}, {"name": "blue", "isPrimary": true}]`,
-			[]string{`eth0 blue macvlan {"dns":1}`, `net9f27410725ab green vlan 0a:00:00:00:00:01 {"mac":"0a:00:00:00:00:01"}`}, nil},
-		{"a network that the netconf gives every Pod already", auxiliary, `[{"name": "every"}]`, nil, []string{"every", "twice"}},
-		{"two networks with one device name, of netconf and Pod", collides, `[{"name": "n-009b5fbe0257"}]`, nil, []string{"n-009b5fbe0257", "n-ee6b99c6809e", "netc78e9611f93e"}},
-		{"a Network of {}", master, `[{"name": "empty"}]`, nil, []string{"network red/empty", "spec.config", "type"}},
-		{"a Network that names two plugins", master, `[{"name": "clash"}]`, nil, []string{"network red/clash", "macvlan", "vlan"}},
-		{"a Network whose plugin is a path", master, `[{"name": "green"}, {"name": "path"}]`, nil, []string{"network red/path", "../sh"}},
-		{"a Network whose config closes its brace early", master, `[{"name": "early"}]`, nil, []string{"network red/early", "spec.config"}},
-		{"a Network with two types", master, `[{"name": "twice"}]`, nil, []string{"network red/twice", "type", "twice"}},
-		{"a Network of more than 1 MiB", master, `[{"name": "big"}]`, nil, []string{"network red/big", "1048576"}},
+			[]string{byDefault, `net83ab982dd084 every ptp`, green}},
+		{"a MAC address is for its own network, and in its runtimeConfig", master,
+			`[{"name": "green", "ifMac": "0A:00:00:00:00:01"}, {"name": "blue"}]`,
+			[]string{byDefault, greenMAC, blue}},
+		{"addresses are for their own network", master,
+			`[{"name": "green", "ips": ["192.168.42.10/24"]}, {"name": "blue"}]`,
+			[]string{byDefault, `net9f27410725ab green vlan [192.168.42.10/24] {"ips":["192.168.42.10/24"]}`, blue}},
+		{"the primary network has the master's place and the runtime's runtimeConfig", master,
+			`[{"name": "green"}, {"name": "blue", "isPrimary": true}]`,
+			[]string{`eth0 blue macvlan {"dns":1}`, green}},
+		{"the primary network's MAC address is that of eth0", master,
+			`[{"name": "blue", "isPrimary": true, "ifMac": "0a:00:00:00:00:02"}]`,
+			[]string{`eth0 blue macvlan 0a:00:00:00:00:02 {"dns":1,"mac":"0a:00:00:00:00:02"}`}},
+		{"a MAC address before the primary network is not that of eth0", master,
+			`[{"name": "green", "ifMac": "0a:00:00:00:00:01"}, {"name": "blue", "isPrimary": true}]`,
+			[]string{`eth0 blue macvlan {"dns":1}`, greenMAC}},
 	}
 	for _, tt := range tests {
-		t.Run(tt.behaviour, func(t *testing.T) {
-			conf := parseConf(t, `"runtimeConfig": {"dns": 1}, "delegates": `+tt.delegates)
-			got, err := Pod(conf, "eth0", choose(t, tt.annotation, networks))
-			if tt.says != nil {
-				expectError(t, err, tt.says)
-				return
-			}
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := Pod(newConf(t, tt.delegates), "eth0", selectNetworks(t, tt.annotation))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -87,90 +66,165 @@ func TestPod(t *testing.T) {
 	}
 }
 
-func TestHot(t *testing.T) {
-	conf := parseConf(t, `"runtimeConfig": {"dns": 1}, "delegates": [{"type": "ptp", "masterPlugin": true}]`)
-	got, err := Hot(conf, Choice{
-		Selection: network.Selection{Name: "green", IfMAC: "0a:00:00:00:00:01"},
-		Network:   network.Network{Name: "green", Namespace: "red", Plugin: "vlan"},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want := []string{`net9f27410725ab green vlan 0a:00:00:00:00:01 {"mac":"0a:00:00:00:00:01"}`}; !slices.Equal(describe([]Attachment{got}), want) {
-		t.Errorf("got %s", describe([]Attachment{got}))
-	}
-}
-
-func TestDefault(t *testing.T) {
-	conf := parseConf(t, `"delegates": [{"type": "ptp", "masterPlugin": true}, {"type": "bridge", "name": "every"}]`)
-	if got, want := describe(Default(conf, "eth0")), []string{"eth0 kactus-net ptp", "net83ab982dd084 every bridge"}; !slices.Equal(got, want) {
-		t.Errorf("got %s, want %s", got, want)
-	}
-	if got := Default(netconf.Conf{}, "eth0"); got != nil {
-		t.Errorf("a netconf whose delegates could not be read gives %s", describe(got))
-	}
-}
-
-func TestNamespaces(t *testing.T) {
+func TestPod_Errors(t *testing.T) {
+	const (
+		master    = `[{"type": "flannel", "masterPlugin": true}]`
+		auxiliary = `[{"type": "flannel", "masterPlugin": true}, {"type": "ptp", "name": "every"}]`
+		collides  = `[{"type": "flannel", "masterPlugin": true}, {"type": "ptp", "name": "n-ee6b99c6809e"}]`
+	)
 	tests := []struct {
-		behaviour string
-		keys      string
-		selected  string
-		want      []string // nil: refused
+		name       string
+		delegates  string
+		ifName     string
+		annotation string
+		want       []string // parts of the error
 	}{
-		{"the Pod's own, then the default", ``, "", []string{"red", "default"}},
-		{"the Pod's own, then the netconf's", `"networkNamespace": "nets",`, "", []string{"red", "nets"}},
-		{"one, where they are the same", `"networkNamespace": "red",`, "", []string{"red"}},
-		{"the one that the Pod names, and no other", ``, "blue", []string{"blue"}},
-		{"under isolation, the Pod's own by name", `"namespaceIsolation": true,`, "red", []string{"red"}},
-		{"under isolation, the netconf's by name", `"namespaceIsolation": true, "networkNamespace": "nets",`, "nets", []string{"nets"}},
-		{"under isolation, both without a name", `"namespaceIsolation": true, "networkNamespace": "nets",`, "", []string{"red", "nets"}},
-		{"under isolation, no other", `"namespaceIsolation": true,`, "blue", nil},
+		{"a network that the netconf gives every Pod", auxiliary, "eth0", `[{"name": "every"}]`,
+			[]string{"every", "twice"}},
+		{"two networks of the same interface name", collides, "eth0", `[{"name": "n-009b5fbe0257"}]`,
+			[]string{"n-009b5fbe0257", "n-ee6b99c6809e", "netc78e9611f93e"}},
+		{"a network of the default network's interface name", master, "net9f27410725ab", `[{"name": "green"}]`,
+			[]string{"green", "kactus-net", "net9f27410725ab"}},
+		{"a config of {}", master, "eth0", `[{"name": "empty"}]`, []string{"network red/empty", "spec.config", "type"}},
+		{"two plugins", master, "eth0", `[{"name": "clash"}]`, []string{"network red/clash", "macvlan", "vlan"}},
+		{"a path as the plugin", master, "eth0", `[{"name": "green"}, {"name": "path"}]`,
+			[]string{"network red/path", "../sh"}},
+		{"a path as the primary network's plugin", master, "eth0", `[{"name": "path", "isPrimary": true}]`,
+			[]string{"network red/path", "../sh"}},
+		{"a brace that closes early", master, "eth0", `[{"name": "early"}]`,
+			[]string{"network red/early", "spec.config"}},
+		{"two types", master, "eth0", `[{"name": "twice"}]`, []string{"network red/twice", "type", "twice"}},
+		{"more than 1 MiB", master, "eth0", `[{"name": "big"}]`, []string{"network red/big", "1048576"}},
 	}
 	for _, tt := range tests {
-		t.Run(tt.behaviour, func(t *testing.T) {
-			conf := parseConf(t, tt.keys+`"delegates": [{"type": "ptp", "masterPlugin": true}]`)
-			got, err := Namespaces(conf, "red", network.Selection{Name: "green", Namespace: tt.selected})
-			if tt.want == nil {
-				if !errors.Is(err, ErrIsolation) || !strings.Contains(err.Error(), "blue/green") {
-					t.Errorf("got %v, %v", got, err)
-				}
-				return
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := Pod(newConf(t, tt.delegates), tt.ifName, selectNetworks(t, tt.annotation))
+			if err == nil {
+				t.Fatalf("got %s, want an error", describe(got))
 			}
-			if err != nil || !reflect.DeepEqual(got, tt.want) {
-				t.Errorf("got %v, %v, want %v", got, err, tt.want)
+			for _, part := range tt.want {
+				if !strings.Contains(err.Error(), part) {
+					t.Errorf("the error %q does not contain %q", err, part)
+				}
 			}
 		})
 	}
 }
 
-func parseConf(t *testing.T, keys string) netconf.Conf {
+func TestHot(t *testing.T) {
+	conf := newConf(t, `[{"type": "ptp", "masterPlugin": true}]`)
+	green := SelectedNetwork{
+		Selection: network.Selection{Name: "green", IfMAC: "0a:00:00:00:00:01"},
+		Network:   network.Network{Name: "green", Namespace: "red", Plugin: "vlan"},
+	}
+	got, err := Hot(conf, green)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{`net9f27410725ab green vlan 0a:00:00:00:00:01 {"mac":"0a:00:00:00:00:01"}`}
+	if lines := describe([]Attachment{got}); !slices.Equal(lines, want) || got.Namespace != "red" {
+		t.Errorf("got %s of the namespace %q, want %s", lines, got.Namespace, want)
+	}
+}
+
+func TestDefault(t *testing.T) {
+	t.Run("the master delegate first, then the others", func(t *testing.T) {
+		conf := newConf(t, `[{"type": "ptp", "masterPlugin": true}, {"type": "bridge", "name": "every"}]`)
+		want := []string{`eth0 kactus-net ptp {"dns":1}`, "net83ab982dd084 every bridge"}
+		if got := describe(Default(conf, "eth0")); !slices.Equal(got, want) {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	})
+	t.Run("a netconf whose delegates are invalid", func(t *testing.T) {
+		if got := Default(netconf.Conf{}, "eth0"); got != nil {
+			t.Errorf("got %s, want none", describe(got))
+		}
+	})
+}
+
+func TestNamespaces(t *testing.T) {
+	tests := []struct {
+		name     string
+		conf     netconf.Conf
+		selected string
+		want     []string
+	}{
+		{"the Pod's own, then the default", netconf.Conf{NetworkNamespace: "default"}, "", []string{"red", "default"}},
+		{"the Pod's own, then the netconf's", netconf.Conf{NetworkNamespace: "nets"}, "", []string{"red", "nets"}},
+		{"one, where they are the same", netconf.Conf{NetworkNamespace: "red"}, "", []string{"red"}},
+		{"the selected one alone", netconf.Conf{NetworkNamespace: "default"}, "blue", []string{"blue"}},
+		{"isolated: the Pod's own is selected", netconf.Conf{NetworkNamespace: "default", NamespaceIsolation: true},
+			"red", []string{"red"}},
+		{"isolated: the netconf's is selected", netconf.Conf{NetworkNamespace: "nets", NamespaceIsolation: true},
+			"nets", []string{"nets"}},
+		{"isolated: none is selected", netconf.Conf{NetworkNamespace: "nets", NamespaceIsolation: true}, "",
+			[]string{"red", "nets"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := Namespaces(tt.conf, "red", network.Selection{Name: "green", Namespace: tt.selected})
+			if err != nil || !slices.Equal(got, tt.want) {
+				t.Errorf("got %v, %v, want %v", got, err, tt.want)
+			}
+		})
+	}
+	t.Run("isolated: another is selected", func(t *testing.T) {
+		conf := netconf.Conf{NetworkNamespace: "default", NamespaceIsolation: true}
+		got, err := Namespaces(conf, "red", network.Selection{Name: "green", Namespace: "blue"})
+		if !errors.Is(err, ErrIsolation) || !strings.Contains(err.Error(), "blue/green") {
+			t.Errorf("got %v, %v", got, err)
+		}
+	})
+}
+
+// newConf returns the Conf of a netconf with those delegates and a runtimeConfig.
+func newConf(t *testing.T, delegates string) netconf.Conf {
 	t.Helper()
-	conf, err := netconf.Parse([]byte(`{"cniVersion": "1.0.0", "name": "kactus-net", ` + keys + `}`))
+	conf, err := netconf.Parse([]byte(
+		`{"cniVersion": "1.0.0", "name": "kactus-net", "runtimeConfig": {"dns": 1}, "delegates": ` + delegates + `}`))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return conf
 }
 
-func choose(t *testing.T, annotation string, networks map[string]network.Network) []Choice {
+// testNetworks are the Networks of the namespace red, by name.
+var testNetworks = map[string]network.Network{
+	"green":          {Plugin: "vlan", Config: `{"vlanId": 42}`},
+	"blue":           {Config: `{"type": "macvlan"}`},
+	"chain":          {Config: `{"plugins": [{"type": "bridge"}, {"type": "tuning"}]}`},
+	"empty":          {Config: `{}`},
+	"clash":          {Plugin: "vlan", Config: `{"type": "macvlan"}`},
+	"path":           {Config: `{"type": "../sh"}`},
+	"early":          {Config: `{"type": "vlan"}, "vlanId": 42}`},
+	"twice":          {Config: `{"type": "vlan", "type": "ptp"}`},
+	"every":          {Config: `{"type": "ptp"}`},
+	"big":            {Config: `{"type": "ptp", "x": "` + strings.Repeat("a", 1<<20) + `"}`},
+	"n-009b5fbe0257": {Config: `{"type": "ptp"}`},
+}
+
+// selectNetworks returns the selections of the annotation and their Networks.
+func selectNetworks(t *testing.T, annotation string) []SelectedNetwork {
 	t.Helper()
 	selections, err := network.ParseSelections(annotation)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var choices []Choice
+	var selected []SelectedNetwork
 	for _, s := range selections {
-		n, ok := networks[s.Name]
+		n, ok := testNetworks[s.Name]
 		if !ok {
 			t.Fatalf("the test has no Network %s", s.Name)
 		}
 		n.Name, n.Namespace = s.Name, "red"
-		choices = append(choices, Choice{Selection: s, Network: n})
+		selected = append(selected, SelectedNetwork{Selection: s, Network: n})
 	}
-	return choices
+	return selected
 }
 
+// describe returns a line for each attachment:
+//
+//	INTERFACE NETWORK PLUGIN[,PLUGIN…] [MAC] [IPS] [RUNTIMECONFIG]
 func describe(attachments []Attachment) []string {
 	var lines []string
 	for _, a := range attachments {
@@ -178,9 +232,12 @@ func describe(attachments []Attachment) []string {
 		for _, p := range a.Config.Plugins {
 			types = append(types, p.Type)
 		}
-		words := []string{a.Device, a.Network, strings.Join(types, ",")}
+		words := []string{a.IfName, a.Network, strings.Join(types, ",")}
 		if a.MAC != "" {
 			words = append(words, string(a.MAC))
+		}
+		if len(a.IPs) > 0 {
+			words = append(words, fmt.Sprint(a.IPs))
 		}
 		if len(a.RuntimeConfig) > 0 {
 			rc, _ := json.Marshal(a.RuntimeConfig)
@@ -189,16 +246,4 @@ func describe(attachments []Attachment) []string {
 		lines = append(lines, strings.Join(words, " "))
 	}
 	return lines
-}
-
-func expectError(t *testing.T, err error, says []string) {
-	t.Helper()
-	if err == nil {
-		t.Fatal("no error")
-	}
-	for _, words := range says {
-		if !strings.Contains(err.Error(), words) {
-			t.Errorf("the error %q does not say %q", err, words)
-		}
-	}
 }

@@ -52,7 +52,7 @@ const (
 	partGrowth     = "growth"
 	partSweep      = "sweep"
 
-	formerPartOperations = "verbs" // still accepted
+	formerPartOperations = "verbs" // still accepted (prose:ignore)
 )
 
 var allParts = []string{partOperations, partStorm, partGrowth, partSweep}
@@ -130,7 +130,8 @@ func parsePeer(text string) (peer, error) {
 	name, files, found := strings.Cut(text, "=")
 	binary, netconf, both := strings.Cut(files, ",")
 	if !found || !both || name == nameKactus || !peerName.MatchString(name) {
-		return peer{}, errors.New("must have the form NAME=BINARY,NETCONF; NAME: lower-case letters, digits, '-', not kactus")
+		return peer{}, errors.New("must have the form NAME=BINARY,NETCONF; " +
+			"NAME: lower-case letters, digits, '-', not kactus")
 	}
 	binary, errBinary := filepath.Abs(binary)
 	netconf, errNetconf := filepath.Abs(netconf)

@@ -23,7 +23,7 @@ type AuditMark int64 // an offset in the log
 type Request struct {
 	User      string // empty if the apiserver could not authenticate the user
 	UserAgent string
-	Verb      string // in Kubernetes' sense: get, list, watch, create, ...
+	Method    string // of the API: get, list, watch, create, ...
 	URI       string
 	Status    int // of the response; 0 if there is none yet
 }
@@ -103,7 +103,7 @@ func (cp *ControlPlane) readAudit(since AuditMark) (requests []Request, complete
 type auditEvent struct {
 	AuditID    string `json:"auditID"`
 	Stage      string `json:"stage"`
-	Verb       string `json:"verb"`
+	Method     string `json:"verb"`
 	RequestURI string `json:"requestURI"`
 	UserAgent  string `json:"userAgent"`
 	User       struct {
@@ -136,7 +136,7 @@ func parseAudit(log []byte) (requests []Request, complete bool, err error) {
 			i = len(requests)
 			index[event.AuditID] = i
 			requests = append(requests, Request{
-				User: event.User.Username, UserAgent: event.UserAgent, Verb: event.Verb, URI: event.RequestURI,
+				User: event.User.Username, UserAgent: event.UserAgent, Method: event.Method, URI: event.RequestURI,
 			})
 		}
 		if event.ResponseStatus != nil {

@@ -72,7 +72,7 @@ func testAudit(t *testing.T, cp *cluster.ControlPlane) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := cluster.Request{User: "admin", UserAgent: "Go-http-client/1.1", Verb: "get",
+	want := cluster.Request{User: "admin", UserAgent: "Go-http-client/1.1", Method: "get",
 		URI: "/api/v1/namespaces/default/pods/absent", Status: http.StatusNotFound}
 	if len(requests) != 1 || requests[0] != want {
 		t.Errorf("requests since the mark: %+v; want only %+v", requests, want)

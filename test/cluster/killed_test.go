@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(startNodesEnv); dir != "" {
 		startCluster(cluster.StartNodes, dir)
 	}
-	os.Exit(m.Run())
+	m.Run()
 }
 
 func TestStart_DiesWithItsParent(t *testing.T) {

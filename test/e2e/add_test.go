@@ -7,22 +7,24 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/kactustest"
 )
 
-func TestPodWithoutNetworks(t *testing.T) {
+func TestAdd_WithoutNetworks(t *testing.T) {
 	t.Parallel()
 	tn := kactustest.NewTenant(t)
 	pods := map[string]*kactustest.Pod{
-		"no annotation":            tn.NewAnnotatedPod(t, nil),
-		"an empty annotation":      tn.NewPod(t, ""),
-		"another one's annotation": tn.NewAnnotatedPod(t, map[string]string{"networks.example.com": `[{"name":"green"}]`}),
+		"no annotation":       tn.NewAnnotatedPod(t, nil),
+		"an empty annotation": tn.NewPod(t, ""),
+		"another one's annotation": tn.NewAnnotatedPod(t,
+			map[string]string{"networks.example.com": `[{"name":"green"}]`}),
 	}
 	for name, p := range pods {
-		t.Run(name+" means the default network alone", func(t *testing.T) {
+		t.Run(name+" attaches the default network alone", func(t *testing.T) {
 			result := p.Add(t)
 			p.ExpectInterfaces(t, "eth0")
 			p.ExpectLedger(t, "attached", "eth0")
 			kactustest.ExpectResult(t, result, "eth0", p.MAC(t, "eth0"))
-			if got := p.Addrs(t, "eth0"); len(got) != 1 || len(result.IPs) != 1 || got[0] != result.IPs[0].Address.String() {
-				t.Errorf("eth0 has %q, and the result says %v", got, result.IPs)
+			if got := p.Addrs(t, "eth0"); len(got) != 1 || len(result.IPs) != 1 ||
+				got[0] != result.IPs[0].Address.String() {
+				t.Errorf("eth0 has %q; the result has %v", got, result.IPs)
 			}
 			p.Del(t)
 			p.ExpectGone(t)
@@ -30,28 +32,30 @@ func TestPodWithoutNetworks(t *testing.T) {
 	}
 }
 
-func TestTwoNetworks(t *testing.T) {
+func TestAdd_TwoNetworks(t *testing.T) {
 	t.Parallel()
 	tn := kactustest.NewTenant(t)
 	tn.CreateBridgeNetworks(t, "green", "blue")
 	p := tn.NewPod(t, `[{"name":"green"},{"name":"blue","podagentSkip":true,"upperLayers":["any"]}]`)
 	result := p.Add(t)
-	t.Run("each has the device that its name makes", func(t *testing.T) {
+	t.Run("each has the interface that its name gives", func(t *testing.T) {
 		p.ExpectInterfaces(t, "eth0", kactustest.GreenIfName, kactustest.BlueIfName)
 		p.ExpectLedger(t, "attached", "eth0", kactustest.GreenIfName, kactustest.BlueIfName)
 	})
-	t.Run("each has an address, which is leased", func(t *testing.T) {
-		for network, ifName := range map[string]string{kactustest.DefaultNetwork: "eth0", "green": kactustest.GreenIfName, "blue": kactustest.BlueIfName} {
+	t.Run("each has a leased address", func(t *testing.T) {
+		for network, ifName := range map[string]string{
+			kactustest.DefaultNetwork: "eth0", "green": kactustest.GreenIfName, "blue": kactustest.BlueIfName,
+		} {
 			kactustest.ExpectSame(t, "leases of "+network, tn.Leases(t, network), []string{p.Addr(t, ifName)})
 		}
 	})
-	t.Run("the result speaks of eth0 alone", func(t *testing.T) {
+	t.Run("the result is that of eth0", func(t *testing.T) {
 		kactustest.ExpectResult(t, result, "eth0", p.MAC(t, "eth0"))
 		if len(result.IPs) != 1 || result.IPs[0].Address.IP.String() != p.Addr(t, "eth0") {
 			t.Errorf("the result has the addresses %v; want that of eth0", result.IPs)
 		}
 	})
-	t.Run("DEL undoes them all", func(t *testing.T) {
+	t.Run("DEL tears down all of them", func(t *testing.T) {
 		p.Del(t)
 		p.ExpectGone(t)
 	})
@@ -80,7 +84,8 @@ func TestVersions(t *testing.T) {
 			if err := json.Unmarshal(out, &result); err != nil {
 				t.Fatal(err)
 			}
-			if result.CNIVersion != version || len(result.IPs) != 1 || (result.IPs[0].Version == "4") != (version < "1") {
+			if result.CNIVersion != version || len(result.IPs) != 1 ||
+				(result.IPs[0].Version == "4") != (version < "1") {
 				t.Errorf("result: %s", out)
 			}
 			p.ExpectInterfaces(t, "eth0", kactustest.GreenIfName)
@@ -113,6 +118,7 @@ func TestVersions(t *testing.T) {
 		if err := json.Unmarshal(out, &answer); err != nil {
 			t.Fatal(err)
 		}
-		kactustest.ExpectSame(t, "versions", answer.SupportedVersions, []string{"0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"})
+		kactustest.ExpectSame(t, "versions", answer.SupportedVersions,
+			[]string{"0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"})
 	})
 }

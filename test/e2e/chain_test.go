@@ -12,16 +12,17 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/node"
 )
 
-func TestChain(t *testing.T) {
+func TestAdd_Chain(t *testing.T) {
 	t.Parallel()
-	t.Run("a Network may be a chain, whose plugins each do their part", func(t *testing.T) {
+	t.Run("each plugin of a Network's chain does its part", func(t *testing.T) {
 		tn := kactustest.NewTenant(t)
-		tn.CreateNetwork(t, "green", `{"plugins": [{`+tn.BridgeConfig(t, "green")+`}, {"type": "tuning", "mtu": 1400, "allmulti": true}, {"type": "portmap"}]}`)
+		tn.CreateNetwork(t, "green", `{"plugins": [{`+tn.BridgeConfig(t, "green")+`},
+			{"type": "tuning", "mtu": 1400, "allmulti": true}, {"type": "portmap"}]}`)
 		p := tn.NewPod(t, `[{"name":"green"}]`)
 		p.Add(t)
 		p.ExpectInterfaces(t, "eth0", kactustest.GreenIfName)
 		if link := p.Link(t, kactustest.GreenIfName).Attrs(); link.MTU != 1400 || link.Allmulti == 0 {
-			t.Errorf("MTU %d, allmulti %d; want what tuning is told to set", link.MTU, link.Allmulti)
+			t.Errorf("MTU %d, allmulti %d; want what tuning sets", link.MTU, link.Allmulti)
 		}
 		if mtu := p.Link(t, "eth0").Attrs().MTU; mtu != 1500 {
 			t.Errorf("eth0 has the MTU %d; want 1500", mtu)
@@ -31,19 +32,20 @@ func TestChain(t *testing.T) {
 	})
 }
 
-func TestPortMappings(t *testing.T) {
+func TestAdd_PortMappings(t *testing.T) {
 	t.Parallel()
 	tn := kactustest.NewTenant(t)
 	tn.Conf.Capabilities = map[string]bool{"portMappings": true}
-	tn.SetDelegates(`{"masterPlugin": true, "plugins": [{` + tn.BridgeConfig(t, "eth") + `, "isGateway": true}, {"type": "portmap", "capabilities": {"portMappings": true}}]}`)
-	tn.CreateNetwork(t, "green", `{"plugins": [{`+tn.BridgeConfig(t, "green")+`, "isGateway": true}, {"type": "portmap", "capabilities": {"portMappings": true}}]}`)
+	const gatewayAndPortmap = `, "isGateway": true}, {"type": "portmap", "capabilities": {"portMappings": true}}]}`
+	tn.SetDelegates(`{"masterPlugin": true, "plugins": [{` + tn.BridgeConfig(t, "eth") + gatewayAndPortmap)
+	tn.CreateNetwork(t, "green", `{"plugins": [{`+tn.BridgeConfig(t, "green")+gatewayAndPortmap)
 	p := tn.NewPod(t, `[{"name":"green"}]`)
 	port := 20000 + int(tn.Number)
 	c := p.Runtime()
-	c.Capabilities = map[string]any{"portMappings": []any{map[string]any{"hostPort": port, "containerPort": 80, "protocol": "tcp"}}}
+	c.Capabilities = portMapping(port)
 
 	kactustest.MustResult(t)(p.AddWith(t, p.Conf, c))
-	t.Run("reach the master delegate's portmap", func(t *testing.T) {
+	t.Run("reach the master delegate", func(t *testing.T) {
 		if rules := natRules(t, fmt.Sprint(port), p.Addr(t, "eth0")); len(rules) == 0 {
 			t.Errorf("no rule forwards the port %d to eth0", port)
 		}
@@ -53,10 +55,10 @@ func TestPortMappings(t *testing.T) {
 			t.Errorf("rules for the network green: %q", rules)
 		}
 	})
-	t.Run("reach the network that takes the master's place", func(t *testing.T) {
+	t.Run("reach a primary network", func(t *testing.T) {
 		p := tn.NewPod(t, `[{"name":"green","isPrimary":true}]`)
 		c := p.Runtime()
-		c.Capabilities = map[string]any{"portMappings": []any{map[string]any{"hostPort": port + 1000, "containerPort": 80, "protocol": "tcp"}}}
+		c.Capabilities = portMapping(port + 1000)
 		kactustest.MustResult(t)(p.AddWith(t, p.Conf, c))
 		if rules := natRules(t, fmt.Sprint(port+1000), p.Addr(t, "eth0")); len(rules) == 0 {
 			t.Errorf("no rule forwards the port %d to eth0", port+1000)
@@ -80,7 +82,13 @@ func TestPortMappings(t *testing.T) {
 	})
 }
 
-// natRules are the node's rules with all these words.
+// portMapping returns the runtime's values for one port of the host.
+func portMapping(hostPort int) map[string]any {
+	mapping := map[string]any{"hostPort": hostPort, "containerPort": 80, "protocol": "tcp"}
+	return map[string]any{"portMappings": []any{mapping}}
+}
+
+// natRules returns the node's NAT rules that contain all these words.
 func natRules(t *testing.T, words ...string) []string {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), "iptables", "--wait", "-t", "nat", "-S").CombinedOutput()
@@ -100,12 +108,13 @@ func natRules(t *testing.T, words ...string) []string {
 	return found
 }
 
-func TestNetconfAuxiliary(t *testing.T) {
+func TestAdd_NetconfDelegates(t *testing.T) {
 	t.Parallel()
 	tn := kactustest.NewTenant(t)
-	tn.SetDelegates(`{"masterPlugin": true, `+tn.BridgeConfig(t, "eth")+`}`, `{"name": "data", `+tn.BridgeConfig(t, "data")+`}`)
+	tn.SetDelegates(`{"masterPlugin": true, `+tn.BridgeConfig(t, "eth")+`}`,
+		`{"name": "data", `+tn.BridgeConfig(t, "data")+`}`)
 	tn.CreateBridgeNetworks(t, "green")
-	t.Run("is in a Pod beside its networks", func(t *testing.T) {
+	t.Run("is attached besides the Pod's networks", func(t *testing.T) {
 		p := tn.NewPod(t, `[{"name":"green"}]`)
 		p.Add(t)
 		p.ExpectInterfaces(t, "eth0", kactustest.DataIfName, kactustest.GreenIfName)
@@ -114,10 +123,11 @@ func TestNetconfAuxiliary(t *testing.T) {
 	})
 }
 
-func TestSpecPlugin(t *testing.T) {
+func TestAdd_SpecPlugin(t *testing.T) {
 	t.Parallel()
 	tn := kactustest.NewTenant(t)
-	kactustest.Create(t, kactustest.NetworksPath(tn.Namespace), kactustest.NetworkObject("green", kactustest.NetworkSpec{Plugin: "macvlan", Config: `{"master": "` + node.Uplink + `"}`}))
+	spec := kactustest.NetworkSpec{Plugin: "macvlan", Config: `{"master": "` + node.Uplink + `"}`}
+	kactustest.Create(t, kactustest.NetworksPath(tn.Namespace), kactustest.NetworkObject("green", spec))
 	t.Run("is the type where spec.config has none", func(t *testing.T) {
 		p := tn.NewPod(t, `[{"name":"green"}]`)
 		p.Add(t)

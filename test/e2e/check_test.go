@@ -5,7 +5,6 @@ import (
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/kactustest"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/node"
-	"github.com/vishvananda/netlink"
 )
 
 func TestCheck(t *testing.T) {
@@ -15,10 +14,11 @@ func TestCheck(t *testing.T) {
 			tn := kactustest.NewTenant(t)
 			tn.Conf.CNIVersion = version
 			tn.CreateBridgeNetworks(t, "green", "blue")
-			tn.CreateNetwork(t, "data", `{"cniVersion": "0.3.1", "type": "macvlan", "master": "`+node.Uplink+`"}`) // which has no CHECK
+			// 0.3.1 has no CHECK.
+			tn.CreateNetwork(t, "data", `{"cniVersion": "0.3.1", "type": "macvlan", "master": "`+node.Uplink+`"}`)
 			p := tn.NewPod(t, `[{"name":"green","ifMac":"`+tn.UniqueMAC(1)+`"},{"name":"data"}]`)
 			p.Add(t)
-			p.HotAdd(t, "green") // which is there, and answers with its result
+			p.HotAdd(t, "green") // attached already
 			p.HotAdd(t, "blue")
 			for _, c := range []kactustest.Call{p.Runtime(), p.Agent("green", ""), p.Agent("blue", "")} {
 				if err := p.CheckWith(t, p.Conf, c); err != nil {
@@ -29,14 +29,15 @@ func TestCheck(t *testing.T) {
 			p.ExpectGone(t)
 		})
 	}
-	t.Run("finds that the device of a hot network is gone", func(t *testing.T) {
+	t.Run("finds that the interface of a hot network is gone", func(t *testing.T) {
 		tn := kactustest.NewTenant(t)
 		tn.CreateBridgeNetworks(t, "green", "blue")
 		p := tn.NewPod(t, `[{"name":"green"}]`)
 		p.Add(t)
 		p.HotAdd(t, "blue")
-		p.InNetns(t, func(h *netlink.Handle) { kactustest.Must(t, h.LinkDel(p.Link(t, kactustest.BlueIfName))) })
-		kactustest.ExpectError(t, kactustest.CNIError(t, p.CheckWith(t, p.Conf, p.Runtime())), 107, kactustest.BlueIfName)
+		p.DeleteLink(t, kactustest.BlueIfName)
+		kactustest.ExpectError(t, kactustest.CNIError(t, p.CheckWith(t, p.Conf, p.Runtime())), 107,
+			kactustest.BlueIfName)
 		p.Del(t)
 		p.ExpectGone(t)
 	})

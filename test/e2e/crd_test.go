@@ -15,28 +15,30 @@ func TestCRD(t *testing.T) {
 		return "apiVersion: kaloom.com/v1\nkind: Network\nmetadata: {name: wrong}\n" + rest
 	}
 	for what, yaml := range map[string]string{
-		"without spec":                   network(""),
-		"whose spec is empty":            network("spec: {}"),
-		"whose spec is a string":         network("spec: bridge"),
-		"whose plugin is a number":       network("spec: {plugin: 7}"),
-		"whose plugin is empty":          network("spec: {plugin: ''}"),
-		"whose plugin has a slash":       network("spec: {plugin: bin/bridge}"),
-		"whose plugin is a path upwards": network("spec: {plugin: ../bridge}"),
-		"whose config is an object":      network("spec: {plugin: bridge, config: {bridge: br0}}"),
-		"whose config is an array":       network("spec: {plugin: bridge, config: '[]'}"),
-		"whose config is no JSON object": network("spec: {plugin: bridge, config: 'bridge=br0'}"),
-		"with a key that is misspelt":    network("spec: {plugin: bridge, confg: '{}'}"),
-		"of a name that makes no URL":    strings.Replace(network("spec: {plugin: bridge}"), "wrong", "Wrong_Name", 1),
-		"of a version that there is not": strings.Replace(network("spec: {plugin: bridge}"), "/v1", "/v2", 1),
-		"of a kind that there is not":    strings.Replace(network("spec: {plugin: bridge}"), "Network", "Netwerk", 1),
+		"without spec":                      network(""),
+		"whose spec is empty":               network("spec: {}"),
+		"whose spec is a string":            network("spec: bridge"),
+		"whose plugin is a number":          network("spec: {plugin: 7}"),
+		"whose plugin is empty":             network("spec: {plugin: ''}"),
+		"whose plugin has a slash":          network("spec: {plugin: bin/bridge}"),
+		"whose plugin is a path upwards":    network("spec: {plugin: ../bridge}"),
+		"whose config is an object":         network("spec: {plugin: bridge, config: {bridge: br0}}"),
+		"whose config is an array":          network("spec: {plugin: bridge, config: '[]'}"),
+		"whose config is not a JSON object": network("spec: {plugin: bridge, config: 'bridge=br0'}"),
+		"with a misspelled key":             network("spec: {plugin: bridge, confg: '{}'}"),
+		"whose name is not valid in a URL": strings.Replace(
+			network("spec: {plugin: bridge}"), "wrong", "Wrong_Name", 1),
+		"of an unknown version": strings.Replace(network("spec: {plugin: bridge}"), "/v1", "/v2", 1),
+		"of an unknown kind": strings.Replace(
+			network("spec: {plugin: bridge}"), "Network", "Netwerk", 1),
 	} {
 		t.Run("refuses a Network "+what, func(t *testing.T) {
 			if out, err := kactustest.Kubectl(t.Context(), yaml, "apply", "-n", tn.Namespace, "-f", "-"); err == nil {
-				t.Errorf("it is taken: %s", out)
+				t.Errorf("accepted: %s", out)
 			}
 		})
 	}
-	t.Run("takes the examples", func(t *testing.T) {
+	t.Run("accepts the examples", func(t *testing.T) {
 		files, err := filepath.Glob(filepath.Join(kactustest.Root(), "examples", "*-net.yaml"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("examples: %q, %v", files, err)
@@ -47,7 +49,7 @@ func TestCRD(t *testing.T) {
 			}
 		}
 	})
-	t.Run("has kubectl show the plugin and the age by the short name", func(t *testing.T) {
+	t.Run("kubectl get net shows plugin and age", func(t *testing.T) {
 		out, err := kactustest.Kubectl(t.Context(), "", "get", "net", "-n", tn.Namespace)
 		if err != nil {
 			t.Fatal(err)

@@ -10,30 +10,32 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/kactustest"
 )
 
-func TestCredentials(t *testing.T) {
+func TestAdd_Credentials(t *testing.T) {
 	t.Parallel()
-	t.Run("a token that the apiserver does not know fails the ADD at once", func(t *testing.T) {
+	t.Run("an unknown token fails the ADD at once", func(t *testing.T) {
 		tn := kactustest.NewTenant(t)
 		tn.Conf.Kubeconfig = tn.NewKubeconfig(t, "unknown", "unknown-token")
 		p := tn.NewPod(t, `[]`)
 		begin := time.Now()
-		asked := kactustest.Requests(t, tn.Namespace, func() { kactustest.ExpectError(t, p.AddError(t), 100, p.Name, "401") })
-		if len(asked) != 1 || time.Since(begin) > 10*time.Second {
-			t.Errorf("requests in %s: %q; want one", time.Since(begin), asked)
+		requests := kactustest.Requests(t, tn.Namespace,
+			func() { kactustest.ExpectError(t, p.AddError(t), 100, p.Name, "401") })
+		if len(requests) != 1 || time.Since(begin) > 10*time.Second {
+			t.Errorf("requests in %s: %q; want one", time.Since(begin), requests)
 		}
 		p.ExpectUntouched(t)
 	})
-	t.Run("a user whom RBAC forbids fails the ADD at once", func(t *testing.T) {
+	t.Run("a user without rights fails the ADD at once", func(t *testing.T) {
 		tn := kactustest.NewTenant(t)
 		tn.Conf.Kubeconfig = tn.NewKubeconfig(t, "stranger", kactustest.StrangerToken)
 		p := tn.NewPod(t, `[]`)
-		asked := kactustest.Requests(t, tn.Namespace, func() { kactustest.ExpectError(t, p.AddError(t), 100, p.Name, "403") })
-		if len(asked) != 1 {
-			t.Errorf("requests: %q; want one", asked)
+		requests := kactustest.Requests(t, tn.Namespace,
+			func() { kactustest.ExpectError(t, p.AddError(t), 100, p.Name, "403") })
+		if len(requests) != 1 {
+			t.Errorf("requests: %q; want one", requests)
 		}
 		p.ExpectUntouched(t)
 	})
-	t.Run("the agent's user cannot ADD a Pod", func(t *testing.T) {
+	t.Run("the agent's user cannot add a Pod", func(t *testing.T) {
 		tn := kactustest.NewTenant(t)
 		tn.Conf.Kubeconfig = tn.AgentKubeconfig
 		p := tn.NewPod(t, `[]`)
@@ -42,22 +44,23 @@ func TestCredentials(t *testing.T) {
 	})
 }
 
-func TestInCluster(t *testing.T) {
+func TestAdd_InClusterCredentials(t *testing.T) {
 	t.Parallel()
 	tn := kactustest.NewTenant(t)
 	p := tn.NewAnnotatedPod(t, nil)
 	tn.Conf.Kubeconfig = ""
-	t.Run("credentials that are not there fail the ADD", func(t *testing.T) {
+	t.Run("missing credentials fail the ADD", func(t *testing.T) {
 		kactustest.ExpectError(t, p.AddError(t), 100, "in-cluster")
 		p.ExpectUntouched(t)
 	})
-	t.Run("credentials serve where the netconf has no kubeconfig", func(t *testing.T) {
-		const dir = "/var/run/secrets/kubernetes.io/serviceaccount" // of the suite's own /run
+	t.Run("credentials are used without a kubeconfig", func(t *testing.T) {
+		const dir = "/var/run/secrets/kubernetes.io/serviceaccount" // on the node's own /run
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { os.RemoveAll(dir) })
-		for name, content := range map[string][]byte{"token": []byte(kactustest.NodeToken), "ca.crt": kactustest.ControlPlane().CAPEM()} {
+		for name, content := range map[string][]byte{"token": []byte(kactustest.NodeToken),
+			"ca.crt": kactustest.ControlPlane().CAPEM()} {
 			if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
 				t.Fatal(err)
 			}

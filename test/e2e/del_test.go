@@ -8,8 +8,8 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/kactustest"
 )
 
-// A DEL must undo what the ADD made, whatever became of all that the ADD knew.
-func TestDel(t *testing.T) {
+// DEL tears down what ADD made, whatever happened since to what the ADD read.
+func TestDel_AfterChanges(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		what   string
@@ -21,9 +21,9 @@ func TestDel(t *testing.T) {
 			kactustest.Delete(t, kactustest.PodsPath(p.Namespace), p.Name)
 			kactustest.Must(t, os.Remove(p.Conf.Kubeconfig))
 		}},
-		{"the netconf's version changed", func(t *testing.T, p *kactustest.Pod) { p.Conf.CNIVersion = "0.3.1" }},
+		{"the netconf's version changed", func(_ *testing.T, p *kactustest.Pod) { p.Conf.CNIVersion = "0.3.1" }},
 	} {
-		t.Run("undoes a Pod after "+c.what, func(t *testing.T) {
+		t.Run("tears down a Pod after "+c.what, func(t *testing.T) {
 			tn := kactustest.NewTenant(t)
 			tn.CreateBridgeNetworks(t, "green", "blue")
 			p := tn.NewPod(t, `[{"name":"green"},{"name":"blue"}]`)
@@ -36,7 +36,7 @@ func TestDel(t *testing.T) {
 	}
 }
 
-func TestDelByHand(t *testing.T) {
+func TestDel_WithoutArgs(t *testing.T) {
 	t.Parallel()
 	tn := kactustest.NewTenant(t)
 	tn.CreateBridgeNetworks(t, "green")
@@ -50,24 +50,25 @@ func TestDelByHand(t *testing.T) {
 	})
 }
 
-func TestDelWithBrokenNetconf(t *testing.T) {
+func TestDel_BrokenNetconf(t *testing.T) {
 	t.Parallel()
 	tn := kactustest.NewTenant(t)
 	tn.CreateBridgeNetworks(t, "green")
 	p := tn.NewPod(t, `[{"name":"green"}]`)
 	p.Add(t)
-	conf := json.RawMessage(`{"cniVersion": "1.0.0", "name": "` + kactustest.DefaultNetwork + `", "type": "kactus", "cniDir": "` + p.Conf.CNIDir + `", "delegates": "green"}`)
+	conf := json.RawMessage(`{"cniVersion": "1.0.0", "name": "` + kactustest.DefaultNetwork +
+		`", "type": "kactus", "cniDir": "` + p.Conf.CNIDir + `", "delegates": "green"}`)
 	if _, err := p.Start(t, "DEL", conf, p.Runtime()).Wait(t); err != nil {
 		t.Errorf("DEL: %v", err)
 	}
 	p.ExpectGone(t)
 }
 
-func TestDelAgain(t *testing.T) {
+func TestDel_LostRecord(t *testing.T) {
 	t.Parallel()
 	tn := kactustest.NewTenant(t)
 	tn.CreateBridgeNetworks(t, "green")
-	t.Run("of a container whose record was lost undoes what the netconf makes", func(t *testing.T) {
+	t.Run("without a record tears down the netconf's delegates", func(t *testing.T) {
 		p := tn.NewAnnotatedPod(t, nil)
 		p.Add(t)
 		if err := os.Remove(p.RecordPath()); err != nil {
@@ -78,14 +79,14 @@ func TestDelAgain(t *testing.T) {
 	})
 }
 
-func TestDelWithoutNetns(t *testing.T) {
+func TestDel_ReusedNetnsPath(t *testing.T) {
 	t.Parallel()
 	tn := kactustest.NewTenant(t)
 	tn.CreateBridgeNetworks(t, "green")
-	t.Run("leaves a namespace alone that another Pod got at the same path", func(t *testing.T) {
+	t.Run("leaves another namespace at the same path alone", func(t *testing.T) {
 		p := tn.NewPod(t, `[{"name":"green"}]`)
 		p.Add(t)
-		old, err := os.Open(p.Netns) // keeps it alive, so that the kernel does not give its number to the next
+		old, err := os.Open(p.Netns) // keeps the namespace alive, so that the kernel does not reuse its inode number
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -99,7 +100,7 @@ func TestDelWithoutNetns(t *testing.T) {
 		p.Del(t)
 		p.ExpectNoRecord(t)
 		if other.Index(t, kactustest.GreenIfName) != before {
-			t.Error("the other Pod's device is another")
+			t.Error("the other Pod's interface was replaced")
 		}
 		other.ExpectInterfaces(t, "eth0", kactustest.GreenIfName)
 		tn.ExpectLeases(t, "green", 1)

@@ -11,7 +11,7 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/node"
 )
 
-func TestWhatADelegateIsTold(t *testing.T) {
+func TestAdd_DelegateEnvironment(t *testing.T) {
 	t.Parallel()
 	tn := kactustest.NewTenant(t)
 	env, stdin := filepath.Join(tn.Dir, "env"), filepath.Join(tn.Dir, "stdin")
@@ -19,7 +19,8 @@ func TestWhatADelegateIsTold(t *testing.T) {
 	tn.CreateNetwork(t, "green", `{"type": "records", "master": "`+node.Uplink+`", "own": {"key": [1, 2]}}`)
 	someMAC := tn.UniqueMAC(1)
 	p := tn.NewPod(t, `[{"name":"green","ifMac":"`+someMAC+`"}]`)
-	identity := "IgnoreUnknown=1;K8S_POD_NAMESPACE=" + tn.Namespace + ";K8S_POD_NAME=" + p.Name + ";K8S_POD_INFRA_CONTAINER_ID=" + p.ID
+	identity := "IgnoreUnknown=1;K8S_POD_NAMESPACE=" + tn.Namespace + ";K8S_POD_NAME=" + p.Name +
+		";K8S_POD_INFRA_CONTAINER_ID=" + p.ID
 	expectArgs := func(t *testing.T, want string) {
 		t.Helper()
 		if got := readEnv(t, env)["CNI_ARGS"]; got != want {
@@ -27,29 +28,31 @@ func TestWhatADelegateIsTold(t *testing.T) {
 		}
 	}
 	c := p.Runtime()
-	c.Args = append(c.Args, [2]string{"SECRET", "of-the-caller"})
+	c.Args = append(c.Args, [2]string{"SECRET", "of-the-runtime"})
 	kactustest.MustResult(t)(p.AddWith(t, p.Conf, c))
 
-	t.Run("in CNI_ARGS is the Pod's identity and the address alone", func(t *testing.T) {
+	t.Run("CNI_ARGS has the Pod's identity and MAC address alone", func(t *testing.T) {
 		expectArgs(t, identity+";K8S_POD_UID="+p.UID+";MAC="+someMAC+";CNI_IFMAC="+someMAC)
 	})
-	t.Run("in its environment is nothing else of the caller's", func(t *testing.T) {
-		allowed := []string{"CNI_COMMAND", "CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME", "CNI_ARGS", "CNI_PATH", "PATH", "PWD"} // the shell adds PWD
+	t.Run("the environment has nothing else of the runtime's", func(t *testing.T) {
+		allowed := []string{"CNI_COMMAND", "CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME", "CNI_ARGS", "CNI_PATH", "PATH",
+			"PWD"} // the shell adds PWD
 		for name := range readEnv(t, env) {
 			if !slices.Contains(allowed, name) {
 				t.Errorf("the delegate's environment has %s", name)
 			}
 		}
 	})
-	t.Run("by a hot ADD is not that it is one", func(t *testing.T) {
+	t.Run("a hot ADD passes the same CNI_ARGS", func(t *testing.T) {
 		p.HotDel(t, "green")
 		p.HotAdd(t, "green")
 		expectArgs(t, identity)
 	})
-	t.Run("at its DEL is what it was told at its ADD", func(t *testing.T) {
+	t.Run("DEL passes what ADD passed", func(t *testing.T) {
 		p.Del(t)
 		expectArgs(t, identity)
-		if got := readEnv(t, env); got["CNI_COMMAND"] != "DEL" || got["CNI_IFNAME"] != kactustest.GreenIfName || got["CNI_NETNS"] != p.Netns {
+		if got := readEnv(t, env); got["CNI_COMMAND"] != "DEL" || got["CNI_IFNAME"] != kactustest.GreenIfName ||
+			got["CNI_NETNS"] != p.Netns {
 			t.Errorf("environment: %q", got)
 		}
 		p.ExpectGone(t)

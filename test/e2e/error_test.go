@@ -9,14 +9,14 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/kactustest"
 )
 
-func TestFailingDelegate(t *testing.T) {
+func TestAdd_DelegateError(t *testing.T) {
 	t.Parallel()
 	fails := `[ "$CNI_COMMAND" = ADD ] || exit 0
 echo 'it is on fire' >&2
 echo '{"cniVersion": "1.0.0", "code": 142, "msg": "no room", "details": "the shelf is full"}'
 exit 1
 `
-	t.Run("as the third network has everything rolled back", func(t *testing.T) {
+	t.Run("everything is rolled back, and the error has its words", func(t *testing.T) {
 		tn := kactustest.NewTenant(t)
 		tn.AddScript(t, "fails", fails)
 		tn.CreateBridgeNetworks(t, "green", "blue")
@@ -30,16 +30,16 @@ exit 1
 				t.Errorf("details: %q; want %q in it", e.Details, want)
 			}
 		}
-		t.Run("and the Pod's DEL has nothing to do", func(t *testing.T) {
+		t.Run("the Pod's DEL has nothing to do", func(t *testing.T) {
 			p.Del(t)
 			p.ExpectGone(t)
 		})
 	})
 }
 
-func TestMissingPlugin(t *testing.T) {
+func TestAdd_KactusAsDelegate(t *testing.T) {
 	t.Parallel()
-	t.Run("that is kactus by another name is told before anything is touched", func(t *testing.T) {
+	t.Run("kactus under another name is refused", func(t *testing.T) {
 		tn := kactustest.NewTenant(t)
 		tn.AddScript(t, "other", "exit 1\n")
 		if err := os.Link(kactustest.KactusPath(), filepath.Join(tn.Path[0], "alias")); err != nil {
@@ -47,20 +47,20 @@ func TestMissingPlugin(t *testing.T) {
 		}
 		tn.CreateNetwork(t, "green", `{"type": "alias"}`)
 		p := tn.NewPod(t, `[{"name":"green"}]`)
-		kactustest.ExpectError(t, p.AddError(t), 102, "green", "kactus itself")
+		kactustest.ExpectError(t, p.AddError(t), 102, "green", "alias")
 		p.ExpectUntouched(t)
 	})
 }
 
-func TestAbsent(t *testing.T) {
+func TestAdd_MissingObjects(t *testing.T) {
 	t.Parallel()
-	t.Run("a Pod is worth another try, and gets nothing", func(t *testing.T) {
+	t.Run("a missing Pod is error 11, and nothing is touched", func(t *testing.T) {
 		tn := kactustest.NewTenant(t)
 		p := tn.NewAbsentPod(t)
 		kactustest.ExpectError(t, p.AddError(t), 11, tn.Namespace, p.Name)
 		p.ExpectUntouched(t)
 	})
-	t.Run("a Network is worth another try, and its Pod gets nothing", func(t *testing.T) {
+	t.Run("a missing Network is error 11, and nothing is touched", func(t *testing.T) {
 		tn := kactustest.NewTenant(t)
 		tn.CreateBridgeNetworks(t, "green")
 		p := tn.NewPod(t, `[{"name":"green"},{"name":"blue"}]`)
@@ -74,9 +74,9 @@ func TestAbsent(t *testing.T) {
 	})
 }
 
-func TestIdentity(t *testing.T) {
+func TestAdd_PodIdentity(t *testing.T) {
 	t.Parallel()
-	t.Run("a Pod that was replaced under its name gets nothing", func(t *testing.T) {
+	t.Run("a Pod replaced under its name is refused", func(t *testing.T) {
 		tn := kactustest.NewTenant(t)
 		p := tn.NewPod(t, `[]`)
 		was := p.UID
@@ -85,7 +85,7 @@ func TestIdentity(t *testing.T) {
 		kactustest.ExpectError(t, p.AddError(t), 101, p.Name, was, now)
 		p.ExpectUntouched(t)
 	})
-	t.Run("a static Pod is known by the hash of its file", func(t *testing.T) {
+	t.Run("a static Pod is identified by the hash of its file", func(t *testing.T) {
 		tn := kactustest.NewTenant(t)
 		p := tn.NewAnnotatedPod(t, map[string]string{"kubernetes.io/config.hash": "1c7e4dd5a0b9f3e2"})
 		p.UID = "1c7e4dd5a0b9f3e2"

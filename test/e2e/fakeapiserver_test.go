@@ -14,8 +14,8 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/kactustest"
 )
 
-// impostor answers in the apiserver's place, over TLS and HTTP/2, whatever a test wants an apiserver to be able to say. It is the
-// kubeconfig that leads to it.
+// fakeAPIServer starts an apiserver whose answers the test gives, over TLS and HTTP/2, and returns
+// the path of a kubeconfig for it.
 func fakeAPIServer(t *testing.T, tn *kactustest.Tenant, token string, answer http.HandlerFunc) string {
 	t.Helper()
 	s := httptest.NewUnstartedServer(answer)
@@ -27,9 +27,8 @@ func fakeAPIServer(t *testing.T, tn *kactustest.Tenant, token string, answer htt
 		s.Close()
 	})
 	ca := filepath.Join(tn.Dir, fmt.Sprintf("impostor-%d.pem", kactustest.NextNumber()))
-	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
+	kactustest.Must(t, os.WriteFile(ca, certificate, 0o600))
 	path := filepath.Join(tn.Dir, fmt.Sprintf("impostor-%d.kubeconfig", kactustest.NextNumber()))
 	text := fmt.Sprintf(`apiVersion: v1
 kind: Config

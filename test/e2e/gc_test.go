@@ -2,19 +2,18 @@ package e2e
 
 import (
 	"encoding/json"
-	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
 	"testing"
 
 	"github.com/containernetworking/cni/pkg/types"
+
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/kactustest"
 )
 
-// collectingTenant speaks version 1.1.0, and has the networks green and blue. Its bridge plugin, which is the real one but for that, keeps
-// what a GC tells it.
+// newGCTenant returns a tenant of version 1.1.0 with the networks green and blue. Its bridge plugin
+// is the real one, except that it keeps the netconf of a GC.
 func newGCTenant(t *testing.T) *kactustest.Tenant {
 	t.Helper()
 	tn := kactustest.NewTenant(t)
@@ -28,12 +27,13 @@ printf %s "$stdin" >`+tn.Dir+`/gc."${name%%'"'*}"
 	return tn
 }
 
-// expectTold: the delegate of that name was told to keep these attachments, as "container/device", and no others.
+// expectGCCall fails the test if the delegate of that name did not run GC with exactly these valid
+// attachments, as "container/interface".
 func expectGCCall(t *testing.T, tn *kactustest.Tenant, name string, want ...string) {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(tn.Dir, "gc."+name))
 	if err != nil {
-		t.Errorf("the delegate %s was not told: %v", name, err)
+		t.Errorf("delegate %s: no GC: %v", name, err)
 		return
 	}
 	var stdin types.NetConf
@@ -42,28 +42,32 @@ func expectGCCall(t *testing.T, tn *kactustest.Tenant, name string, want ...stri
 	for _, a := range stdin.ValidAttachments {
 		got = append(got, a.ContainerID+"/"+a.IfName)
 	}
-	kactustest.ExpectSame(t, "what "+name+" is to keep", got, want)
+	kactustest.ExpectSame(t, "valid attachments of "+name, got, want)
 }
 
 func TestGC(t *testing.T) {
 	t.Parallel()
-	t.Run("leaves the runtime's Pods, with their hot networks, and undoes the others", func(t *testing.T) {
+	t.Run("keeps the runtime's Pods and tears down the others", func(t *testing.T) {
 		tn := newGCTenant(t)
 		live, lost := tn.NewPod(t, `[{"name":"green"}]`), tn.NewPod(t, `[{"name":"green"}]`)
 		for _, p := range []*kactustest.Pod{live, lost} {
 			p.Add(t)
 			p.HotAdd(t, "blue")
 		}
-		lost.LoseNetns()   // the node was started again
-		forgetCache(t, tn) // and the runtime's cache is lost, so that it deletes nothing by itself
-		eth0, green, blue := live.Index(t, "eth0"), live.Index(t, kactustest.GreenIfName), live.Index(t, kactustest.BlueIfName)
+		lost.LoseNetns()   // as after a restart of the node
+		forgetCache(t, tn) // so that libcni does not DEL by itself
+		eth0, green, blue := live.Index(t, "eth0"), live.Index(t, kactustest.GreenIfName),
+			live.Index(t, kactustest.BlueIfName)
 		kactustest.Must(t, tn.GC(t, live))
 		lost.ExpectNoRecord(t)
 		live.ExpectLedger(t, "attached", "eth0", kactustest.GreenIfName, kactustest.BlueIfName)
-		if live.Index(t, "eth0") != eth0 || live.Index(t, kactustest.GreenIfName) != green || live.Index(t, kactustest.BlueIfName) != blue {
-			t.Error("a device of the live Pod is another")
+		if live.Index(t, "eth0") != eth0 || live.Index(t, kactustest.GreenIfName) != green ||
+			live.Index(t, kactustest.BlueIfName) != blue {
+			t.Error("an interface of the live Pod was replaced")
 		}
-		for network, ifName := range map[string]string{kactustest.DefaultNetwork: "eth0", "green": kactustest.GreenIfName, "blue": kactustest.BlueIfName} {
+		for network, ifName := range map[string]string{
+			kactustest.DefaultNetwork: "eth0", "green": kactustest.GreenIfName, "blue": kactustest.BlueIfName,
+		} {
 			kactustest.ExpectSame(t, "leases of "+network, tn.Leases(t, network), []string{live.Addr(t, ifName)})
 			expectGCCall(t, tn, network, live.ID+"/"+ifName)
 		}
@@ -71,21 +75,21 @@ func TestGC(t *testing.T) {
 		live.ExpectGone(t)
 		expectGCCall(t, tn, kactustest.DefaultNetwork)
 	})
-	t.Run("undoes what the ledger has of an ADD that was killed", func(t *testing.T) {
+	t.Run("tears down what a killed ADD planned", func(t *testing.T) {
 		p, g := newGatedPod(t, "ADD")
 		p.Conf.CNIVersion = "1.1.0"
 		add := p.Start(t, "ADD", p.Conf, p.Runtime())
 		g.Await(t)
 		add.Signal(t, syscall.SIGKILL)
 		<-add.Exited
-		kactustest.Must(t, p.GC(t)) // while its delegate lives on, nothing is touched
+		kactustest.Must(t, p.GC(t)) // nothing is touched while the delegate runs
 		p.ExpectLedger(t, "planned", "eth0", kactustest.GreenIfName, kactustest.IfName("slow"))
 		g.Open(t)
 		kactustest.Eventually(t, "the delegate ends", func() bool { return !p.Locked() })
 		kactustest.Must(t, p.GC(t))
 		p.ExpectGone(t)
 	})
-	t.Run("takes its delegates with it when it is killed, and holds no ADD up", func(t *testing.T) {
+	t.Run("ends with its delegates when killed, and lets an ADD pass", func(t *testing.T) {
 		tn := newGCTenant(t)
 		running := kactustest.NewFIFO(t, filepath.Join(tn.Dir, "running"))
 		tn.AddScript(t, "bridge", `[ "$CNI_COMMAND" = GC ] || exec `+kactustest.PluginDir()+`/bridge
@@ -93,18 +97,18 @@ echo $$ >`+tn.Dir+`/collector
 echo >`+running.Name()+`
 exec sleep 1000
 `)
-		var conf map[string]any
-		kactustest.Must(t, json.Unmarshal(kactustest.Encode(t, tn.Conf), &conf))
-		conf["cni.dev/valid-attachments"] = []any{}
+		conf := kactustest.WithKey(t, tn.Conf, "cni.dev/valid-attachments", []any{})
 		p := tn.NewPod(t, `[{"name":"green"}]`)
 		collection := p.Start(t, "GC", conf, kactustest.Call{})
 		kactustest.AwaitWrite(t, running)
 		add := p.Start(t, "ADD", p.Conf, p.Runtime())
 		add.AwaitLock(t)
-		expectNoPlan(t, p)
+		p.ExpectNoRecord(t)
 		collection.Signal(t, syscall.SIGKILL)
 		<-collection.Exited
-		kactustest.Eventually(t, "the delegate ends", func() bool { return kactustest.ProcessEnded(t, filepath.Join(tn.Dir, "collector")) })
+		kactustest.Eventually(t, "the delegate ends", func() bool {
+			return kactustest.ProcessEnded(t, filepath.Join(tn.Dir, "collector"))
+		})
 		if _, err := add.Wait(t); err != nil {
 			t.Errorf("ADD: %v", err)
 		}
@@ -113,16 +117,8 @@ exec sleep 1000
 	})
 }
 
-// expectNoPlan: nothing is planned for the Pod.
-func expectNoPlan(t *testing.T, p *kactustest.Pod) {
-	t.Helper()
-	if _, err := os.Stat(p.RecordPath()); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("there is a record: %v", err)
-	}
-}
-
-// forgetCache makes the CNI library forget what it added.
+// forgetCache removes the CNI library's cache of what it added.
 func forgetCache(t *testing.T, tn *kactustest.Tenant) {
 	t.Helper()
-	kactustest.Must(t, os.RemoveAll(filepath.Join(tn.Dir, "libcni")))
+	kactustest.Must(t, os.RemoveAll(tn.LibcniCacheDir()))
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/node"
 )
 
-func TestHostileAnnotation(t *testing.T) {
+func TestAdd_InvalidAnnotation(t *testing.T) {
 	t.Parallel()
 	tn := kactustest.NewTenant(t)
 	tn.CreateBridgeNetworks(t, "green", "blue", collider, collided)
@@ -19,32 +19,39 @@ func TestHostileAnnotation(t *testing.T) {
 		annotation string
 		words      []string
 	}{
-		"with an unknown key":          {`[{"name":"green"},{"name":"blue","ifmac":"0a:00:00:00:00:01"}]`, []string{"element 1", "ifmac"}},
-		"with two names of one device": {`[{"name":"` + collider + `"},{"name":"` + collided + `"}]`, []string{collider, collided, kactustest.IfName(collider)}},
+		"with an unknown key": {`[{"name":"green"},{"name":"blue","ifmac":"0a:00:00:00:00:01"}]`,
+			[]string{"element 1", "ifmac"}},
+		"with two names of one interface": {`[{"name":"` + collider + `"},{"name":"` + collided + `"}]`,
+			[]string{collider, collided, kactustest.IfName(collider)}},
 	} {
-		t.Run(what+" is refused, and nothing is touched", func(t *testing.T) {
+		t.Run(what+" is refused", func(t *testing.T) {
 			p := tn.NewPod(t, c.annotation)
-			asked := kactustest.Requests(t, tn.Namespace, func() { kactustest.ExpectError(t, p.AddError(t), 7, c.words...) })
-			if len(asked) != 1 {
-				t.Errorf("requests: %q; want the Pod's alone", asked)
+			requests := kactustest.Requests(t, tn.Namespace,
+				func() { kactustest.ExpectError(t, p.AddError(t), 7, c.words...) })
+			if len(requests) != 1 {
+				t.Errorf("requests: %q; want that for the Pod alone", requests)
 			}
 			p.ExpectUntouched(t)
 		})
 	}
 }
 
-func TestHostileNetwork(t *testing.T) {
+func TestAdd_InvalidNetwork(t *testing.T) {
 	t.Parallel()
 	tn := kactustest.NewTenant(t)
 	for name, c := range map[string]struct{ what, config, word string }{
-		"ipam":    {"an IPAM type that is a path", `{"type": "bridge", "ipam": {"type": "../../../bin/sh"}}`, "ipam.type"},
-		"ipam-2":  {"a path as the IPAM type of a chain's second plugin", `{"plugins": [{"type": "bridge"}, {"type": "tuning", "ipam": {"type": "../sh"}}]}`, "plugins[1].ipam.type"},
-		"flannel": {"a path as the IPAM type of a delegate's delegate", `{"type": "flannel", "delegate": {"type": "bridge", "ipam": {"type": "../sh"}}}`, "delegate.ipam.type"},
-		"folded":  {"an ipam section twice, in another case and by an escape", `{"type": "bridge", "ipam": {"type": "static"}, "Ipam": {"type": "../sh"}}`, "pam"},
-		"early":   {"a configuration that closes early", `{"type": "bridge"}, "x": {}}`, "spec.config"},
+		"ipam": {"an IPAM type that is a path", `{"type": "bridge", "ipam": {"type": "../../../bin/sh"}}`,
+			"ipam.type"},
+		"ipam-2": {"a path as the IPAM type of a chain's second plugin",
+			`{"plugins": [{"type": "bridge"}, {"type": "tuning", "ipam": {"type": "../sh"}}]}`, "plugins[1].ipam.type"},
+		"flannel": {"a path as the IPAM type of a delegate's delegate",
+			`{"type": "flannel", "delegate": {"type": "bridge", "ipam": {"type": "../sh"}}}`, "delegate.ipam.type"},
+		"folded": {"an ipam section twice, in another case and by an escape",
+			`{"type": "bridge", "ipam": {"type": "static"}, "Ipam": {"type": "../sh"}}`, "pam"},
+		"early": {"a configuration that closes early", `{"type": "bridge"}, "x": {}}`, "spec.config"},
 	} {
 		tn.CreateNetwork(t, name, c.config)
-		t.Run(c.what+" is refused, and nothing is touched", func(t *testing.T) {
+		t.Run(c.what+" is refused", func(t *testing.T) {
 			p := tn.NewPod(t, `[{"name":"`+name+`"}]`)
 			kactustest.ExpectError(t, p.AddError(t), 7, name, c.word)
 			p.ExpectUntouched(t)
@@ -52,14 +59,14 @@ func TestHostileNetwork(t *testing.T) {
 	}
 }
 
-func TestLargeNetwork(t *testing.T) {
+func TestAdd_LargeNetwork(t *testing.T) {
 	t.Parallel()
 	tn := kactustest.NewTenant(t)
 	config := func(size int) string {
 		head := `{"type": "macvlan", "master": "` + node.Uplink + `", "note": "`
 		return head + strings.Repeat("x", size-len(head)-2) + `"}`
 	}
-	t.Run("of a configuration of one mebibyte works", func(t *testing.T) {
+	t.Run("a configuration of 1 MiB works", func(t *testing.T) {
 		tn.CreateNetwork(t, "green", config(1<<20))
 		p := tn.NewPod(t, `[{"name":"green"}]`)
 		p.Add(t)
@@ -69,13 +76,14 @@ func TestLargeNetwork(t *testing.T) {
 		p.Del(t)
 		p.ExpectGone(t)
 	})
-	t.Run("of a larger configuration is refused by the apiserver", func(t *testing.T) {
-		body := kactustest.Encode(t, kactustest.NetworkObject("blue", kactustest.NetworkSpec{Config: config(1<<20 + 1)}))
+	t.Run("the apiserver refuses a larger one", func(t *testing.T) {
+		body := kactustest.Encode(t, kactustest.NetworkObject("blue",
+			kactustest.NetworkSpec{Config: config(1<<20 + 1)}))
 		kactustest.Do(t, http.MethodPost, kactustest.NetworksPath(tn.Namespace), body, http.StatusUnprocessableEntity)
 	})
 }
 
-func TestHostileEnvironment(t *testing.T) {
+func TestAdd_InvalidEnvironment(t *testing.T) {
 	t.Parallel()
 	tn := kactustest.NewTenant(t)
 	p := tn.NewAnnotatedPod(t, nil)
@@ -86,10 +94,10 @@ func TestHostileEnvironment(t *testing.T) {
 	}
 	for what, c := range map[string]struct{ name, value string }{
 		"a container ID that is a path": {"CNI_CONTAINERID", "../../etc/passwd"},
-		"a verb that is none":           {"CNI_COMMAND", "ATTACH"},
+		"an unknown operation":          {"CNI_COMMAND", "ATTACH"},
 		"a Pod's name that is a path":   {"CNI_ARGS", "K8S_POD_NAMESPACE=default;K8S_POD_NAME=../secrets/x"},
 	} {
-		t.Run(what+" is refused, and nothing is touched", func(t *testing.T) {
+		t.Run(what+" is refused", func(t *testing.T) {
 			var env []string
 			for name, value := range sane {
 				if name == c.name {
@@ -99,7 +107,7 @@ func TestHostileEnvironment(t *testing.T) {
 			}
 			_, err := kactustest.StartWith(t, kactustest.Encode(t, tn.Conf), env...).Wait(t)
 			if err == nil {
-				t.Fatal("the ADD succeeds")
+				t.Fatal("the ADD succeeded")
 			}
 			kactustest.ExpectError(t, kactustest.CNIError(t, err), 4, c.name)
 			p.ExpectUntouched(t)
@@ -110,7 +118,7 @@ func TestHostileEnvironment(t *testing.T) {
 	}
 }
 
-func TestNumberOfNetworks(t *testing.T) {
+func TestAdd_NumberOfNetworks(t *testing.T) {
 	t.Parallel()
 	tn := kactustest.NewTenant(t)
 	const most = 64
@@ -129,7 +137,7 @@ func TestNumberOfNetworks(t *testing.T) {
 		}
 		return string(data)
 	}
-	t.Run("65 are refused, and nothing is touched", func(t *testing.T) {
+	t.Run("65 are refused", func(t *testing.T) {
 		p := tn.NewPod(t, annotation(most+1))
 		kactustest.ExpectError(t, p.AddError(t), 7, "65", "64")
 		p.ExpectUntouched(t)

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	types100 "github.com/containernetworking/cni/pkg/types/100"
+
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/kactustest"
 )
 
@@ -16,7 +17,7 @@ func TestHotAdd(t *testing.T) {
 	p := tn.NewPod(t, `[{"name":"green"}]`)
 	p.Add(t)
 
-	t.Run("gives a running Pod one more network, with the right to get Networks alone", func(t *testing.T) {
+	t.Run("attaches a network with the agent's rights", func(t *testing.T) {
 		eth0, green := p.Index(t, "eth0"), p.Index(t, kactustest.GreenIfName)
 		result := p.HotAdd(t, "blue")
 		p.ExpectInterfaces(t, "eth0", kactustest.GreenIfName, kactustest.BlueIfName)
@@ -24,50 +25,50 @@ func TestHotAdd(t *testing.T) {
 		kactustest.ExpectSame(t, "leases of blue", tn.Leases(t, "blue"), []string{p.Addr(t, kactustest.BlueIfName)})
 		kactustest.ExpectResult(t, result, kactustest.BlueIfName, p.MAC(t, kactustest.BlueIfName))
 		if p.Index(t, "eth0") != eth0 || p.Index(t, kactustest.GreenIfName) != green {
-			t.Error("the Pod's other devices are not the ones that they were")
+			t.Error("another interface of the Pod was replaced")
 		}
 	})
-	t.Run("twice is one device, one result and no request", func(t *testing.T) {
+	t.Run("twice is one interface, one result and no request", func(t *testing.T) {
 		before := p.Index(t, kactustest.BlueIfName)
 		first := p.HotAdd(t, "blue")
 		var second any
-		asked := kactustest.Requests(t, tn.Namespace, func() { second = p.HotAdd(t, "blue") })
-		kactustest.ExpectSame(t, "requests", asked, nil)
+		requests := kactustest.Requests(t, tn.Namespace, func() { second = p.HotAdd(t, "blue") })
+		kactustest.ExpectSame(t, "requests", requests, nil)
 		if a, b := toJSON(t, first), toJSON(t, second); a != b {
 			t.Errorf("the results differ: %s and %s", a, b)
 		}
 		if p.Index(t, kactustest.BlueIfName) != before {
-			t.Error("the device is another")
+			t.Error("the interface was replaced")
 		}
 		tn.ExpectLeases(t, "blue", 1)
 	})
-	t.Run("of a network that the Pod's ADD made leaves it as it is", func(t *testing.T) {
+	t.Run("of a network that is attached changes nothing", func(t *testing.T) {
 		before := p.Index(t, kactustest.GreenIfName)
 		var result *types100.Result
-		asked := kactustest.Requests(t, tn.Namespace, func() { result = p.HotAdd(t, "green") })
-		kactustest.ExpectSame(t, "requests", asked, nil)
+		requests := kactustest.Requests(t, tn.Namespace, func() { result = p.HotAdd(t, "green") })
+		kactustest.ExpectSame(t, "requests", requests, nil)
 		if p.Index(t, kactustest.GreenIfName) != before {
-			t.Error("the device is another")
+			t.Error("the interface was replaced")
 		}
 		kactustest.ExpectResult(t, result, kactustest.GreenIfName, p.MAC(t, kactustest.GreenIfName))
 		if len(result.IPs) != 1 || result.IPs[0].Address.IP.String() != p.Addr(t, kactustest.GreenIfName) {
 			t.Errorf("the result has the addresses %v; want that of %s", result.IPs, kactustest.GreenIfName)
 		}
 	})
-	t.Run("with an address gives the device that address", func(t *testing.T) {
+	t.Run("with a MAC address", func(t *testing.T) {
 		result := p.HotAddMAC(t, "data", someMAC)
 		if got := p.MAC(t, kactustest.DataIfName); got != someMAC {
-			t.Errorf("the address is %s; want %s", got, someMAC)
+			t.Errorf("MAC address %s; want %s", got, someMAC)
 		}
 		kactustest.ExpectResult(t, result, kactustest.DataIfName, someMAC)
 	})
-	t.Run("is undone by the Pod's DEL", func(t *testing.T) {
+	t.Run("is torn down by the Pod's DEL", func(t *testing.T) {
 		p.Del(t)
 		p.ExpectGone(t)
 	})
 }
 
-func TestHotAddRefused(t *testing.T) {
+func TestHotAdd_MissingNetwork(t *testing.T) {
 	t.Parallel()
 	tn := kactustest.NewTenant(t)
 	tn.CreateBridgeNetworks(t, "green")
@@ -79,7 +80,7 @@ func TestHotAddRefused(t *testing.T) {
 		p.ExpectLedger(t, "attached", "eth0")
 		tn.ExpectLeases(t, "green", 0)
 	}
-	t.Run("of a network that is not there", func(t *testing.T) {
+	t.Run("of a missing network is error 11", func(t *testing.T) {
 		kactustest.ExpectError(t, p.HotAddError(t, "data"), 11, "data", tn.Namespace)
 		unchanged(t)
 	})
@@ -95,14 +96,14 @@ func TestHotDel(t *testing.T) {
 	eth0, blue := p.Index(t, "eth0"), p.Index(t, kactustest.BlueIfName)
 	blueAddr := p.Addr(t, kactustest.BlueIfName)
 
-	asked := kactustest.Requests(t, tn.Namespace, func() {
-		t.Run("undoes a hot network alone", func(t *testing.T) {
+	requests := kactustest.Requests(t, tn.Namespace, func() {
+		t.Run("tears down a hot network alone", func(t *testing.T) {
 			p.HotDel(t, "data")
 			p.ExpectInterfaces(t, "eth0", kactustest.GreenIfName, kactustest.BlueIfName)
 			p.ExpectLedger(t, "attached", "eth0", kactustest.GreenIfName, kactustest.BlueIfName)
 			tn.ExpectLeases(t, "data", 0)
 		})
-		t.Run("undoes a network of the Pod's ADD", func(t *testing.T) {
+		t.Run("tears down a network of the Pod's ADD", func(t *testing.T) {
 			p.HotDel(t, "green")
 			p.ExpectInterfaces(t, "eth0", kactustest.BlueIfName)
 			tn.ExpectLeases(t, "green", 0)
@@ -111,21 +112,22 @@ func TestHotDel(t *testing.T) {
 			p.HotDel(t, "green")
 			p.ExpectInterfaces(t, "eth0", kactustest.BlueIfName)
 		})
-		t.Run("of a network that the Pod never had succeeds", func(t *testing.T) {
+		t.Run("of a network that was never attached succeeds", func(t *testing.T) {
 			p.HotDel(t, "never")
 			p.ExpectInterfaces(t, "eth0", kactustest.BlueIfName)
 		})
 	})
-	t.Run("leaves the others' devices, addresses and leases", func(t *testing.T) {
-		if p.Index(t, "eth0") != eth0 || p.Index(t, kactustest.BlueIfName) != blue || p.Addr(t, kactustest.BlueIfName) != blueAddr {
-			t.Error("a device of another network is not what it was")
+	t.Run("leaves the others' interfaces, addresses and leases", func(t *testing.T) {
+		if p.Index(t, "eth0") != eth0 || p.Index(t, kactustest.BlueIfName) != blue ||
+			p.Addr(t, kactustest.BlueIfName) != blueAddr {
+			t.Error("an interface of another network was changed")
 		}
 		kactustest.ExpectSame(t, "leases of blue", tn.Leases(t, "blue"), []string{blueAddr})
 		tn.ExpectLeases(t, kactustest.DefaultNetwork, 1)
 		p.ExpectLedger(t, "attached", "eth0", kactustest.BlueIfName)
 	})
-	t.Run("asks the apiserver nothing", func(t *testing.T) { kactustest.ExpectSame(t, "requests", asked, nil) })
-	t.Run("and hot ADD again give the network back", func(t *testing.T) {
+	t.Run("asks the apiserver nothing", func(t *testing.T) { kactustest.ExpectSame(t, "requests", requests, nil) })
+	t.Run("and a hot ADD attach the network again", func(t *testing.T) {
 		p.HotAdd(t, "green")
 		p.ExpectInterfaces(t, "eth0", kactustest.GreenIfName, kactustest.BlueIfName)
 	})

@@ -7,7 +7,7 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/node"
 )
 
-// plain stands for the main plugins that take an IPAM result without an address.
+// bridgelessPlugin stands for the main plugins that accept an IPAM result without an address.
 const bridgelessPlugin = `PATH=$CNI_PATH:$PATH
 inside() { nsenter "--net=$CNI_NETNS" "$@"; }
 case $CNI_COMMAND in
@@ -20,9 +20,9 @@ DEL)
 esac
 `
 
-func TestNullIPAM(t *testing.T) {
+func TestAdd_NullIPAM(t *testing.T) {
 	t.Parallel()
-	t.Run("leaves a device to the application's addresses", func(t *testing.T) {
+	t.Run("leaves the addresses to the application", func(t *testing.T) {
 		tn := kactustest.NewTenant(t)
 		tn.AddScript(t, "plain", bridgelessPlugin)
 		tn.CreateNetwork(t, "green", `{"type": "plain", "ipam": {"type": "null"}}`)
@@ -35,7 +35,7 @@ func TestNullIPAM(t *testing.T) {
 		p.Del(t)
 		p.ExpectGone(t)
 	})
-	t.Run("is refused by macvlan, and nothing is left", func(t *testing.T) {
+	t.Run("is refused by macvlan and rolled back", func(t *testing.T) {
 		tn := kactustest.NewTenant(t)
 		tn.CreateNetwork(t, "green", `{"type": "macvlan", "master": "`+node.Uplink+`", "ipam": {"type": "null"}}`)
 		p := tn.NewPod(t, `[{"name":"green"}]`)

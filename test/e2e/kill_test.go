@@ -7,7 +7,8 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/kactustest"
 )
 
-// gated has a Pod with the network green, and slow, whose delegate is a gate for that verb.
+// newGatedPod returns a Pod with the networks green and slow, and the gate that is the delegate of
+// slow and stops at that operation.
 func newGatedPod(t *testing.T, operation string) (*kactustest.Pod, kactustest.Gate) {
 	t.Helper()
 	tn := kactustest.NewTenant(t)
@@ -17,9 +18,9 @@ func newGatedPod(t *testing.T, operation string) (*kactustest.Pod, kactustest.Ga
 	return tn.NewPod(t, `[{"name":"green"},{"name":"slow"}]`), g
 }
 
-func TestKilled(t *testing.T) {
+func TestAdd_Killed(t *testing.T) {
 	t.Parallel()
-	t.Run("by SIGKILL in the middle of an ADD, it leaves what a DEL undoes", func(t *testing.T) {
+	t.Run("SIGKILL in an ADD leaves what a DEL tears down", func(t *testing.T) {
 		p, g := newGatedPod(t, "ADD")
 		add := p.Start(t, "ADD", p.Conf, p.Runtime())
 		g.Await(t)
@@ -27,7 +28,7 @@ func TestKilled(t *testing.T) {
 		add.Signal(t, syscall.SIGKILL)
 		<-add.Exited
 		if !p.Locked() {
-			t.Error("the delegate that lives on has not kept the container's lock")
+			t.Error("the delegate that still runs does not hold the lock")
 		}
 
 		del := p.Start(t, "DEL", p.Conf, p.Runtime())
@@ -38,9 +39,10 @@ func TestKilled(t *testing.T) {
 		}
 		p.ExpectGone(t)
 	})
-	t.Run("by SIGKILL in the middle of a hot ADD, it leaves what the next hot ADD makes whole", func(t *testing.T) {
+	t.Run("SIGKILL in a hot ADD leaves what the next one repairs", func(t *testing.T) {
 		p, g := newGatedPod(t, "ADD")
-		kactustest.Patch(t, kactustest.PodsPath(p.Namespace)+"/"+p.Name, `{"metadata": {"annotations": {"networks": "[]"}}}`)
+		kactustest.Patch(t, kactustest.PodsPath(p.Namespace)+"/"+p.Name,
+			`{"metadata": {"annotations": {"networks": "[]"}}}`)
 		p.Add(t)
 		eth0 := p.Index(t, "eth0")
 		first := p.Start(t, "ADD", p.AgentConf(), p.Agent("slow", ""))
@@ -59,19 +61,19 @@ func TestKilled(t *testing.T) {
 		p.ExpectLedger(t, "attached", "eth0", kactustest.IfName("slow"))
 		kactustest.ExpectSame(t, "leases of slow", p.Leases(t, "slow"), []string{p.Addr(t, kactustest.IfName("slow"))})
 		if p.Index(t, "eth0") != eth0 {
-			t.Error("eth0 is another device")
+			t.Error("eth0 was replaced")
 		}
 		p.Del(t)
 		p.ExpectGone(t)
 	})
 	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
-		t.Run("by "+s.String()+" in the middle of an ADD, it rolls back", func(t *testing.T) {
+		t.Run(s.String()+" in an ADD rolls back", func(t *testing.T) {
 			p, g := newGatedPod(t, "ADD")
 			add := p.Start(t, "ADD", p.Conf, p.Runtime())
 			g.Await(t)
 			add.Signal(t, s)
 			if _, err := add.Wait(t); err == nil {
-				t.Error("the ADD succeeds")
+				t.Error("the ADD succeeded")
 			}
 			p.ExpectGone(t)
 			p.Del(t)
@@ -79,10 +81,10 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-func TestKilledInADel(t *testing.T) {
+func TestDel_Killed(t *testing.T) {
 	t.Parallel()
 	for _, s := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM} {
-		t.Run("by "+s.String()+", it leaves what the next DEL undoes", func(t *testing.T) {
+		t.Run(s.String()+" leaves what the next DEL tears down", func(t *testing.T) {
 			p, g := newGatedPod(t, "DEL")
 			p.Add(t)
 			del := p.Start(t, "DEL", p.Conf, p.Runtime())
@@ -90,10 +92,10 @@ func TestKilledInADel(t *testing.T) {
 			del.Signal(t, s)
 			<-del.Exited
 			if _, held := p.Record(t).Find(kactustest.IfName("slow")); !held || del.Cmd.ProcessState.Success() {
-				t.Error("the network is forgotten that is not undone")
+				t.Error("the ledger lost a network that is not torn down")
 			}
 			if s == syscall.SIGKILL {
-				g.Open(t) // the delegate lives on
+				g.Open(t) // the delegate still runs
 			}
 			again := p.Start(t, "DEL", p.Conf, p.Runtime())
 			g.Await(t)
@@ -106,7 +108,7 @@ func TestKilledInADel(t *testing.T) {
 	}
 }
 
-func TestVerbsOfOnePodAreSerialised(t *testing.T) {
+func TestOperations_OfOnePodSerialize(t *testing.T) {
 	t.Parallel()
 	t.Run("a hot ADD waits for the Pod's ADD", func(t *testing.T) {
 		p, g := newGatedPod(t, "ADD")
@@ -142,7 +144,7 @@ func TestVerbsOfOnePodAreSerialised(t *testing.T) {
 		}
 		p.ExpectGone(t)
 	})
-	t.Run("the verbs of another Pod do not wait", func(t *testing.T) {
+	t.Run("operations on another Pod do not wait", func(t *testing.T) {
 		p, g := newGatedPod(t, "ADD")
 		add := p.Start(t, "ADD", p.Conf, p.Runtime())
 		g.Await(t)

@@ -31,42 +31,45 @@ func TestLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	log := string(data)
-	t.Run("is the owner's alone", func(t *testing.T) {
+	t.Run("has mode 0600", func(t *testing.T) {
 		info, err := os.Stat(tn.Conf.LogFile)
 		if err != nil || info.Mode() != 0o600 {
 			t.Errorf("mode %v, %v; want 0600", info.Mode(), err)
 		}
 	})
-	t.Run("has the time, the level, the container, the Pod and the verb in each line", func(t *testing.T) {
+	t.Run("has time, level, container, Pod and operation in each line", func(t *testing.T) {
 		for line := range strings.Lines(log) {
-			for _, want := range []string{"time=", "level=", "containerID=" + p.ID, "pod=" + tn.Namespace + "/" + p.Name, "verb="} {
+			for _, want := range []string{"time=", "level=", "containerID=" + p.ID,
+				"pod=" + tn.Namespace + "/" + p.Name, "operation="} {
 				if !strings.Contains(line, want) {
 					t.Errorf("line %q; want %q in it", line, want)
 				}
 			}
-			if strings.Count(line, " verb=") != 1 {
-				t.Errorf("line %q; want one verb", line)
+			if strings.Count(line, " operation=") != 1 {
+				t.Errorf("line %q; want one operation", line)
 			}
 		}
-		for _, operation := range []string{"verb=ADD", "verb=DEL"} {
+		for _, operation := range []string{"operation=ADD", "operation=DEL"} {
 			if !strings.Contains(log, operation) {
 				t.Errorf("no line has %s", operation)
 			}
 		}
 	})
-	t.Run("tells an error's code and cause", func(t *testing.T) {
-		if !strings.Contains(log, `code=100 cause="GET /api/v1/namespaces/`+tn.Namespace+"/pods/"+p.Name+": 401 Unauthorized") {
+	t.Run("has an error's code and cause", func(t *testing.T) {
+		if !strings.Contains(log, `code=100 cause="GET /api/v1/namespaces/`+tn.Namespace+"/pods/"+p.Name+
+			": 401 Unauthorized") {
 			t.Errorf("no line has the code 100 and the status 401:\n%s", log)
 		}
 	})
-	t.Run("holds no token and nothing of a kubeconfig", func(t *testing.T) {
-		for _, secret := range []string{kactustest.NodeToken, kactustest.AgentToken, "unknown-token", "certificate-authority-data"} {
+	t.Run("has no token and nothing of a kubeconfig", func(t *testing.T) {
+		for _, secret := range []string{kactustest.NodeToken, kactustest.AgentToken, "unknown-token",
+			"certificate-authority-data"} {
 			if strings.Contains(log, secret) {
 				t.Errorf("the log has %q", secret)
 			}
 		}
 	})
-	t.Run("goes where the environment says, as much as it says", func(t *testing.T) {
+	t.Run("goes to the file and at the level of the environment", func(t *testing.T) {
 		file := filepath.Join(tn.Dir, "environment.log")
 		before, err := os.Stat(tn.Conf.LogFile)
 		if err != nil {
@@ -78,7 +81,8 @@ func TestLog(t *testing.T) {
 			t.Fatal(err)
 		}
 		data, err := os.ReadFile(file)
-		if err != nil || !strings.Contains(string(data), "level=INFO") || strings.Contains(string(data), "level=DEBUG") {
+		if err != nil || !strings.Contains(string(data), "level=INFO") ||
+			strings.Contains(string(data), "level=DEBUG") {
 			t.Errorf("the log of level 2: %q, %v", data, err)
 		}
 		c.Env[1] = "_CNI_LOGGING_LEVEL=0"
@@ -92,8 +96,8 @@ func TestLog(t *testing.T) {
 			t.Errorf("the netconf's log grew, %v", err)
 		}
 	})
-	t.Run("that cannot be written fails no verb", func(t *testing.T) {
-		tn.Conf.LogFile = filepath.Join(tn.Dir, "no", "such", "folder", "log")
+	t.Run("that cannot be written fails no operation", func(t *testing.T) {
+		tn.Conf.LogFile = filepath.Join(tn.Dir, "no", "such", "dir", "log")
 		p.Add(t)
 		p.ExpectInterfaces(t, "eth0", kactustest.GreenIfName)
 		p.HotDel(t, "green")

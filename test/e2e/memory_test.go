@@ -12,7 +12,8 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/kactustest"
 )
 
-// expectPeak: the verb, whether it succeeds or not, needs less than the limit.
+// expectPeak fails the test if the operation, whether or not it succeeds, needs more memory than
+// the limit.
 func expectPeak(t *testing.T, p *kactustest.Pod, operation string, conf kactustest.NetConf, c kactustest.Call) {
 	t.Helper()
 	if peak := p.Start(t, operation, conf, c).Peak(); peak >= kactustest.MemoryLimit {
@@ -22,14 +23,20 @@ func expectPeak(t *testing.T, p *kactustest.Pod, operation string, conf kactuste
 	}
 }
 
-func TestMemory(t *testing.T) {
+func TestMemory_Delegates(t *testing.T) {
 	t.Parallel()
 	tn := kactustest.NewTenant(t)
 	tn.Conf.DelegateTimeout = "5s"
 	tn.AddScript(t, "quiet", `echo '{"cniVersion": "1.0.0"}'`)
-	tn.AddScript(t, "loud", `printf '{"cniVersion": "1.0.0", "dns": {"domain": "'; head -c 1000000 /dev/zero | tr '\0' '<'; echo '"}}'`)
-	tn.AddScript(t, "devices", `[ "$CNI_COMMAND" != ADD ] || { printf '{"cniVersion": "1.0.0", "interfaces": [{}'; head -c 340000 /dev/zero | sed 's/\x00/,{}/g'; echo ']}'; }`)
-	tn.AddScript(t, "few", `[ "$CNI_COMMAND" != ADD ] || { printf '{"cniVersion": "1.0.0", "routes": [{"dst": "::/0"}'; head -c 4000 /dev/zero | sed 's/\x00/,{"dst":"::\/0"}/g'; echo ']}'; }`)
+	tn.AddScript(t, "loud", `printf '{"cniVersion": "1.0.0", "dns": {"domain": "'
+head -c 1000000 /dev/zero | tr '\0' '<'
+echo '"}}'`)
+	tn.AddScript(t, "interfaces", `[ "$CNI_COMMAND" != ADD ] || { printf '{"cniVersion": "1.0.0", "interfaces": [{}'
+head -c 340000 /dev/zero | sed 's/\x00/,{}/g'
+echo ']}'; }`)
+	tn.AddScript(t, "few", `[ "$CNI_COMMAND" != ADD ] || { printf '{"cniVersion": "1.0.0", "routes": [{"dst": "::/0"}'
+head -c 4000 /dev/zero | sed 's/\x00/,{"dst":"::\/0"}/g'
+echo ']}'; }`)
 	tn.AddScript(t, "endless", `[ "$CNI_COMMAND" != ADD ] || exec cat /dev/zero`)
 	tn.AddScript(t, "rude", `printf '{"code": 1, "msg": "'; head -c 1000000 /dev/zero | tr '\0' '<'; echo '"}'; exit 1`)
 	var keys strings.Builder
@@ -47,18 +54,18 @@ func TestMemory(t *testing.T) {
 		{"two configurations of very many keys", "quiet", keys.String(), 2},
 		{"results that are long together", "loud", "", 32},
 		{"errors that are long together", "rude", "", 32},
-		{"a result of very many devices", "devices", "", 1},
+		{"a result of very many interfaces", "interfaces", "", 1},
 		{"results of as many routes as there may be", "few", "", 16},
 		{"plugins that print without end", "endless", "", 2},
 	} {
-		t.Run("is bounded with "+c.what, func(t *testing.T) {
-			var ask []string
+		t.Run(c.what, func(t *testing.T) {
+			var selections []string
 			for range c.networks {
 				name := fmt.Sprintf("n%d", kactustest.NextNumber())
 				tn.CreateNetwork(t, name, `{"type": "`+c.plugin+`"`+c.pad+`}`)
-				ask = append(ask, `{"name": "`+name+`"}`)
+				selections = append(selections, `{"name": "`+name+`"}`)
 			}
-			p := tn.NewPod(t, "["+strings.Join(ask, ",")+"]")
+			p := tn.NewPod(t, "["+strings.Join(selections, ",")+"]")
 			for _, operation := range []string{"ADD", "DEL"} {
 				expectPeak(t, p, operation, p.Conf, p.Runtime())
 			}
@@ -66,7 +73,7 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-func TestMemoryWhateverTheApiserverSends(t *testing.T) {
+func TestMemory_APIServer(t *testing.T) {
 	t.Parallel()
 	tn := kactustest.NewTenant(t)
 	tn.Conf.APITimeout = "5s"
@@ -81,17 +88,18 @@ func TestMemoryWhateverTheApiserverSends(t *testing.T) {
 			z := gzip.NewWriter(w)
 			endlessly(r, z, "[")
 		},
-		"headers without end": func(w http.ResponseWriter, r *http.Request) {
+		"headers without end": func(w http.ResponseWriter, _ *http.Request) {
 			for i := range 4096 {
 				w.Header().Add(fmt.Sprintf("X-%d", i), strings.Repeat("x", 16<<10))
 			}
 		},
 		"metadata of very many owners": func(w http.ResponseWriter, r *http.Request) {
 			list := strings.TrimSuffix(strings.Repeat("{},", 400<<10), ",")
-			fmt.Fprintf(w, `{"kind": "PartialObjectMetadata", "metadata": {"name": %q, "ownerReferences": [%s], "managedFields": [%s]}}`, path.Base(r.URL.Path), list, list)
+			writeMetadata(w, r, `"ownerReferences": [`+list+`], "managedFields": [`+list+`]`)
 		},
 		"metadata of very many annotations": func(w http.ResponseWriter, r *http.Request) {
-			fmt.Fprintf(w, `{"kind": "PartialObjectMetadata", "metadata": {"name": %q, "annotations": {"": ""`, path.Base(r.URL.Path))
+			fmt.Fprintf(w, `{"kind": "PartialObjectMetadata", "metadata": {"name": %q, "annotations": {"": ""`,
+				path.Base(r.URL.Path))
 			for i := range 200000 {
 				fmt.Fprintf(w, `,"%x":""`, i)
 			}
@@ -99,7 +107,7 @@ func TestMemoryWhateverTheApiserverSends(t *testing.T) {
 		},
 		"an annotation of two megabytes": func(w http.ResponseWriter, r *http.Request) {
 			annotation := strings.TrimSuffix(strings.Repeat("{},", 700000), ",")
-			fmt.Fprintf(w, `{"kind": "PartialObjectMetadata", "metadata": {"name": %q, "annotations": {"networks": "[%s]"}}}`, path.Base(r.URL.Path), annotation)
+			writeMetadata(w, r, `"annotations": {"networks": "[`+annotation+`]"}`)
 		},
 		"64 Networks, all long": func(w http.ResponseWriter, r *http.Request) {
 			if strings.Contains(r.URL.Path, "/pods/") {
@@ -107,14 +115,14 @@ func TestMemoryWhateverTheApiserverSends(t *testing.T) {
 				for i := range 64 {
 					names = append(names, fmt.Sprintf(`{\"name\":\"n%d\"}`, i))
 				}
-				fmt.Fprintf(w, `{"kind": "PartialObjectMetadata", "metadata": {"name": %q, "annotations": {"networks": "[%s]"}}}`, path.Base(r.URL.Path), strings.Join(names, ","))
+				writeMetadata(w, r, `"annotations": {"networks": "[`+strings.Join(names, ",")+`]"}`)
 				return
 			}
 			endlessly(r, w, `{"spec": `)
 		},
 	}
 	for what, answer := range kinds {
-		t.Run("is bounded with "+what, func(t *testing.T) {
+		t.Run(what, func(t *testing.T) {
 			conf := tn.Conf
 			conf.Kubeconfig = fakeAPIServer(t, tn, "token", answer)
 			p := tn.NewAbsentPod(t)
@@ -125,7 +133,12 @@ func TestMemoryWhateverTheApiserverSends(t *testing.T) {
 	}
 }
 
-// endlessly writes the text again and again, without end.
+// writeMetadata writes the metadata of the object that the request names, with these members.
+func writeMetadata(w io.Writer, r *http.Request, members string) {
+	fmt.Fprintf(w, `{"kind": "PartialObjectMetadata", "metadata": {"name": %q, %s}}`, path.Base(r.URL.Path), members)
+}
+
+// endlessly writes the text until the client is gone.
 func endlessly(r *http.Request, w io.Writer, text string) {
 	chunk := []byte(strings.Repeat(text, 64<<10))
 	for r.Context().Err() == nil {
@@ -135,8 +148,8 @@ func endlessly(r *http.Request, w io.Writer, text string) {
 	}
 }
 
-// Each of the configurations is short enough, and the record of the container has them all.
-func TestMemoryOfManyHotAdds(t *testing.T) {
+// Each configuration is within its limit; the record holds all of them.
+func TestMemory_HotAdds(t *testing.T) {
 	t.Parallel()
 	tn := kactustest.NewTenant(t)
 	tn.AddScript(t, "quiet", `echo '{"cniVersion": "1.0.0"}'`)
@@ -148,7 +161,7 @@ func TestMemoryOfManyHotAdds(t *testing.T) {
 		expectPeak(t, p, "ADD", p.AgentConf(), p.Agent(name, ""))
 	}
 	if made := len(p.Record(t).Attachments); made < 4 || made == 9 {
-		t.Errorf("%d attachments; want four megabytes of them, and an end", made)
+		t.Errorf("%d attachments; want 4 MB of them, but not all", made)
 	}
 	expectPeak(t, p, "DEL", p.Conf, p.Runtime())
 	p.ExpectGone(t)

@@ -8,7 +8,8 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/kactustest"
 )
 
-// The apiserver stops for all tests, so that this one does not run beside others. Its subtests are in the order of what happens.
+// The apiserver stops for all tests, so this one does not run in parallel. Its subtests depend on
+// each other.
 func TestOutage(t *testing.T) {
 	tn := kactustest.NewTenant(t)
 	tn.CreateBridgeNetworks(t, "green", "blue")
@@ -17,33 +18,33 @@ func TestOutage(t *testing.T) {
 	if err := kactustest.ControlPlane().StopAPIServer(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { // where the test ended early
+	t.Cleanup(func() { // if the test ended early
 		if err := kactustest.ControlPlane().StartAPIServer(context.Background()); err != nil {
 			t.Error(err)
 		}
 	})
 
-	t.Run("past apiTimeout, an ADD is worth another try, and makes nothing", func(t *testing.T) {
+	t.Run("after apiTimeout, an ADD is error 11", func(t *testing.T) {
 		conf := tn.Conf
 		conf.APITimeout = "1s"
 		begin := time.Now()
 		_, err := comes.AddWith(t, conf, comes.Runtime())
 		if took := time.Since(begin); took > 5*time.Second {
-			t.Errorf("the ADD takes %s", took)
+			t.Errorf("the ADD took %s", took)
 		}
 		kactustest.ExpectError(t, kactustest.CNIError(t, err), 11, comes.Name, "refused")
 		comes.ExpectInterfaces(t)
 		comes.ExpectNoRecord(t)
-		tn.ExpectLeases(t, kactustest.DefaultNetwork, 1) // of the Pod that was there before
+		tn.ExpectLeases(t, kactustest.DefaultNetwork, 1) // that of the other Pod
 	})
-	t.Run("a hot ADD of what the Pod has succeeds", func(t *testing.T) {
+	t.Run("a hot ADD of what is attached succeeds", func(t *testing.T) {
 		before := here.Index(t, kactustest.GreenIfName)
 		here.HotAdd(t, "green")
 		if here.Index(t, kactustest.GreenIfName) != before {
-			t.Error("the device is another")
+			t.Error("the interface was replaced")
 		}
 	})
-	t.Run("a hot ADD of a new network is worth another try", func(t *testing.T) {
+	t.Run("a hot ADD of a new network is error 11", func(t *testing.T) {
 		conf := here.AgentConf()
 		conf.APITimeout = "1s"
 		_, err := here.AddWith(t, conf, here.Agent("blue", ""))
@@ -60,7 +61,7 @@ func TestOutage(t *testing.T) {
 		here.Del(t)
 		here.ExpectGone(t)
 	})
-	t.Run("an ADD that begins in it succeeds when it ends", func(t *testing.T) {
+	t.Run("an ADD succeeds when the outage ends", func(t *testing.T) {
 		add := comes.Start(t, "ADD", tn.Conf, comes.Runtime())
 		add.AwaitLock(t)
 		if err := kactustest.ControlPlane().StartAPIServer(t.Context()); err != nil {

@@ -9,10 +9,10 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/kactustest"
 )
 
-func TestPodsAtOnce(t *testing.T) {
+func TestOperations_PodsAtOnce(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{2, 10} {
-		t.Run(fmt.Sprintf("%d get their networks, each address once", n), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%d Pods get different addresses", n), func(t *testing.T) {
 			tn := kactustest.NewTenant(t)
 			tn.CreateBridgeNetworks(t, "green", "blue")
 			var pods []*kactustest.Pod
@@ -56,7 +56,7 @@ func atOnce(t *testing.T, operation string, pods []*kactustest.Pod) {
 	}
 }
 
-func TestHotAddsOfOnePodAtOnce(t *testing.T) {
+func TestHotAdd_AtOnce(t *testing.T) {
 	t.Parallel()
 	tn := kactustest.NewTenant(t)
 	tn.CreateBridgeNetworks(t, "green", "blue", "data")
@@ -71,7 +71,7 @@ func TestHotAddsOfOnePodAtOnce(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	t.Run("give each network once", func(t *testing.T) {
+	t.Run("attach each network once", func(t *testing.T) {
 		p.ExpectInterfaces(t, "eth0", kactustest.GreenIfName, kactustest.BlueIfName, kactustest.DataIfName)
 		p.ExpectLedger(t, "attached", "eth0", kactustest.GreenIfName, kactustest.BlueIfName, kactustest.DataIfName)
 		for _, name := range []string{"green", "blue", "data"} {
@@ -82,7 +82,7 @@ func TestHotAddsOfOnePodAtOnce(t *testing.T) {
 	p.ExpectGone(t)
 }
 
-func TestPing(t *testing.T) {
+func TestAdd_Ping(t *testing.T) {
 	t.Parallel()
 	tn := kactustest.NewTenant(t)
 	tn.CreateBridgeNetworks(t, "green", "blue")
@@ -90,9 +90,11 @@ func TestPing(t *testing.T) {
 	one.Add(t)
 	two.Add(t)
 	two.HotAdd(t, "blue")
-	for name, ifName := range map[string]string{"the default network": "eth0", "green": kactustest.GreenIfName, "blue, a hot network of one": kactustest.BlueIfName} {
+	for name, ifName := range map[string]string{"the default network": "eth0", "green": kactustest.GreenIfName,
+		"blue, a hot network of one": kactustest.BlueIfName} {
 		t.Run("two Pods reach each other over "+name, func(t *testing.T) {
-			cmd := exec.CommandContext(t.Context(), "nsenter", "--net="+one.Netns, "ping", "-c", "1", "-W", "5", "-I", ifName, two.Addr(t, ifName))
+			cmd := exec.CommandContext(t.Context(), "nsenter", "--net="+one.Netns, "ping", "-c", "1", "-W", "5", "-I",
+				ifName, two.Addr(t, ifName))
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Errorf("ping: %v: %s", err, out)
 			}
@@ -110,25 +112,25 @@ func TestRequests(t *testing.T) {
 	tn.CreateBridgeNetworks(t, "green", "blue", "data")
 	get := func(path string) string { return "get " + path + ": 200" }
 	p := tn.NewPod(t, `[{"name":"green"},{"name":"blue"}]`)
-	t.Run("of an ADD are one for the Pod, and one for each Network", func(t *testing.T) {
-		asked := kactustest.Requests(t, tn.Namespace, func() { p.Add(t) })
+	t.Run("ADD sends one for the Pod and one for each Network", func(t *testing.T) {
+		requests := kactustest.Requests(t, tn.Namespace, func() { p.Add(t) })
 		want := []string{get(kactustest.PodsPath(tn.Namespace) + "/" + p.Name)}
 		for _, name := range []string{"green", "blue"} {
 			want = append(want, get(kactustest.NetworksPath(tn.Namespace)+"/"+name))
 		}
-		kactustest.ExpectSame(t, "requests", asked, want)
-		if len(asked) > 0 && !strings.Contains(asked[0], "/pods/") {
-			t.Errorf("the first request is %s; want the Pod's", asked[0])
+		kactustest.ExpectSame(t, "requests", requests, want)
+		if len(requests) > 0 && !strings.Contains(requests[0], "/pods/") {
+			t.Errorf("the first request is %s; want the Pod's", requests[0])
 		}
 	})
-	t.Run("of a hot ADD are the one for its Network", func(t *testing.T) {
-		asked := kactustest.Requests(t, tn.Namespace, func() { p.HotAdd(t, "data") })
-		kactustest.ExpectSame(t, "requests", asked, []string{get(kactustest.NetworksPath(tn.Namespace) + "/data")})
+	t.Run("hot ADD sends one for the Network", func(t *testing.T) {
+		requests := kactustest.Requests(t, tn.Namespace, func() { p.HotAdd(t, "data") })
+		kactustest.ExpectSame(t, "requests", requests, []string{get(kactustest.NetworksPath(tn.Namespace) + "/data")})
 	})
-	t.Run("of a hot DEL are none", func(t *testing.T) {
+	t.Run("hot DEL sends none", func(t *testing.T) {
 		kactustest.ExpectSame(t, "requests", kactustest.Requests(t, tn.Namespace, func() { p.HotDel(t, "data") }), nil)
 	})
-	t.Run("of a DEL are none", func(t *testing.T) {
+	t.Run("DEL sends none", func(t *testing.T) {
 		kactustest.ExpectSame(t, "requests", kactustest.Requests(t, tn.Namespace, func() { p.Del(t) }), nil)
 		p.ExpectGone(t)
 	})

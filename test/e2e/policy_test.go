@@ -9,7 +9,7 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/kactustest"
 )
 
-// The example of an admission policy, on the apiserver that is to enforce it.
+// TestPolicy applies the example of an admission policy to a real apiserver.
 func TestPolicy(t *testing.T) {
 	t.Parallel()
 	tn := kactustest.NewTenant(t)
@@ -17,26 +17,34 @@ func TestPolicy(t *testing.T) {
 	if out, err := kactustest.Kubectl(t.Context(), "", "apply", "-f", file); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	if out, err := kactustest.Kubectl(t.Context(), "", "label", "namespace", tn.Namespace, "networks.kaloom.com/restricted=true"); err != nil {
+	if out, err := kactustest.Kubectl(t.Context(), "", "label", "namespace", tn.Namespace,
+		"networks.kaloom.com/restricted=true"); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	try := func(spec kactustest.NetworkSpec) (int, string) {
 		body := kactustest.Encode(t, kactustest.NetworkObject("tried", spec))
-		status, answer, err := kactustest.ControlPlane().Do(t.Context(), http.MethodPost, kactustest.NetworksPath(tn.Namespace)+"?dryRun=All", "", body)
+		status, answer, err := kactustest.ControlPlane().Do(t.Context(), http.MethodPost,
+			kactustest.NetworksPath(tn.Namespace)+"?dryRun=All", "", body)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return status, string(answer)
 	}
 	evil := kactustest.NetworkSpec{Plugin: "host-device", Config: `{"device": "eth0"}`}
-	kactustest.Eventually(t, "the policy is enforced", func() bool { status, _ := try(evil); return status == http.StatusUnprocessableEntity })
+	kactustest.Eventually(t, "the policy is enforced", func() bool {
+		status,
+			_ := try(evil)
+		return status == http.StatusUnprocessableEntity
+	})
 
 	for what, spec := range map[string]kactustest.NetworkSpec{
-		"a vlan with addresses of the Pod's": {Plugin: "vlan", Config: `{"master": "bond0", "vlanId": 42, "capabilities": {"ips": true}, "ipam": {"type": "static"}}`},
-		"a macvlan":                          {Plugin: "macvlan", Config: "{\n  \"master\": \"eth1\",\n  \"mode\": \"bridge\"\n}\n"},
-		"a bridge":                           {Plugin: "bridge", Config: `{"bridge":"tenant-red","mtu":1400}`},
+		"a vlan with addresses of the Pod's": {Plugin: "vlan",
+			Config: `{"master": "bond0", "vlanId": 42, "capabilities": {"ips": true}, "ipam": {"type": "static"}}`},
+		"a macvlan": {Plugin: "macvlan",
+			Config: "{\n  \"master\": \"eth1\",\n  \"mode\": \"bridge\"\n}\n"},
+		"a bridge": {Plugin: "bridge", Config: `{"bridge":"tenant-red","mtu":1400}`},
 	} {
-		t.Run("takes "+what, func(t *testing.T) {
+		t.Run("accepts "+what, func(t *testing.T) {
 			if status, answer := try(spec); status != http.StatusCreated {
 				t.Errorf("status %d: %s", status, answer)
 			}
@@ -44,31 +52,38 @@ func TestPolicy(t *testing.T) {
 	}
 	const good = `"master": "eth1"`
 	for what, spec := range map[string]kactustest.NetworkSpec{
-		"another plugin":                          evil,
-		"no plugin":                               {Config: `{"type": "macvlan", ` + good + `}`},
-		"no configuration":                        {Plugin: "macvlan"},
-		"no master":                               {Plugin: "macvlan", Config: `{"mode": "bridge"}`},
-		"another master":                          {Plugin: "macvlan", Config: `{"master": "eth0"}`},
-		"a bridge without a name":                 {Plugin: "bridge", Config: `{` + good + `}`},
-		"another bridge":                          {Plugin: "bridge", Config: `{"bridge": "cni0"}`},
-		"another mode":                            {Plugin: "macvlan", Config: `{` + good + `, "mode": "passthru"}`},
-		"a type":                                  {Plugin: "macvlan", Config: `{` + good + `, "type": "host-device"}`},
-		"a type in another case":                  {Plugin: "macvlan", Config: `{` + good + `, "TYPE": "host-device"}`},
-		"a type by escapes":                       {Plugin: "macvlan", Config: `{` + good + `, "\u0074ype": "host-device"}`},
-		"a master in another case":                {Plugin: "macvlan", Config: `{` + good + `, "Master": "eth0"}`},
-		"a master with the long s":                {Plugin: "macvlan", Config: `{` + good + `, "ma\u017fter": "eth0"}`},
-		"a master inside a string":                {Plugin: "macvlan", Config: `{"mode": "\"master\""}`},
-		"a chain":                                 {Plugin: "macvlan", Config: `{"plugins": [{"type": "macvlan", ` + good + `}, {"type": "tuning"}]}`},
-		"a chain behind it":                       {Plugin: "macvlan", Config: `{` + good + `, "plugins": [{"type": "tuning"}]}`},
-		"a second object behind it":               {Plugin: "macvlan", Config: `{` + good + `} {"master": "eth0"}`},
-		"another IPAM plugin":                     {Plugin: "vlan", Config: `{` + good + `, "ipam": {"type": "dhcp"}}`},
-		"an IPAM plugin with settings of its own": {Plugin: "vlan", Config: `{` + good + `, "ipam": {"type": "static", "dataDir": "/etc"}}`},
-		"a path as the IPAM plugin":               {Plugin: "vlan", Config: `{` + good + `, "ipam": {"type": "../static"}}`},
-		"a key that the policy does not know":     {Plugin: "macvlan", Config: `{` + good + `, "prevResult": {}}`},
-		"a mebibyte":                              {Plugin: "macvlan", Config: `{` + strings.Repeat(" ", 1<<20-32) + good + `}`},
+		"another plugin":          evil,
+		"no plugin":               {Config: `{"type": "macvlan", ` + good + `}`},
+		"no configuration":        {Plugin: "macvlan"},
+		"no master":               {Plugin: "macvlan", Config: `{"mode": "bridge"}`},
+		"another master":          {Plugin: "macvlan", Config: `{"master": "eth0"}`},
+		"a bridge without a name": {Plugin: "bridge", Config: `{` + good + `}`},
+		"another bridge":          {Plugin: "bridge", Config: `{"bridge": "cni0"}`},
+		"another mode":            {Plugin: "macvlan", Config: `{` + good + `, "mode": "passthru"}`},
+		"a type":                  {Plugin: "macvlan", Config: `{` + good + `, "type": "host-device"}`},
+		"a type in another case":  {Plugin: "macvlan", Config: `{` + good + `, "TYPE": "host-device"}`},
+		"a type by escapes": {Plugin: "macvlan",
+			Config: `{` + good + `, "\u0074ype": "host-device"}`},
+		"a master in another case": {Plugin: "macvlan", Config: `{` + good + `, "Master": "eth0"}`},
+		"a master with the long s": {Plugin: "macvlan", Config: `{` + good + `, "ma\u017fter": "eth0"}`},
+		"a master inside a string": {Plugin: "macvlan", Config: `{"mode": "\"master\""}`},
+		"a chain": {Plugin: "macvlan",
+			Config: `{"plugins": [{"type": "macvlan", ` + good + `}, {"type": "tuning"}]}`},
+		"a chain behind it": {Plugin: "macvlan",
+			Config: `{` + good + `, "plugins": [{"type": "tuning"}]}`},
+		"a second object behind it": {Plugin: "macvlan", Config: `{` + good + `} {"master": "eth0"}`},
+		"another IPAM plugin":       {Plugin: "vlan", Config: `{` + good + `, "ipam": {"type": "dhcp"}}`},
+		"an IPAM plugin with settings of its own": {Plugin: "vlan",
+			Config: `{` + good + `, "ipam": {"type": "static", "dataDir": "/etc"}}`},
+		"a path as the IPAM plugin": {Plugin: "vlan",
+			Config: `{` + good + `, "ipam": {"type": "../static"}}`},
+		"a key that the policy does not know": {Plugin: "macvlan", Config: `{` + good + `, "prevResult": {}}`},
+		"a mebibyte": {Plugin: "macvlan",
+			Config: `{` + strings.Repeat(" ", 1<<20-32) + good + `}`},
 	} {
 		t.Run("refuses "+what, func(t *testing.T) {
-			if status, answer := try(spec); status != http.StatusUnprocessableEntity || !strings.Contains(answer, "restrict-networks") {
+			if status, answer := try(spec); status != http.StatusUnprocessableEntity ||
+				!strings.Contains(answer, "restrict-networks") {
 				t.Errorf("status %d: %s", status, answer)
 			}
 		})
@@ -77,11 +92,13 @@ func TestPolicy(t *testing.T) {
 		other := kactustest.NewTenant(t)
 		kactustest.Create(t, kactustest.NetworksPath(other.Namespace), kactustest.NetworkObject("tried", evil))
 	})
-	t.Run("refuses the change of one that was good", func(t *testing.T) {
-		kactustest.Create(t, kactustest.NetworksPath(tn.Namespace), kactustest.NetworkObject("changed", kactustest.NetworkSpec{Plugin: "macvlan", Config: `{` + good + `}`}))
+	t.Run("refuses a change to one that was accepted", func(t *testing.T) {
+		kactustest.Create(t, kactustest.NetworksPath(tn.Namespace),
+			kactustest.NetworkObject("changed", kactustest.NetworkSpec{Plugin: "macvlan", Config: `{` + good + `}`}))
 		patch := `{"spec": {"plugin": "host-device"}}`
-		if out, err := kactustest.Kubectl(t.Context(), "", "patch", "network.kaloom.com", "changed", "-n", tn.Namespace, "--type=merge", "-p", patch); err == nil {
-			t.Errorf("it was changed: %s", out)
+		if out, err := kactustest.Kubectl(t.Context(), "", "patch", "network.kaloom.com", "changed", "-n", tn.Namespace,
+			"--type=merge", "-p", patch); err == nil {
+			t.Errorf("changed: %s", out)
 		}
 	})
 }

@@ -14,30 +14,32 @@ func TestStatus(t *testing.T) {
 		tn.Conf.CNIVersion = "1.1.0"
 		return tn
 	}
-	t.Run("is fine, though the apiserver does not answer", func(t *testing.T) {
+	t.Run("succeeds although the apiserver is down", func(t *testing.T) {
 		tn := newTenant(t)
 		tn.Conf.Kubeconfig = tn.UnreachableKubeconfig(t, kactustest.NodeToken)
 		kactustest.Must(t, tn.Status(t))
 	})
 	for _, c := range []struct {
-		what  string
-		spoil func(t *testing.T, tn *kactustest.Tenant)
-		code  uint
-		says  string
+		what   string
+		change func(t *testing.T, tn *kactustest.Tenant)
+		code   uint
+		says   string
 	}{
-		{"the kubeconfig is missing", func(_ *testing.T, tn *kactustest.Tenant) { tn.Conf.Kubeconfig += ".gone" }, 50, "kubeconfig"},
+		{"the kubeconfig is missing", func(_ *testing.T, tn *kactustest.Tenant) { tn.Conf.Kubeconfig += ".gone" }, 50,
+			"kubeconfig"},
 		{"a delegate hangs", func(t *testing.T, tn *kactustest.Tenant) {
 			tn.AddScript(t, "hung", `trap '' TERM; while :; do sleep 0.01; done`)
 			tn.SetDelegates(`{"masterPlugin": true, "type": "hung"}`)
 		}, 50, "hung"},
 	} {
-		t.Run("is not, where "+c.what, func(t *testing.T) {
+		t.Run("fails where "+c.what, func(t *testing.T) {
 			tn := newTenant(t)
-			c.spoil(t, tn)
+			c.change(t, tn)
 			begin := time.Now()
 			kactustest.ExpectError(t, kactustest.CNIError(t, tn.Status(t)), c.code, c.says)
-			if took := time.Since(begin); took > 3*time.Second { // one second, and what a busy machine adds
-				t.Errorf("it took %v", took)
+			// the limit is one second; the rest is for a busy machine
+			if took := time.Since(begin); took > 3*time.Second {
+				t.Errorf("took %v", took)
 			}
 		})
 	}

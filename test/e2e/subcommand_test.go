@@ -10,7 +10,7 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/kactustest"
 )
 
-func TestByHand(t *testing.T) {
+func TestSubcommands(t *testing.T) {
 	t.Parallel()
 	tn := kactustest.NewTenant(t)
 	valid := string(kactustest.Encode(t, tn.Conf))
@@ -18,16 +18,16 @@ func TestByHand(t *testing.T) {
 		what, stdin string
 		args        []string
 		code        int
-		stdout      []string // each is in it
+		stdout      []string // words to expect
 		stderr      string
 	}{
-		{what: "says what it is", stdout: []string{"meta-plugin", "1.0.0", "version", "device-name", "validate"}},
-		{what: "finds a netconf valid", args: []string{"validate"}, stdin: valid, stdout: []string{"valid"}},
-		{what: "says all that is wrong with a netconf", args: []string{"validate"}, code: 1,
+		{what: "prints help", stdout: []string{"meta-plugin", "1.0.0", "version", "device-name", "validate"}},
+		{what: "accepts a valid netconf", args: []string{"validate"}, stdin: valid, stdout: []string{"valid"}},
+		{what: "lists everything that is wrong with a netconf", args: []string{"validate"}, code: 1,
 			stdin:  `{"cniVersion": "1.0.0", "cniDir": "../ledger", "apiTimeout": "soon", "delegates": []}`,
 			stdout: []string{"name: ", "cniDir: ", "apiTimeout: ", "delegates: "}},
-		{what: "refuses a subcommand that there is not", args: []string{"attach"}, code: 2, stderr: "attach"},
-		{what: "refuses a file that is not there", args: []string{"validate", "/proc/no-such"}, code: 1, stderr: "/proc/no-such"},
+		{what: "refuses an unknown subcommand", args: []string{"attach"}, code: 2, stderr: "attach"},
+		{what: "reports a missing file", args: []string{"validate", "/proc/no-such"}, code: 1, stderr: "/proc/no-such"},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			cmd := exec.CommandContext(t.Context(), kactustest.KactusPath(), c.args...)
@@ -43,11 +43,11 @@ func TestByHand(t *testing.T) {
 			}
 			for _, want := range c.stdout {
 				if !strings.Contains(stdout.String(), want) {
-					t.Errorf("it prints %q; want %q in it", stdout.String(), want)
+					t.Errorf("stdout %q; want %q in it", stdout.String(), want)
 				}
 			}
 			if !strings.Contains(stderr.String(), c.stderr) || (c.stderr == "") != (stderr.Len() == 0) {
-				t.Errorf("on stderr: %q; want %q in it", stderr.String(), c.stderr)
+				t.Errorf("stderr %q; want %q in it", stderr.String(), c.stderr)
 			}
 		})
 	}

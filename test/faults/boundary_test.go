@@ -58,12 +58,17 @@ func follow(t *testing.T, cmd *exec.Cmd, visit func(boundary)) (succeeded bool) 
 
 // changing holds the kinds of the system calls that change something.
 var changing = map[uint64]string{
-	unix.SYS_OPENAT: "openat", unix.SYS_WRITE: "write", unix.SYS_PWRITE64: "write", unix.SYS_WRITEV: "write", unix.SYS_FTRUNCATE: "ftruncate",
-	unix.SYS_RENAMEAT: "rename", unix.SYS_RENAMEAT2: "rename", unix.SYS_LINKAT: "link", unix.SYS_SYMLINKAT: "symlink", unix.SYS_UNLINKAT: "unlink",
-	unix.SYS_MKDIRAT: "mkdir", unix.SYS_FSYNC: "fsync", unix.SYS_FDATASYNC: "fsync", unix.SYS_FCHMOD: "chmod", unix.SYS_FCHMODAT: "chmod",
-	unix.SYS_FLOCK: "lock", unix.SYS_FCNTL: "lock", unix.SYS_CLONE: "clone", unix.SYS_CLONE3: "clone", unix.SYS_CONNECT: "connect", unix.SYS_SENDTO: "send",
-	unix.SYS_SENDMSG: "send", unix.SYS_KILL: "kill", unix.SYS_PIDFD_OPEN: "pidfd", unix.SYS_PIDFD_SEND_SIGNAL: "pidfd", unix.SYS_WAITID: "wait",
-	unix.SYS_WAIT4: "wait", unix.SYS_SETNS: "setns", unix.SYS_EXIT_GROUP: "exit",
+	unix.SYS_OPENAT: "openat", unix.SYS_WRITE: "write", unix.SYS_PWRITE64: "write", unix.SYS_WRITEV: "write",
+	unix.SYS_FTRUNCATE: "ftruncate",
+	unix.SYS_RENAMEAT:  "rename", unix.SYS_RENAMEAT2: "rename", unix.SYS_LINKAT: "link", unix.SYS_SYMLINKAT: "symlink",
+	unix.SYS_UNLINKAT: "unlink",
+	unix.SYS_MKDIRAT:  "mkdir", unix.SYS_FSYNC: "fsync", unix.SYS_FDATASYNC: "fsync", unix.SYS_FCHMOD: "chmod",
+	unix.SYS_FCHMODAT: "chmod",
+	unix.SYS_FLOCK:    "lock", unix.SYS_FCNTL: "lock", unix.SYS_CLONE: "clone", unix.SYS_CLONE3: "clone",
+	unix.SYS_CONNECT: "connect", unix.SYS_SENDTO: "send",
+	unix.SYS_SENDMSG: "send", unix.SYS_KILL: "kill", unix.SYS_PIDFD_OPEN: "pidfd", unix.SYS_PIDFD_SEND_SIGNAL: "pidfd",
+	unix.SYS_WAITID: "wait",
+	unix.SYS_WAIT4:  "wait", unix.SYS_SETNS: "setns", unix.SYS_EXIT_GROUP: "exit",
 }
 
 // kindOf returns the kind of a system call that begins; empty if it changes nothing.

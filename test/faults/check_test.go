@@ -9,11 +9,12 @@ import (
 	"testing"
 
 	"github.com/containernetworking/cni/pkg/types"
+
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/kactustest"
 )
 
-// amiss is what is not as it is where the Pod has these devices, attached, and no others: devices, records, leases, temporary files. The Pod is the
-// only one of its tenant that has any.
+// deviations returns what differs from a Pod that has exactly these interfaces attached:
+// interfaces, records, leases and temporary files. No other Pod of the tenant may have any.
 func deviations(t *testing.T, p *kactustest.Pod, ifNames ...string) []string {
 	t.Helper()
 	return append(deviationsOnNode(t, p, ifNames...), deviationsInLedger(t, p, ifNames...)...)
@@ -25,22 +26,23 @@ func deviationsOnNode(t *testing.T, p *kactustest.Pod, ifNames ...string) []stri
 	if _, err := os.Stat(p.Netns); err == nil {
 		for name := range p.Links(t) {
 			if !slices.Contains(ifNames, name) {
-				wrong = append(wrong, "the Pod has the device "+name)
+				wrong = append(wrong, "the Pod has the interface "+name)
 			}
 		}
 		for _, name := range ifNames {
 			if _, ok := p.Links(t)[name]; !ok {
-				wrong = append(wrong, "the Pod has no device "+name)
+				wrong = append(wrong, "the Pod has no interface "+name)
 			}
 		}
 	}
 	for _, network := range kactustest.FileNames(t, p.LeaseDir()) {
 		want := 0
-		if slices.Contains(ifNames, kactustest.IfName(network)) || network == kactustest.DefaultNetwork && slices.Contains(ifNames, "eth0") {
+		if slices.Contains(ifNames, kactustest.IfName(network)) || network == kactustest.DefaultNetwork &&
+			slices.Contains(ifNames, "eth0") {
 			want = 1
 		}
 		if got := p.Leases(t, network); len(got) != want {
-			wrong = append(wrong, fmt.Sprintf("host-local has %q of %s, and not %d", got, network, want))
+			wrong = append(wrong, fmt.Sprintf("leases of %[2]s: %[1]q, want %[3]d", got, network, want))
 		}
 	}
 	var ports []string
@@ -49,7 +51,7 @@ func deviationsOnNode(t *testing.T, p *kactustest.Pod, ifNames ...string) []stri
 		return len(ports) == len(ifNames)
 	})
 	if !settled {
-		wrong = append(wrong, fmt.Sprintf("the node has the devices %q, and not %d", ports, len(ifNames)))
+		wrong = append(wrong, fmt.Sprintf("interfaces on the node: %q, want %d", ports, len(ifNames)))
 	}
 	return wrong
 }
@@ -80,7 +82,8 @@ func deviationsInLedger(t *testing.T, p *kactustest.Pod, ifNames ...string) []st
 	return wrong
 }
 
-// touched says of a tenant whose Pods had nothing before that a delegate was run: whichever ran has left a folder of leases, even undone.
+// traces returns what shows that a delegate ran for a Pod of a tenant that had nothing before. Any
+// delegate that ran has left a directory of leases, even if it was rolled back.
 func traces(t *testing.T, p *kactustest.Pod) []string {
 	t.Helper()
 	wrong := deviations(t, p)
@@ -90,22 +93,23 @@ func traces(t *testing.T, p *kactustest.Pod) []string {
 	return wrong
 }
 
-// unlike is what err is not: a CNI error of that code, with these words in its message or its details; or, where the code is zero, none.
+// checkError returns what is wrong with err, which is to be a CNI error of that code with these
+// words in its message or details; or nil, if the code is zero.
 func checkError(err error, code uint, words ...string) []string {
 	if code == 0 {
 		if err != nil {
-			return []string{"it fails: " + err.Error()}
+			return []string{"failed: " + err.Error()}
 		}
 		return nil
 	}
 	var e *types.Error
 	if !errors.As(err, &e) || e.Code != code {
-		return []string{fmt.Sprintf("it says %v; want the error code %d", err, code)}
+		return []string{fmt.Sprintf("error %v; want the code %d", err, code)}
 	}
 	var wrong []string
 	for _, word := range words {
 		if !strings.Contains(e.Msg+e.Details, word) {
-			wrong = append(wrong, fmt.Sprintf("it says %q, without %q", err, word))
+			wrong = append(wrong, fmt.Sprintf("error %q; want %q in it", err, word))
 		}
 	}
 	return wrong

@@ -7,10 +7,11 @@ import (
 	"time"
 
 	"github.com/containernetworking/cni/pkg/types"
+
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/kactustest"
 )
 
-// rounds is how often verbs are started at once whose order is left to chance.
+// rounds returns how often to start operations at the same time whose order is left to chance.
 func rounds() int {
 	if *fullCampaign {
 		return 50
@@ -18,7 +19,7 @@ func rounds() int {
 	return 3
 }
 
-func TestFaultRuntimeAddDuringHotAdd(t *testing.T) {
+func TestFault_RuntimeAddDuringHotAdd(t *testing.T) {
 	t.Parallel()
 	f := fault{name: "ADD while a hot ADD of the same Pod runs; then DEL and ADD"}
 	f.try(t, "waits, and leaves what the hot ADD made", func(t *testing.T) time.Duration {
@@ -50,7 +51,7 @@ func TestFaultRuntimeAddDuringHotAdd(t *testing.T) {
 	f.report(t)
 }
 
-func TestFaultRuntimeAtOnce(t *testing.T) {
+func TestFault_RuntimeHotAddAndDelAtOnce(t *testing.T) {
 	t.Parallel()
 	tn := newCampaignTenant(t)
 	hotAndDel := fault{name: "hot ADD and DEL at once; then DEL"}
@@ -61,7 +62,7 @@ func TestFaultRuntimeAtOnce(t *testing.T) {
 			p := hotAdd.prepare(t, tn)
 			begin := time.Now()
 			runAtOnce(t, p, hotAdd, podDel)
-			if p.HasRecord() { // the hot ADD was the last
+			if p.HasRecord() { // the hot ADD came last
 				p.ExpectInterfaces(t, kactustest.DataIfName)
 				p.ExpectLedger(t, "attached", kactustest.DataIfName)
 				expectLedgerFiles(t, p, p.ID+".json")
@@ -83,7 +84,7 @@ func TestFaultRuntimeAtOnce(t *testing.T) {
 	twice.report(t)
 }
 
-// allAtOnce starts the verbs, and all must succeed.
+// runAtOnce runs the operations at the same time. All must succeed.
 func runAtOnce(t *testing.T, p *kactustest.Pod, operations ...operation) {
 	t.Helper()
 	var all []*kactustest.Process
@@ -103,7 +104,7 @@ func (v operation) repeat(t *testing.T, p *kactustest.Pod, begin time.Time) time
 	return v.expectDone(t, p, begin)
 }
 
-func TestFaultRuntimeHotAddsAtOnce(t *testing.T) {
+func TestFault_RuntimeHotAddsAtOnce(t *testing.T) {
 	t.Parallel()
 	const n = 50
 	f := fault{name: fmt.Sprintf("%d hot ADDs of one Pod at once", n)}
@@ -131,7 +132,7 @@ func TestFaultRuntimeHotAddsAtOnce(t *testing.T) {
 	f.report(t)
 }
 
-// keepAsking waits for a hot ADD, which may have to try again where others had the lock for too long.
+// retryHotAdd waits for a hot ADD, and repeats it if others held the lock for too long.
 func retryHotAdd(t *testing.T, p *kactustest.Pod, r *kactustest.Process, network string) {
 	t.Helper()
 	for {
@@ -145,16 +146,16 @@ func retryHotAdd(t *testing.T, p *kactustest.Pod, r *kactustest.Process, network
 	}
 }
 
-func TestFaultRuntimeLockIsNotToBeHad(t *testing.T) {
+func TestFault_RuntimeLockTimeout(t *testing.T) {
 	t.Parallel()
-	f := fault{name: "a verb while another on the same Pod does not end"}
+	f := fault{name: "an operation while another on the same Pod does not end"}
 	tn := newCampaignTenant(t)
 	g := tn.NewGate(t, "slow", "ADD")
 	tn.CreateNetwork(t, "slow", "{"+tn.BridgeConfigFor(t, "slow", "slow")+"}")
 	p := tn.NewPod(t, `[{"name":"green"},{"name":"slow"}]`)
 	add := podAdd.start(t, p)
 	g.Await(t)
-	waiting := map[string]*kactustest.Process{} // all at once, as the time that they wait is long
+	waiting := map[string]*kactustest.Process{} // at the same time, because each waits for long
 	begin := time.Now()
 	for name, v := range operations {
 		waiting[name] = v.start(t, p)
@@ -162,7 +163,7 @@ func TestFaultRuntimeLockIsNotToBeHad(t *testing.T) {
 	for name, r := range waiting {
 		f.try(t, name, func(t *testing.T) time.Duration {
 			_, err := r.Wait(t)
-			kactustest.ExpectError(t, kactustest.CNIError(t, err), types.ErrTryAgainLater, "another verb", p.ID)
+			kactustest.ExpectError(t, kactustest.CNIError(t, err), types.ErrTryAgainLater, "still running", p.ID)
 			p.ExpectLedger(t, "planned", "eth0", kactustest.GreenIfName, kactustest.IfName("slow"))
 			return time.Since(begin)
 		})

@@ -12,23 +12,27 @@ import (
 	"time"
 
 	"github.com/containernetworking/cni/pkg/types"
-	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/kactustest"
 	"golang.org/x/sys/unix"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/kactustest"
 )
 
-// diskVerb is a verb that writes to the ledger, on a Pod with the network green, and blue where the verb is hot.
+// A diskOperation is an operation that writes to the ledger, on a Pod with the network green, and
+// blue if it is hot.
 type diskOperation struct {
 	name, command string
 	hot           bool
-	// before and after are the devices that the Pod has when it was made ready, and when the verb has succeeded.
+	// before and after are the interfaces of the Pod before the operation and after it succeeded.
 	before, after []string
 }
 
 var diskOperations = []diskOperation{
 	{name: "ADD", command: "ADD", after: []string{"eth0", kactustest.GreenIfName}},
 	{name: "DEL", command: "DEL", before: []string{"eth0", kactustest.GreenIfName}},
-	{name: "hot ADD", command: "ADD", hot: true, before: []string{"eth0", kactustest.GreenIfName}, after: []string{"eth0", kactustest.GreenIfName, kactustest.BlueIfName}},
-	{name: "hot DEL", command: "DEL", hot: true, before: []string{"eth0", kactustest.GreenIfName, kactustest.BlueIfName}, after: []string{"eth0", kactustest.GreenIfName}},
+	{name: "hot ADD", command: "ADD", hot: true, before: []string{"eth0", kactustest.GreenIfName},
+		after: []string{"eth0", kactustest.GreenIfName, kactustest.BlueIfName}},
+	{name: "hot DEL", command: "DEL", hot: true, before: []string{"eth0", kactustest.GreenIfName,
+		kactustest.BlueIfName}, after: []string{"eth0", kactustest.GreenIfName}},
 }
 
 var diskErrors = []syscall.Errno{unix.ENOSPC, unix.EIO, unix.EROFS}
@@ -42,7 +46,8 @@ func diskPod(t *testing.T) *kactustest.Pod {
 	return tn.NewPod(t, `[{"name":"green"}]`)
 }
 
-// ready makes the Pod what it is before the verb. Where that is nothing, no ledger was made yet, nor has a delegate run.
+// prepare brings the Pod into the state before the operation. If that is nothing, there is no
+// ledger and no delegate has run.
 func (v diskOperation) prepare(t *testing.T, p *kactustest.Pod) {
 	t.Helper()
 	if v.before == nil {
@@ -63,7 +68,7 @@ func (v diskOperation) call(p *kactustest.Pod) (kactustest.NetConf, kactustest.C
 	return p.Conf, p.Runtime()
 }
 
-// run runs the verb with the disk well.
+// run runs the operation on a disk that works.
 func (v diskOperation) run(t *testing.T, p *kactustest.Pod) error {
 	t.Helper()
 	conf, c := v.call(p)
@@ -71,7 +76,7 @@ func (v diskOperation) run(t *testing.T, p *kactustest.Pod) error {
 	return err
 }
 
-// runRefusing runs the verb with system calls refused.
+// runRefusing runs the operation with system calls refused.
 func (v diskOperation) runRefusing(t *testing.T, p *kactustest.Pod, decide func(call string) syscall.Errno) error {
 	t.Helper()
 	conf, c := v.call(p)
@@ -86,7 +91,7 @@ func (v diskOperation) runRefusing(t *testing.T, p *kactustest.Pod, decide func(
 	return nil
 }
 
-func TestFaultDiskAtEachStep(t *testing.T) {
+func TestFault_DiskAtEachStep(t *testing.T) {
 	t.Parallel()
 	for _, v := range diskOperations {
 		t.Run(v.name, func(t *testing.T) {
@@ -101,7 +106,8 @@ func TestFaultDiskAtEachStep(t *testing.T) {
 			t.Logf("%s makes these system calls on the ledger: %q", v.name, steps)
 			p.Del(t)
 			for i, errno := range diskErrors {
-				row := fault{name: fmt.Sprintf("%s at a write, rename, unlink, creation or fsync of the ledger: %s", unix.ErrnoName(errno), v.name)}
+				row := fault{name: fmt.Sprintf("%s at a write, rename, unlink, creation or fsync of the ledger: %s",
+					unix.ErrnoName(errno), v.name)}
 				for n := range steps {
 					if *fullCampaign || n%len(diskErrors) == i {
 						v.tryStep(t, &row, p, n, errno)
@@ -113,7 +119,7 @@ func TestFaultDiskAtEachStep(t *testing.T) {
 	}
 }
 
-// tryStep refuses the system call of the number n.
+// tryStep refuses the system call number n.
 func (v diskOperation) tryStep(t *testing.T, row *fault, p *kactustest.Pod, n int, errno syscall.Errno) {
 	t.Helper()
 	v.prepare(t, p)
@@ -131,14 +137,16 @@ func (v diskOperation) tryStep(t *testing.T, row *fault, p *kactustest.Pod, n in
 	lost := v.checkOutcome(t, p, err)
 	if err != nil && untouched {
 		if ran := kactustest.FileNames(t, p.LeaseDir()); len(ran) > 0 {
-			lost = append(lost, fmt.Sprintf("delegates of %q ran after it", ran))
+			lost = append(lost, fmt.Sprintf("delegates of %q ran afterwards", ran))
 		}
 	}
 	lost = append(lost, v.recover(t, p)...)
 	row.count(t, fmt.Sprintf("%s at %s", unix.ErrnoName(errno), at), time.Since(start), lost...)
 }
 
-// lostIn: an ADD on a disk that is ill has made all, or fails and has undone all; a DEL has undone all, and fails where the ledger could not be told.
+// checkOutcome returns what is wrong after the operation: on a failing disk, ADD has made
+// everything or fails and has rolled back; DEL has torn down everything, and fails if the ledger
+// could not be updated.
 func (v diskOperation) checkOutcome(t *testing.T, p *kactustest.Pod, err error) []string {
 	t.Helper()
 	ifNames := v.after
@@ -150,14 +158,15 @@ func (v diskOperation) checkOutcome(t *testing.T, p *kactustest.Pod, err error) 
 		return append(lost, checkError(err, types.ErrIOFailure)...)
 	}
 	for _, wrong := range deviationsInLedger(t, p, ifNames...) {
-		if !strings.HasSuffix(wrong, ".lock") && !strings.HasSuffix(wrong, ".tmp") { // the Pod's DEL removes those
+		if !strings.HasSuffix(wrong, ".tmp") { // removed by the Pod's DEL
 			lost = append(lost, wrong)
 		}
 	}
 	return lost
 }
 
-// recover is the runtime's next move when the disk is well again: the same once more for a hot verb, and a DEL of the Pod.
+// recover does what the runtime does when the disk works again: repeat a hot operation, and DEL the
+// Pod.
 func (v diskOperation) recover(t *testing.T, p *kactustest.Pod) []string {
 	t.Helper()
 	var lost []string
@@ -168,7 +177,7 @@ func (v diskOperation) recover(t *testing.T, p *kactustest.Pod) []string {
 	return append(lost, deviations(t, p)...)
 }
 
-// disk is a real file system under the ledger.
+// mountDisk mounts a file system under the ledger and returns its path.
 func mountDisk(t *testing.T, p *kactustest.Pod, options string) string {
 	t.Helper()
 	path := filepath.Dir(p.Conf.CNIDir)
@@ -177,21 +186,21 @@ func mountDisk(t *testing.T, p *kactustest.Pod, options string) string {
 	return path
 }
 
-func TestFaultDiskOfARealFileSystem(t *testing.T) {
+func TestFault_DiskRealFileSystem(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name, options string
-		spoil, mend   func(t *testing.T, path string)
-		// readOnly: not even a record can be removed.
+		fail, repair  func(t *testing.T, path string)
+		// readOnly is set if not even a record can be removed.
 		readOnly bool
 	}{
-		{name: "a file system that is full", options: "size=64k", spoil: fill, mend: removeFiller},
-		{name: "a file system without a free inode", options: "nr_inodes=12", spoil: useInodes, mend: removeFiller},
-		{name: "a file system that is read-only", spoil: remount(unix.MS_RDONLY), mend: remount(0), readOnly: true},
+		{name: "a file system that is full", options: "size=64k", fail: fill, repair: removeFiller},
+		{name: "a file system without a free inode", options: "nr_inodes=12", fail: useInodes, repair: removeFiller},
+		{name: "a file system that is read-only", fail: remount(unix.MS_RDONLY), repair: remount(0), readOnly: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			row := fault{name: c.name + " under the ledger, for each verb"}
+			row := fault{name: c.name + " under the ledger, for each operation"}
 			for _, v := range diskOperations {
 				p := diskPod(t)
 				path := mountDisk(t, p, c.options)
@@ -199,17 +208,17 @@ func TestFaultDiskOfARealFileSystem(t *testing.T) {
 				if v.before != nil {
 					v.prepare(t, p)
 				}
-				c.spoil(t, path)
+				c.fail(t, path)
 				start := time.Now()
 				err := v.run(t, p)
 				lost := v.checkOutcome(t, p, err)
 				if (v.command == "ADD" || c.readOnly) && err == nil {
-					lost = append(lost, "it says nothing of the disk")
+					lost = append(lost, "no error although the disk fails")
 				}
 				if v.name == "ADD" {
 					lost = append(lost, traces(t, p)...)
 				}
-				c.mend(t, path)
+				c.repair(t, path)
 				lost = append(lost, v.recover(t, p)...)
 				row.count(t, v.name, time.Since(start), lost...)
 			}
@@ -218,7 +227,7 @@ func TestFaultDiskOfARealFileSystem(t *testing.T) {
 	}
 }
 
-// fill writes until nothing fits.
+// fill writes until nothing more fits.
 func fill(t *testing.T, path string) {
 	t.Helper()
 	file, err := os.Create(filepath.Join(path, "filler"))
@@ -229,7 +238,7 @@ func fill(t *testing.T, path string) {
 	}
 }
 
-// crowd makes files until none can be made.
+// useInodes creates files until no more can be created.
 func useInodes(t *testing.T, path string) {
 	t.Helper()
 	kactustest.Must(t, os.Mkdir(filepath.Join(path, "filler"), 0o700))

@@ -17,9 +17,10 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/kactustest"
 )
 
-// TestFaultFuzz gives each fuzz target of the tree random inputs: in the full campaign for ten minutes of the processors' time, guided by what of the
-// code they reach; else for a moment, unguided, since to compile for that takes minutes. An input that crashes a target is left in the target's testdata.
-func TestFaultFuzz(t *testing.T) {
+// TestFault_Fuzz runs each fuzz target of the tree: in the full campaign for ten minutes of
+// processor time, guided by coverage; else for a moment and unguided, because compiling with
+// coverage takes minutes. An input that crashes a target is left in the target's testdata.
+func TestFault_Fuzz(t *testing.T) {
 	t.Parallel()
 	targets := fuzzTargets(t)
 	for _, dir := range slices.Sorted(maps.Keys(targets)) {
@@ -50,7 +51,7 @@ func TestFaultFuzz(t *testing.T) {
 
 var fuzzTarget = regexp.MustCompile(`(?m)^func (Fuzz\w+)\(f \*testing\.F\)`)
 
-// fuzzTargets are those of each folder that has any.
+// fuzzTargets returns the fuzz targets by directory.
 func fuzzTargets(t *testing.T) map[string][]string {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(kactustest.Root(), "pkg", "*", "*_test.go"))
@@ -66,7 +67,8 @@ func fuzzTargets(t *testing.T) map[string][]string {
 	return targets
 }
 
-// fuzzCache is where inputs of the package are kept that reach code that others did not: for the next full campaign, too.
+// fuzzCache returns the directory in which inputs that reach new code are kept, also for the next
+// full campaign.
 func fuzzCache(t *testing.T, where string) string {
 	t.Helper()
 	if !*fullCampaign {
@@ -77,14 +79,14 @@ func fuzzCache(t *testing.T, where string) string {
 	return filepath.Join(strings.TrimSpace(string(out)), "fuzz", "kactus", where)
 }
 
-// fuzzing is of one target, by the binary of its package's tests.
+// A fuzzRun fuzzes one target with the test binary of its package.
 type fuzzRun struct {
 	binary, dir, target, cache string
-	// tmp is for its temporary files: its workers are killed at the end, and leave them.
+	// tmp is for temporary files, which the workers leave when they are killed.
 	tmp string
 }
 
-// run tries inputs in rounds until the budget of processors' time is spent, or one crashes the target.
+// run tries inputs in rounds until the budget of processor time is spent or one crashes the target.
 func (f fuzzRun) run(t *testing.T, budget time.Duration) fault {
 	t.Helper()
 	row := fault{name: fmt.Sprintf("random inputs to %s of %s", f.target, filepath.Base(f.dir))}
@@ -101,17 +103,18 @@ func (f fuzzRun) run(t *testing.T, budget time.Duration) fault {
 			t.Logf("%d inputs took %s of the processors' time", row.tried, spent.Round(time.Second))
 			return row
 		}
-		// As many more as seem to fit, but not at once: the first ones are slower or faster than most.
+		// Grow slowly: the first inputs are slower or faster than most.
 		inputs = max(1000, int(float64(inputs)*min(10, (budget-spent).Seconds()/took.Seconds())))
 	}
 }
 
-// round gives the number of inputs, and what time the processors had for it.
+// round runs one round and returns the number of inputs and the processor time.
 func (f fuzzRun) round(t *testing.T, inputs int) (tried int, took time.Duration, err error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Hour) // an input on which the target hangs
+	ctx, cancel := context.WithTimeout(t.Context(), time.Hour) // for an input on which the target hangs
 	defer cancel()
-	cmd := exec.CommandContext(ctx, f.binary, "-test.run=^$", "-test.fuzz=^"+f.target+"$", fmt.Sprintf("-test.fuzztime=%dx", inputs),
+	cmd := exec.CommandContext(ctx, f.binary, "-test.run=^$", "-test.fuzz=^"+f.target+"$",
+		fmt.Sprintf("-test.fuzztime=%dx", inputs),
 		"-test.fuzzcachedir="+f.cache, "-test.parallel=2")
 	cmd.Dir, cmd.Env = f.dir, append(os.Environ(), "TMPDIR="+f.tmp)
 	out, err := cmd.CombinedOutput()
@@ -126,7 +129,7 @@ func (f fuzzRun) round(t *testing.T, inputs int) (tried int, took time.Duration,
 
 var execsSoFar = regexp.MustCompile(`execs: (\d+)`)
 
-// execs is the last number of inputs that the output tells.
+// execs returns the last count of inputs in the output.
 func execs(output []byte) int {
 	all := execsSoFar.FindAllSubmatch(output, -1)
 	if len(all) == 0 {

@@ -12,15 +12,17 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/kactustest"
 )
 
-// killing is one verb's part of the campaign: kactus gets a signal at a boundary of the verb, and then the runtime makes its next move.
+// A killCampaign sends kactus a signal at each boundary of an operation, and then does what the
+// runtime does next.
 type killCampaign struct {
 	operation
-	fault string // the row's name
-	// signal is what kactus gets there; SIGKILL where it is nil.
+	fault string // the name of the row
+	// signal chooses the signal for a boundary. If nil, it is SIGKILL.
 	signal func(boundary) syscall.Signal
-	// next is the runtime's move, and sees that all is well again; where it is nil, the verb is done again. The verb may have succeeded.
+	// next does what the runtime does, and checks that everything is in order again. If nil, the
+	// operation is repeated. The operation may have succeeded.
 	next func(t *testing.T, p *kactustest.Pod, succeeded bool)
-	// rest sees that the Pod goes on; may be nil. Last comes a DEL of the Pod.
+	// finally, if not nil, checks that the Pod can go on. The last step is always a DEL of the Pod.
 	finally func(*testing.T, *kactustest.Pod)
 }
 
@@ -47,7 +49,7 @@ var killCampaigns = []killCampaign{
 	{operation: hotDel, fault: "SIGKILL at a system call of a hot DEL of a third network; then hot DEL again"},
 }
 
-func TestFaultKill(t *testing.T) {
+func TestFault_Kill(t *testing.T) {
 	t.Parallel()
 	for _, k := range killCampaigns {
 		t.Run(k.fault, func(t *testing.T) {
@@ -57,12 +59,12 @@ func TestFaultKill(t *testing.T) {
 	}
 }
 
-// campaign goes on at every boundary, each in a run of its own, or at some of each kind.
+// runAll tries every boundary, each in a run of its own; in the short campaign some of each kind.
 func (k killCampaign) runAll(t *testing.T) {
 	tn := newCampaignTenant(t)
 	f := fault{name: k.fault}
 	try := func(b boundary) (hit bool) {
-		well := t.Run(b.String(), func(t *testing.T) {
+		ok := t.Run(b.String(), func(t *testing.T) {
 			var took time.Duration
 			hit, took = k.try(t, tn, b)
 			f.worst = max(f.worst, took)
@@ -70,7 +72,7 @@ func (k killCampaign) runAll(t *testing.T) {
 		if hit {
 			f.tried++
 		}
-		if !well {
+		if !ok {
 			f.lost++
 		}
 		return hit
@@ -84,8 +86,9 @@ func (k killCampaign) runAll(t *testing.T) {
 
 func byName(a, b boundary) int { return strings.Compare(a.String(), b.String()) }
 
-// tryKind tries all of a kind, until a run does not come to it. The short campaign tries, of as many as a run has, the first before it takes effect, the
-// last after it did, and one in the middle.
+// tryKind tries all boundaries of a kind, until a run does not reach the next one. The short
+// campaign tries the first and a middle one of those before a system call, and the last of those
+// after one.
 func tryKind(b boundary, has int, try func(boundary) bool) {
 	if *fullCampaign {
 		for b.nth = 1; try(b); b.nth++ {
@@ -101,20 +104,21 @@ func tryKind(b boundary, has int, try func(boundary) bool) {
 	}
 }
 
-// count is of the boundaries of a verb that nothing happens to, by their kind.
+// count returns how many boundaries of each kind an undisturbed operation has.
 func (k killCampaign) count(t *testing.T, tn *kactustest.Tenant) map[boundary]int {
 	t.Helper()
 	p := k.prepare(t, tn)
 	passed := map[boundary]int{}
 	if !k.follow(t, p, func(_ *os.Process, b boundary) { passed[b.ofKind()] = b.nth }) {
-		t.Fatalf("a %s that nothing happens to fails", k.command)
+		t.Fatalf("an undisturbed %s fails", k.command)
 	}
 	expectNetworks(t, p, k.after)
 	p.Del(t)
 	return passed
 }
 
-// try gives the signal at that boundary, if the verb comes to it, and tells how long it took from there until all was well.
+// try sends the signal at that boundary, and reports whether the operation reached it and how long
+// it then took until everything was in order.
 func (k killCampaign) try(t *testing.T, tn *kactustest.Tenant, at boundary) (hit bool, took time.Duration) {
 	p := k.prepare(t, tn)
 	signal := syscall.SIGKILL
@@ -145,7 +149,7 @@ func (k killCampaign) try(t *testing.T, tn *kactustest.Tenant, at boundary) (hit
 	return hit, took
 }
 
-// follow runs the verb and calls visit at each boundary.
+// follow runs the operation and calls visit at each boundary.
 func (k killCampaign) follow(t *testing.T, p *kactustest.Pod, visit func(*os.Process, boundary)) (succeeded bool) {
 	t.Helper()
 	cmd := kactustest.Command(kactustest.Encode(t, k.conf(p)), p.Environ(k.command, k.call(p))...)

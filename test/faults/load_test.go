@@ -4,27 +4,29 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/containernetworking/cni/pkg/types"
+
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/kactustest"
 )
 
-// TestFaultLoad adds and deletes many Pods of three networks each, as a runtime does, with many verbs in flight, of which random ones are killed. It
-// runs alone: so many devices come and go that the kernel lists them to no other test.
-func TestFaultLoad(t *testing.T) {
+// TestFault_Load adds and deletes many Pods of three networks each, as a runtime does, with many
+// operations in flight, and kills some at random. It does not run in parallel with other tests:
+// interfaces come and go so fast that the kernel cannot list them to another test.
+func TestFault_Load(t *testing.T) {
 	count, inFlight, length := 40, 16, 10*time.Second
 	if *fullCampaign {
 		count, inFlight, length = 200, 50, 5*time.Minute
 	}
 	tn := kactustest.NewTenant(t)
 	tn.Conf.LogLevel = "error"
-	tn.Conf.APITimeout = "60s" // on a machine that is busy with all of this, the apiserver may be late
+	tn.Conf.APITimeout = "60s" // the apiserver may be slow under this load
 	tn.CreateBridgeNetworks(t, "green", "blue", "data")
 	l := &load{usual: map[string]time.Duration{}}
 	pods := make([]*loadedPod, count)
@@ -41,7 +43,7 @@ func TestFaultLoad(t *testing.T) {
 		return <-queue
 	}, func(p *loadedPod) { queue <- p })
 
-	left := slices.Clone(pods) // the runtime has them all undone, and nothing is killed any more
+	left := slices.Clone(pods) // the runtime deletes them all, and nothing is killed anymore
 	var mu sync.Mutex
 	l.draining = true
 	l.work(t, inFlight, func() *loadedPod {
@@ -59,27 +61,28 @@ func TestFaultLoad(t *testing.T) {
 		l.killed.lost += len(p.leftovers(t))
 	}
 	l.killed.lost += l.leftovers(t, tn)
-	name := fmt.Sprintf("%d Pods with three networks each, %d verbs in flight: ", count, inFlight)
-	l.operations.name, l.killed.name = name+"verbs that are not hit", name+"verbs that are killed"
+	name := fmt.Sprintf("%d Pods with three networks each, %d operations in flight: ", count, inFlight)
+	l.operations.name, l.killed.name = name+"operations that are not killed", name+"operations that are killed"
 	l.operations.report(t)
 	l.killed.report(t)
 }
 
-// load is what happened so far. What is lost of verbs are those that failed and were not hit, and of killed what is left behind.
+// load is what has happened so far. Lost operations are those that failed without being killed;
+// lost after a kill is what was left behind.
 type load struct {
 	mu                 sync.Mutex
 	operations, killed fault
-	usual              map[string]time.Duration // that a verb took when it was not killed
-	draining           bool                     // no verb is killed
+	usual              map[string]time.Duration // the time of an operation that was not killed
+	draining           bool                     // nothing is killed
 }
 
-// loadedPod is a Pod, and the verb that is next.
+// A loadedPod is a Pod and its next operation.
 type loadedPod struct {
 	*kactustest.Pod
 	command string
 }
 
-// work runs one verb of a Pod after the other, so many at once, until next gives none.
+// work runs operations of different Pods, that many at a time, until next returns nil.
 func (l *load) work(t *testing.T, inFlight int, next func() *loadedPod, done func(*loadedPod)) {
 	t.Helper()
 	var workers sync.WaitGroup
@@ -94,8 +97,8 @@ func (l *load) work(t *testing.T, inFlight int, next func() *loadedPod, done fun
 	workers.Wait()
 }
 
-// run runs the Pod's next verb, and looks whether it did what it should: after it, the Pod has all of its devices, or nothing at all. Where the verb
-// is killed, a DEL follows.
+// run runs the Pod's next operation and checks its outcome: the Pod has all of its interfaces, or
+// nothing. After a kill comes a DEL.
 func (l *load) run(t *testing.T, p *loadedPod) {
 	t.Helper()
 	operation, begin, hit := p.command, time.Now(), time.Time{}
@@ -109,7 +112,8 @@ func (l *load) run(t *testing.T, p *loadedPod) {
 		r = p.Start(t, operation, p.Conf, p.Runtime())
 	}
 	_, err := r.Wait(t)
-	// What a killed verb left running may take longer than a verb waits: then the runtime comes again.
+	// What a killed operation left running may take longer than the next one waits for the lock:
+	// then the runtime tries again.
 	for !hit.IsZero() && isBusy(err) {
 		_, err = p.Start(t, operation, p.Conf, p.Runtime()).Wait(t)
 	}
@@ -118,7 +122,7 @@ func (l *load) run(t *testing.T, p *loadedPod) {
 	case err == nil && operation == "ADD":
 		p.command = "DEL"
 		if n := len(p.Links(t)); n != 4 {
-			err = fmt.Errorf("the Pod has %d devices; want 4", n)
+			err = fmt.Errorf("the Pod has %d interfaces; want 4", n)
 		}
 	case err == nil:
 		p.command = "ADD"
@@ -140,11 +144,11 @@ func (l *load) run(t *testing.T, p *loadedPod) {
 		}
 	})
 	if err != nil {
-		t.Errorf("%s of %s, which was not hit: %v", operation, p.Name, err)
+		t.Errorf("%s of %s, which was not killed: %v", operation, p.Name, err)
 	}
 }
 
-// busy says whether err is that another verb on the container runs.
+// isBusy reports whether err says that another operation on the container is running.
 func isBusy(err error) bool {
 	var failed *types.Error
 	return errors.As(err, &failed) && failed.Code == types.ErrTryAgainLater
@@ -156,7 +160,7 @@ func (l *load) note(what func()) {
 	what()
 }
 
-// killsSome kills some of the verbs, at random moments of the time that they take, and says whether it killed this one.
+// maybeKill kills some operations, at a random moment, and reports whether it killed this one.
 func (l *load) maybeKill(operation string, r *kactustest.Process) bool {
 	if l.draining || rand.IntN(4) > 0 {
 		return false
@@ -166,23 +170,23 @@ func (l *load) maybeKill(operation string, r *kactustest.Process) bool {
 	select {
 	case <-r.Exited:
 	case <-time.After(time.Duration(rand.Float64() * float64(usual))):
-		_ = r.Cmd.Process.Kill() // it may have ended just now
+		_ = r.Cmd.Process.Kill() // may have ended just now
 		<-r.Exited
 	}
 	status, ok := r.Cmd.ProcessState.Sys().(syscall.WaitStatus)
 	return ok && status.Signaled()
 }
 
-// remains is what is left of a Pod that was undone.
+// leftovers returns what is left of a Pod that was torn down.
 func (p *loadedPod) leftovers(t *testing.T) []string {
 	t.Helper()
 	var left []string
 	for ifName := range p.Links(t) {
-		left = append(left, "device "+ifName)
+		left = append(left, "interface "+ifName)
 	}
-	for _, suffix := range []string{".json", ".lock", ".tmp"} {
-		if _, err := os.Stat(p.Conf.CNIDir + "/" + p.ID + suffix); err == nil {
-			left = append(left, "file "+suffix)
+	for _, name := range kactustest.FileNames(t, p.Conf.CNIDir) {
+		if strings.HasPrefix(name, p.ID+".") {
+			left = append(left, "file "+name)
 		}
 	}
 	if len(left) > 0 {
@@ -191,10 +195,10 @@ func (p *loadedPod) leftovers(t *testing.T) []string {
 	return left
 }
 
-// remains counts what is left on the node of all Pods.
+// leftovers returns how much is left on the node of all Pods.
 func (l *load) leftovers(t *testing.T, tn *kactustest.Tenant) int {
 	t.Helper()
-	kactustest.Eventually(t, "the node has no device of the Pods", func() bool { return len(tn.Ports(t)) == 0 })
+	kactustest.Eventually(t, "no interface of the Pods on the node", func() bool { return len(tn.Ports(t)) == 0 })
 	left := kactustest.FileNames(t, tn.Conf.CNIDir)
 	for _, network := range []string{kactustest.DefaultNetwork, "green", "blue", "data"} {
 		left = append(left, tn.Leases(t, network)...)

@@ -7,14 +7,15 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 )
 
-// podModel is what a Pod must have, by what became of its verbs. It knows of kactus what a runtime knows: what a verb that was killed leaves is
-// uncertain until the next one that ends well.
+// A podModel predicts what a Pod has, from the outcomes of its operations. It knows as much of
+// kactus as a runtime does: what a killed operation leaves is uncertain until the next one that
+// ends well.
 type podModel struct {
-	// has is by indices into randomNetworks.
+	// has is indexed as randomNetworks.
 	has [4]presence
-	// lost says that the Pod's network namespace is no more.
+	// lost is set when the Pod's network namespace is gone.
 	lost bool
-	// interrupted says that a verb was killed since, whose lock and temporary file may be there still.
+	// interrupted is set if an operation was killed since, whose temporary file may still be there.
 	interrupted bool
 }
 
@@ -26,21 +27,22 @@ const (
 	uncertain
 )
 
-// outcome is how a verb ended.
+// An outcome is how an operation ended.
 type outcome struct {
 	killed bool
 	err    *types.Error
 }
 
-// mustFail: with that code, or any where it is zero.
+// mustFail returns an error unless the operation failed with that code, or with any if code is
+// zero.
 func (o outcome) mustFail(code uint) error {
 	switch {
 	case o.killed:
 		return nil
 	case o.err == nil:
-		return fmt.Errorf("it succeeds, and should fail (code %d)", code)
+		return fmt.Errorf("succeeded; want the error code %d", code)
 	case code != 0 && o.err.Code != code:
-		return fmt.Errorf("it fails with the code %d, and should with %d: %w", o.err.Code, code, o.err)
+		return fmt.Errorf("error code %d; want %d: %w", o.err.Code, code, o.err)
 	default:
 		return nil
 	}
@@ -50,7 +52,7 @@ func (o outcome) mustSucceed() error {
 	if o.killed || o.err == nil {
 		return nil
 	}
-	return fmt.Errorf("it fails (code %d), and should not: %w", o.err.Code, o.err)
+	return fmt.Errorf("failed with code %d: %w", o.err.Code, o.err)
 }
 
 func (m *podModel) any(p presence) bool {
@@ -62,7 +64,7 @@ func (m *podModel) any(p presence) bool {
 	return false
 }
 
-// clean says whether nothing is left of the Pod for certain.
+// clean reports whether it is certain that nothing is left of the Pod.
 func (m *podModel) clean() bool { return !m.any(present) && !m.any(uncertain) }
 
 func (m *podModel) set(networks []int, p presence) {
@@ -71,7 +73,8 @@ func (m *podModel) set(networks []int, p presence) {
 	}
 }
 
-// judge says what is wrong with how the verb ended, and is then what must be there. A GC is judged for each Pod: see collected.
+// judge returns what is wrong with the outcome of an operation other than GC, and updates the
+// model.
 func (m *podModel) judge(s step, o outcome) error {
 	m.interrupted = o.killed || m.interrupted && o.err != nil
 	switch s.operation {
@@ -94,12 +97,12 @@ func (m *podModel) added(s step, o outcome) error {
 	switch {
 	case m.lost:
 		return o.mustFail(8)
-	case m.any(present): // it is refused, and touches nothing, however it is killed
+	case m.any(present): // refused, however it is killed
 		return o.mustFail(104)
 	case o.killed:
 		m.set(plan, uncertain)
 		return nil
-	case m.any(uncertain): // the ledger has something, or not
+	case m.any(uncertain): // with or without a record
 		if o.err == nil {
 			m.has = [4]presence{}
 			m.set(plan, present)
@@ -110,7 +113,7 @@ func (m *podModel) added(s step, o outcome) error {
 	case s.fault.api() != 0:
 		return o.mustFail(s.fault.api())
 	case fails:
-		if s.fault.inDEL() { // at the roll-back
+		if s.fault.inDEL() { // the rollback fails
 			m.has[s.culprit] = uncertain
 		}
 		return o.mustFail(102)
@@ -149,7 +152,7 @@ func (m *podModel) hotAdded(s step, o outcome) error {
 	switch {
 	case m.lost:
 		return o.mustFail(8)
-	case *has == present: // it is there already, whatever ails the delegate and the apiserver
+	case *has == present: // attached already, whatever the fault
 		return o.mustSucceed()
 	case o.killed:
 		*has = uncertain
@@ -206,8 +209,8 @@ func (m *podModel) checked(o outcome) error {
 	}
 }
 
-// collected is judge for a GC that keeps the Pod, or not. It is nothing but what the GC did to this Pod that is looked at, so that the GC may have failed
-// for another; mayFail says whether it may for this one.
+// collected updates the model after a GC that keeps the Pod or not. It considers only this Pod: the
+// GC may have failed because of another. mayFail reports whether it may because of this one.
 func (m *podModel) collected(s step, kept bool, o outcome) (mayFail bool) {
 	if kept {
 		return false

@@ -1,27 +1,25 @@
 package faults
 
 import (
-	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/kactustest"
 )
 
-// podVerb is a verb that something is done to.
+// An operation is an operation that the campaign disturbs.
 type operation struct {
 	command string
 	conf    func(*kactustest.Pod) kactustest.NetConf
 	call    func(*kactustest.Pod) kactustest.Call
-	// begin makes a Pod with what the verb needs.
+	// prepare makes a Pod with what the operation needs.
 	prepare func(*testing.T, *kactustest.Tenant) *kactustest.Pod
-	// before and after are the Pod's networks as long as the verb was not done, and once it was; nil where the Pod has not even the default one.
+	// before and after are the Pod's networks before and after the operation; nil if it does not
+	// even have the default network.
 	before, after []string
 }
 
-// The four verbs on a Pod with three networks, of which data comes and goes by the hot ones.
+// The four operations on a Pod with three networks, of which the hot ones attach and detach data.
 var (
 	podAdd = operation{
 		command: "ADD", conf: runtimeConf, call: (*kactustest.Pod).Runtime,
@@ -56,10 +54,10 @@ var (
 func runtimeConf(p *kactustest.Pod) kactustest.NetConf { return p.Conf }
 func dataCall(p *kactustest.Pod) kactustest.Call       { return p.Agent("data", dataMAC(p.Tenant)) }
 
-// dataMAC is asked for on data, so that kactus looks at the device.
+// dataMAC returns the MAC address that is asked for on data, so that kactus verifies the interface.
 func dataMAC(tn *kactustest.Tenant) string { return tn.UniqueMAC(1) }
 
-// newCampaignTenant has the three networks.
+// newCampaignTenant returns a tenant with the three networks.
 func newCampaignTenant(t *testing.T) *kactustest.Tenant {
 	t.Helper()
 	tn := kactustest.NewTenant(t)
@@ -68,7 +66,7 @@ func newCampaignTenant(t *testing.T) *kactustest.Tenant {
 	return tn
 }
 
-// asking is a Pod that asks for these networks.
+// newPodFor returns a Pod that asks for these networks.
 func newPodFor(t *testing.T, tn *kactustest.Tenant, names ...string) *kactustest.Pod {
 	t.Helper()
 	var all []string
@@ -94,7 +92,7 @@ func (v operation) start(t *testing.T, p *kactustest.Pod) *kactustest.Process {
 	return p.Start(t, v.command, v.conf(p), v.call(p))
 }
 
-// do is undisturbed, and must succeed.
+// run runs the operation undisturbed. It must succeed.
 func (v operation) run(t *testing.T, p *kactustest.Pod) {
 	t.Helper()
 	if _, err := v.start(t, p).Wait(t); err != nil {
@@ -102,7 +100,8 @@ func (v operation) run(t *testing.T, p *kactustest.Pod) {
 	}
 }
 
-// expectNetworks: the Pod has the default network and these, or nothing, if there are none. It is the tenant's only one.
+// expectNetworks fails the test if the Pod does not have the default network and these, or nothing
+// if there are none. It must be the tenant's only Pod.
 func expectNetworks(t *testing.T, p *kactustest.Pod, networks []string) {
 	t.Helper()
 	if len(networks) == 0 {
@@ -112,8 +111,8 @@ func expectNetworks(t *testing.T, p *kactustest.Pod, networks []string) {
 	expectAttached(t, p, networks...)
 }
 
-// expectWhole: the Pod has the default network and these, each with one address, all is in the ledger, and nothing is there that is not of it. The
-// Pod is the tenant's only one.
+// expectAttached fails the test unless the Pod has the default network and these, each with one
+// address and in the ledger, and nothing else is there. It must be the tenant's only Pod.
 func expectAttached(t *testing.T, p *kactustest.Pod, networks ...string) {
 	t.Helper()
 	ifNames := []string{"eth0"}
@@ -137,7 +136,8 @@ func expectAttached(t *testing.T, p *kactustest.Pod, networks ...string) {
 	expectNoProcess(t, p)
 }
 
-// expectClean: nothing is left of the Pod, which is the tenant's only one, on the node.
+// expectClean fails the test if anything is left on the node of the Pod, which must be the tenant's
+// only one.
 func expectClean(t *testing.T, p *kactustest.Pod) {
 	t.Helper()
 	p.ExpectGone(t)
@@ -145,20 +145,14 @@ func expectClean(t *testing.T, p *kactustest.Pod) {
 	expectNoProcess(t, p)
 }
 
-// expectFiles: the ledger's folder has these and no others.
+// expectLedgerFiles fails the test if the ledger's directory does not have exactly these files.
 func expectLedgerFiles(t *testing.T, p *kactustest.Pod, want ...string) {
 	t.Helper()
 	kactustest.ExpectSame(t, "files in the ledger", kactustest.FileNames(t, p.Conf.CNIDir), want)
 }
 
-// expectNoProcess: neither a kactus of the Pod's nor a delegate runs.
+// expectNoProcess fails the test if a kactus or a delegate still works for the Pod.
 func expectNoProcess(t *testing.T, p *kactustest.Pod) {
 	t.Helper()
-	kactustest.Eventually(t, "no process works for the Pod", func() bool {
-		dirs, _ := filepath.Glob("/proc/[0-9]*")
-		return !slices.ContainsFunc(dirs, func(dir string) bool {
-			environ, _ := os.ReadFile(filepath.Join(dir, "environ"))
-			return strings.Contains(string(environ), "CNI_CONTAINERID="+p.ID+"\x00")
-		})
-	})
+	kactustest.Eventually(t, "no process for the Pod", func() bool { return len(p.Working()) == 0 })
 }

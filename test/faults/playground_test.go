@@ -14,19 +14,21 @@ import (
 	"time"
 
 	"github.com/containernetworking/cni/pkg/types"
+
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/kactustest"
 )
 
-// playground is where a random sequence happens: Pods, and a model of each.
+// A playground is where a random sequence happens: Pods, and a model of each.
 type playground struct {
 	*kactustest.Tenant
 	pods   []*kactustest.Pod
 	models []podModel
-	// indices are the kernel's of the devices that must be there, by "sandbox/device".
+	// indices holds the kernel's indices of the interfaces that must be there, by
+	// "sandbox/interface".
 	indices map[string]int
-	// confs are netconfs by the trouble with the apiserver.
+	// confs holds the netconfs for faults of the apiserver.
 	confs map[trouble]kactustest.NetConf
-	// usual is how long a verb took when it was not killed.
+	// usual is the time that each operation took when it was not killed.
 	usual map[string]time.Duration
 }
 
@@ -45,36 +47,38 @@ func newPlayground(t *testing.T) *playground {
 	refused.Kubeconfig = tn.NewKubeconfig(t, "stranger", kactustest.StrangerToken)
 	down.Kubeconfig, down.APITimeout = tn.UnreachableKubeconfig(t, kactustest.NodeToken), "100ms"
 	pg := &playground{
-		Tenant: tn, models: make([]podModel, len(randomAnnotations)), indices: map[string]int{}, usual: map[string]time.Duration{},
+		Tenant: tn, models: make([]podModel, len(randomAnnotations)), indices: map[string]int{},
+		usual: map[string]time.Duration{},
 		confs: map[trouble]kactustest.NetConf{apiRefuses: refused, apiDown: down},
 	}
 	for _, networks := range randomAnnotations {
-		var selections []map[string]string
+		selections := []map[string]string{}
 		for _, n := range networks {
 			selections = append(selections, map[string]string{"name": randomNetworks[n]})
 		}
-		pg.pods = append(pg.pods, tn.NewPod(t, string(kactustest.Encode(t, append([]map[string]string{}, selections...)))))
+		pg.pods = append(pg.pods, tn.NewPod(t, string(kactustest.Encode(t, selections))))
 	}
 	return pg
 }
 
-// moody adds a delegate that is the bridge plugin, in the mood that a file says.
+// addFailingBridge adds a delegate that is the bridge plugin, but fails as a file says.
 func addFailingBridge(t *testing.T, tn *kactustest.Tenant, name string) {
 	t.Helper()
 	tn.AddScript(t, "failing-"+name, `
-fail() { echo '{"code": 77, "msg": "in the mood to fail"}'; exit 1; }
+fail() { echo '{"code": 77, "msg": "fails on purpose"}'; exit 1; }
 [ -e `+failureFile(tn, name, "$CNI_COMMAND")+` ] || exec `+kactustest.PluginDir()+`/bridge
-read mood <`+failureFile(tn, name, "$CNI_COMMAND")+`
-[ "$mood" = early ] || `+kactustest.PluginDir()+`/bridge >/dev/null
+read when <`+failureFile(tn, name, "$CNI_COMMAND")+`
+[ "$when" = early ] || `+kactustest.PluginDir()+`/bridge >/dev/null
 fail
 `)
 }
 
 func failureFile(tn *kactustest.Tenant, name, operation string) string {
-	return filepath.Join(tn.Dir, "mood."+name+"."+operation)
+	return filepath.Join(tn.Dir, "fail."+name+"."+operation)
 }
 
-// failingBridgeConfig returns the members of a configuration of that delegate.
+// failingBridgeConfig returns the members of a configuration of the delegate that addFailingBridge
+// adds.
 func failingBridgeConfig(t *testing.T, tn *kactustest.Tenant, name string) string {
 	t.Helper()
 	config := tn.BridgeConfigFor(t, "failing-"+name, name)
@@ -82,7 +86,8 @@ func failingBridgeConfig(t *testing.T, tn *kactustest.Tenant, name string) strin
 	return config
 }
 
-// step does it, and judges how it ends. The time is that of the verb, where it made a Pod certain again.
+// step runs a step and judges its outcome. The duration is that of the operation, if it made a Pod
+// certain again.
 func (pg *playground) step(t *testing.T, s step) (time.Duration, error) {
 	t.Helper()
 	p, m := pg.pods[s.pod], &pg.models[s.pod]
@@ -95,9 +100,9 @@ func (pg *playground) step(t *testing.T, s step) (time.Duration, error) {
 		p.NewSandbox(t) // as a runtime does when the old one is gone
 		*m = podModel{}
 	}
-	for operation, mood := range failures[s.fault] {
+	for operation, when := range failures[s.fault] {
 		path := failureFile(pg.Tenant, randomNetworks[s.culprit], operation)
-		kactustest.Must(t, os.WriteFile(path, []byte(mood+"\n"), 0o600))
+		kactustest.Must(t, os.WriteFile(path, []byte(when+"\n"), 0o600))
 		defer os.Remove(path)
 	}
 	if s.operation == "GC" {
@@ -115,7 +120,7 @@ func (pg *playground) step(t *testing.T, s step) (time.Duration, error) {
 	return 0, nil
 }
 
-// start starts the verb of the step.
+// start starts the step's operation.
 func (pg *playground) start(t *testing.T, s step) *kactustest.Process {
 	t.Helper()
 	p := pg.pods[s.pod]
@@ -131,12 +136,13 @@ func (pg *playground) start(t *testing.T, s step) *kactustest.Process {
 		}
 	}
 	if operation == "CHECK" {
-		return p.Start(t, operation, kactustest.WithKey(t, conf, "prevResult", map[string]string{"cniVersion": conf.CNIVersion}), c)
+		return p.Start(t, operation, kactustest.WithKey(t, conf, "prevResult",
+			map[string]string{"cniVersion": conf.CNIVersion}), c)
 	}
 	return p.Start(t, operation, conf, c)
 }
 
-// run is until the verb ends, or is killed.
+// run waits until the operation ends, or kills it.
 func (pg *playground) run(t *testing.T, s step, start func() *kactustest.Process) outcome {
 	t.Helper()
 	begin := time.Now()
@@ -149,7 +155,7 @@ func (pg *playground) run(t *testing.T, s step, start func() *kactustest.Process
 		select {
 		case <-r.Exited:
 		case <-time.After(time.Duration(s.kill * float64(usual))):
-			_ = r.Cmd.Process.Kill() // it may have ended just now
+			_ = r.Cmd.Process.Kill() // may have ended just now
 			<-r.Exited
 		}
 		if status, ok := r.Cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
@@ -163,12 +169,13 @@ func (pg *playground) run(t *testing.T, s step, start func() *kactustest.Process
 	return outcome{err: failed}
 }
 
-// collect runs a GC that lists of the Pods to keep those that have a default network for certain, as the runtime knows it.
+// collect runs a GC that keeps some of the Pods that certainly have a default network, as the
+// runtime knows it.
 func (pg *playground) collect(t *testing.T, s step) error {
 	t.Helper()
 	kept, list := map[int]bool{}, []types.GCAttachment{}
 	for i, p := range pg.pods {
-		kactustest.Eventually(t, "the delegates of a verb that was killed end", func() bool { return !pg.busy(t, p) })
+		kactustest.Eventually(t, "the delegates of a killed operation end", func() bool { return !p.Locked() })
 		if s.keep[i] && pg.models[i].has[0] == present {
 			kept[i] = true
 			list = append(list, types.GCAttachment{ContainerID: p.ID, IfName: "eth0"})
@@ -179,7 +186,8 @@ func (pg *playground) collect(t *testing.T, s step) error {
 		conf = with
 	}
 	o := pg.run(t, s, func() *kactustest.Process {
-		return pg.pods[0].Start(t, "GC", kactustest.WithKey(t, conf, "cni.dev/valid-attachments", list), kactustest.Call{})
+		return pg.pods[0].Start(t, "GC", kactustest.WithKey(t, conf, "cni.dev/valid-attachments", list),
+			kactustest.Call{})
 	})
 	mayFail := false
 	for i := range pg.models {
@@ -191,14 +199,7 @@ func (pg *playground) collect(t *testing.T, s step) error {
 	return o.mustSucceed()
 }
 
-// busy says whether a verb, or a delegate of one that was killed, works at the Pod.
-func (pg *playground) busy(t *testing.T, p *kactustest.Pod) bool {
-	t.Helper()
-	_, err := os.Stat(filepath.Join(pg.Conf.CNIDir, p.ID+".lock"))
-	return err == nil && p.Locked()
-}
-
-// farewell undoes all that there may be.
+// finalSteps tears everything down.
 func (pg *playground) finalSteps() []step {
 	var steps []step
 	for i := range pg.pods {
@@ -207,7 +208,8 @@ func (pg *playground) finalSteps() []step {
 	return steps
 }
 
-// giveUp undoes what is left of a sequence that failed, so that nothing else fails for it.
+// tearDown removes what is left of a sequence that failed, so that nothing else fails because of
+// it.
 func (pg *playground) tearDown(t *testing.T) {
 	t.Helper()
 	for _, s := range pg.finalSteps() {
@@ -216,7 +218,7 @@ func (pg *playground) tearDown(t *testing.T) {
 	}
 }
 
-// compare says where what is there differs from the models.
+// compare returns how kernel, leases and ledger differ from the models.
 func (pg *playground) compare(t *testing.T) error {
 	t.Helper()
 	leases := pg.leaseHolders(t)
@@ -238,14 +240,17 @@ func (pg *playground) compare(t *testing.T) error {
 			case absent:
 				delete(pg.indices, key)
 				if inKernel || held[ifName] != "" || len(leases[n][key]) > 0 {
-					all = append(all, fmt.Errorf("%s should not be: in the kernel: %v, in the ledger: %q, leases: %q", whose, inKernel, held[ifName], leases[n][key]))
+					all = append(all, fmt.Errorf("%s must be absent: in the kernel: %v, in the ledger: %q, leases: %q",
+						whose, inKernel, held[ifName], leases[n][key]))
 				}
 			case present:
 				if !m.lost && !inKernel || held[ifName] != "attached" || len(leases[n][key]) != 1 {
-					all = append(all, fmt.Errorf("%s should be: in the kernel: %v, in the ledger: %q, leases: %q", whose, inKernel, held[ifName], leases[n][key]))
+					all = append(all, fmt.Errorf(
+						"%s must be attached: in the kernel: %v, in the ledger: %q, leases: %q",
+						whose, inKernel, held[ifName], leases[n][key]))
 				}
 				if before, known := pg.indices[key]; known && inKernel && before != index {
-					all = append(all, fmt.Errorf("%s is another device than it was", whose))
+					all = append(all, fmt.Errorf("%s was replaced", whose))
 				}
 				pg.indices[key] = index
 			case uncertain:
@@ -253,14 +258,15 @@ func (pg *playground) compare(t *testing.T) error {
 			}
 		}
 		if len(kernel) > 0 {
-			all = append(all, fmt.Errorf("Pod %d has devices that nobody asked for: %q", i, slices.Collect(maps.Keys(kernel))))
+			unexpected := slices.Collect(maps.Keys(kernel))
+			all = append(all, fmt.Errorf("the Pod %d has unexpected interfaces: %q", i, unexpected))
 		}
 		all = append(all, pg.strayFiles(t, i))
 	}
 	return errors.Join(all...)
 }
 
-// heldBy are the states of what the ledger has of the Pod, by devices.
+// statesOf returns the states of the Pod's attachments in the ledger, by interface name.
 func (pg *playground) statesOf(t *testing.T, p *kactustest.Pod) map[string]string {
 	t.Helper()
 	held := map[string]string{}
@@ -273,7 +279,8 @@ func (pg *playground) statesOf(t *testing.T, p *kactustest.Pod) map[string]strin
 	return held
 }
 
-// leaseHolders are the addresses that host-local keeps, for each network by "sandbox/device".
+// leaseHolders returns the addresses that host-local has leased, for each network by
+// "sandbox/interface".
 func (pg *playground) leaseHolders(t *testing.T) []map[string][]string {
 	t.Helper()
 	var all []map[string][]string
@@ -282,7 +289,7 @@ func (pg *playground) leaseHolders(t *testing.T) []map[string][]string {
 		for _, addr := range pg.Leases(t, network) {
 			data, err := os.ReadFile(filepath.Join(pg.LeaseDir(), network, addr))
 			if errors.Is(err, fs.ErrNotExist) {
-				continue // a delegate of a verb that was killed
+				continue // deleted by a delegate of a killed operation
 			}
 			kactustest.Must(t, err)
 			holder := strings.Join(strings.Fields(string(data)), "/")
@@ -293,7 +300,7 @@ func (pg *playground) leaseHolders(t *testing.T) []map[string][]string {
 	return all
 }
 
-// strayFiles is an error where the ledger has files of the Pod that say nothing.
+// strayFiles returns an error if the ledger has files of the Pod that it should not have.
 func (pg *playground) strayFiles(t *testing.T, i int) error {
 	t.Helper()
 	m, p := pg.models[i], pg.pods[i]
@@ -301,13 +308,13 @@ func (pg *playground) strayFiles(t *testing.T, i int) error {
 	for _, name := range kactustest.FileNames(t, pg.Conf.CNIDir) {
 		switch suffix, own := strings.CutPrefix(name, p.ID+"."); {
 		case !own, suffix == "json" && !m.clean():
-		case (suffix == "lock" || suffix == "tmp") && m.interrupted:
+		case suffix == "tmp" && m.interrupted:
 		default:
 			stray = append(stray, name)
 		}
 	}
 	if len(stray) > 0 {
-		return fmt.Errorf("Pod %d: the ledger has %q", i, stray)
+		return fmt.Errorf("the Pod %d: the ledger has %q", i, stray)
 	}
 	return nil
 }

@@ -24,11 +24,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/kactustest"
 	"golang.org/x/sys/unix"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/kactustest"
 )
 
-// front stands before the real apiserver, and passes on what it is asked but for the fault that it has until that ends.
+// A proxy stands in front of the real apiserver and forwards requests, except for the fault that it
+// has until endFault.
 type proxy struct {
 	fault     apiFault
 	authority *authority
@@ -37,11 +39,11 @@ type proxy struct {
 	apiserver http.Handler
 
 	ended atomic.Bool
-	// connections counts those that were accepted, and met what the fault met.
+	// connections counts all that were accepted, and met how often the fault occurred.
 	connections, met atomic.Int32
 }
 
-// newFront has the fault from the start.
+// newProxy returns a proxy with the fault.
 func newProxy(t *testing.T, fault apiFault) *proxy {
 	t.Helper()
 	authority, err := newAuthority()
@@ -65,7 +67,7 @@ func newProxy(t *testing.T, fault apiFault) *proxy {
 	return f
 }
 
-// apiserver passes requests on to the real one.
+// apiserver returns a handler that forwards requests to the real apiserver.
 func apiserver(t *testing.T) http.Handler {
 	t.Helper()
 	target, err := url.Parse(kactustest.ControlPlane().URL())
@@ -81,7 +83,7 @@ func apiserver(t *testing.T) http.Handler {
 	}
 }
 
-// end ends the fault.
+// endFault ends the fault.
 func (f *proxy) endFault(t *testing.T) {
 	t.Helper()
 	f.ended.Store(true)
@@ -99,19 +101,22 @@ func (f *proxy) serve(t *testing.T) {
 	kactustest.Must(t, err)
 	kactustest.Must(t, file.Close())
 	server := &http.Server{
-		Handler:     f,
-		TLSConfig:   &tls.Config{GetCertificate: f.certificate},
-		ConnContext: func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connection{}, c) },
-		ErrorLog:    log.New(io.Discard, "", 0),
+		Handler:   f,
+		TLSConfig: &tls.Config{GetCertificate: f.certificate},
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, connection{},
+				c)
+		},
+		ErrorLog: log.New(io.Discard, "", 0),
 	}
 	go func() { _ = server.ServeTLS(&gatedListener{Listener: listener, proxy: f}, "", "") }()
 	t.Cleanup(func() { server.Close() })
 }
 
-// connection is the key of a request's.
+// connection is the context key of a request's connection.
 type connection struct{}
 
-// door lets no connection in while the fault is that nobody answers them.
+// A gatedListener holds connections back while the fault is that nobody answers.
 type gatedListener struct {
 	net.Listener
 	proxy *proxy
@@ -157,7 +162,7 @@ func (f *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.apiserver.ServeHTTP(w, r)
 }
 
-// kubeconfig is one of the tenant's for the front.
+// kubeconfig writes a copy of the kubeconfig at path for the proxy, and returns its path.
 func (f *proxy) kubeconfig(t *testing.T, path string) string {
 	t.Helper()
 	config, err := os.ReadFile(path)
@@ -170,7 +175,7 @@ func (f *proxy) kubeconfig(t *testing.T, path string) string {
 	return path
 }
 
-// authority signs the certificates of a front.
+// An authority signs the certificates of a proxy.
 type authority struct {
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
@@ -191,17 +196,18 @@ func newAuthority() (*authority, error) {
 		return nil, err
 	}
 	certificate, err := x509.ParseCertificate(der)
-	return &authority{certificate: certificate, key: key, pem: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})}, err
+	return &authority{certificate: certificate, key: key,
+		pem: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})}, err
 }
 
-// issue makes the certificate of a front, but for what is spoilt.
-func (a *authority) issue(spoil func(*x509.Certificate)) (*tls.Certificate, error) {
+// issue returns the certificate of a proxy after change, if not nil, has changed it.
+func (a *authority) issue(change func(*x509.Certificate)) (*tls.Certificate, error) {
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(2), NotBefore: time.Now().AddDate(0, 0, -1), NotAfter: time.Now().AddDate(0, 0, 1),
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
-	if spoil != nil {
-		spoil(template)
+	if change != nil {
+		change(template)
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, a.key.Public(), a.key)
 	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: a.key}, err

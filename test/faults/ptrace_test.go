@@ -14,8 +14,8 @@ import (
 // A tracer follows the threads of one kactus by ptrace. Processes that it starts are not followed.
 type tracer struct {
 	pid int
-	// entry and exit are called when a thread enters and leaves a system call. The thread is stopped
-	// meanwhile.
+	// entry and exit are called when a thread, which is stopped meanwhile, enters and leaves a
+	// system call.
 	entry, exit func(thread int, info *syscallInfo)
 	known       map[int]bool
 }

@@ -15,11 +15,12 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/kactustest"
 )
 
-var randomSeed = flag.Uint64("faults.seed", 0, "of the random sequences of TestFaultRandom, run the one of this seed alone")
+var randomSeed = flag.Uint64("faults.seed", 0, "run only the sequence of this seed in TestFault_Random")
 
-// TestFaultRandom runs random sequences of verbs on several Pods, with kills and faults, and compares kernel, leases and ledger with a model after each
-// step (see podModel). Of a sequence that fails it prints the seed and the steps, without those that are not needed for it to fail.
-func TestFaultRandom(t *testing.T) {
+// TestFault_Random runs random sequences of operations on several Pods, with kills and faults, and
+// compares kernel, leases and ledger with a model after each step (see podModel). Of a sequence
+// that fails it prints the seed and the steps that are needed for it to fail.
+func TestFault_Random(t *testing.T) {
 	t.Parallel()
 	if *randomSeed != 0 {
 		t.Run(fmt.Sprint("seed ", *randomSeed), func(t *testing.T) {
@@ -39,7 +40,7 @@ func TestFaultRandom(t *testing.T) {
 		for range runtime.GOMAXPROCS(0) {
 			t.Run("", func(t *testing.T) {
 				t.Parallel()
-				deadline := time.Now().Add(budget) // from when other tests let it begin
+				deadline := time.Now().Add(budget) // counted from when other tests let it start
 				for ok, begun := true, false; ok && (!begun || time.Now().Before(deadline)); begun = true {
 					seed := rand.Uint64()
 					ok = t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
@@ -58,16 +59,17 @@ func TestFaultRandom(t *testing.T) {
 	}
 }
 
-// stepKinds are the rows.
+// The kinds of steps, one row each.
 const (
 	plainStep = iota
 	faultyStep
 	killedStep
 )
 
-var stepKinds = [...]string{plainStep: "verbs", faultyStep: "verbs with a fault", killedStep: "verbs killed at a random moment"}
+var stepKinds = [...]string{plainStep: "operations", faultyStep: "operations with a fault",
+	killedStep: "operations killed at a random moment"}
 
-// tally is a row for each kind of step.
+// A tally has a row for each kind of step.
 type tally [len(stepKinds)]fault
 
 func (all *tally) add(more tally) {
@@ -78,12 +80,12 @@ func (all *tally) add(more tally) {
 	}
 }
 
-// tryOut plays the sequence of that seed, and shrinks it when it fails.
+// playSeed plays the sequence of that seed, and shrinks it if it fails.
 func playSeed(t *testing.T, seed uint64) tally {
 	t.Helper()
 	var counted tally
 	steps := randomSteps(seed)
-	failed := errors.New("it did not come to an end")
+	failed := errors.New("the sequence did not end")
 	if !t.Run("whole", func(t *testing.T) { counted, failed = play(t, steps) }) || failed == nil {
 		return counted
 	}
@@ -93,12 +95,12 @@ func playSeed(t *testing.T, seed uint64) tally {
 	for _, s := range steps {
 		fmt.Fprintln(&listing, s)
 	}
-	t.Errorf("-faults.seed=%d plays it again; of its steps these are enough, to end with: %v\n%s", seed, failed, &listing)
+	t.Errorf("-faults.seed=%d plays it again; these steps are enough to fail with: %v\n%s", seed, failed, &listing)
 	return counted
 }
 
-// shrink leaves steps out as long as the sequence fails without them, for some minutes. A kill does not come at the same moment
-// each time, so each sequence has several tries.
+// shrink removes steps as long as the sequence fails without them, for some minutes. A kill does
+// not happen at the same moment each time, so each sequence has several tries.
 func shrink(t *testing.T, steps []step, failed error) ([]step, error) {
 	t.Helper()
 	const tries = 2
@@ -125,7 +127,7 @@ func shrink(t *testing.T, steps []step, failed error) ([]step, error) {
 	return steps, failed
 }
 
-// play runs the steps on Pods of their own. The error is where what is there first differs from the model.
+// play runs the steps on new Pods. The error is the first difference from the model.
 func play(t *testing.T, steps []step) (tally, error) {
 	t.Helper()
 	pg := newPlayground(t)
@@ -145,7 +147,7 @@ func play(t *testing.T, steps []step) (tally, error) {
 		counted[kind].worst = max(counted[kind].worst, took)
 	}
 	if ports := pg.Ports(t); len(ports) > 0 {
-		kactustest.Eventually(t, "the node has no device of the Pods", func() bool { return len(pg.Ports(t)) == 0 })
+		kactustest.Eventually(t, "no interface of the Pods on the node", func() bool { return len(pg.Ports(t)) == 0 })
 	}
 	return counted, nil
 }

@@ -8,10 +8,11 @@ import (
 	"time"
 
 	"github.com/containernetworking/cni/pkg/types"
+
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/kactustest"
 )
 
-// toldToEnd: kactus undoes by itself what its ADD has made, or has made all. Of two boundaries next to each other, one is SIGTERM's and one SIGINT's.
+// At SIGTERM and SIGINT, kactus rolls back its ADD, or has completed it. The two signals alternate.
 var terminations = killCampaign{
 	operation: podAdd, fault: "SIGTERM or SIGINT at a system call of an ADD with three networks",
 	signal: func(b boundary) syscall.Signal {
@@ -29,12 +30,12 @@ var terminations = killCampaign{
 	},
 }
 
-func TestFaultRuntimeSignals(t *testing.T) {
+func TestFault_RuntimeSignals(t *testing.T) {
 	t.Parallel()
 	terminations.runAll(t)
 }
 
-func TestFaultRuntimeStdin(t *testing.T) {
+func TestFault_RuntimeStdin(t *testing.T) {
 	t.Parallel()
 	tn := newCampaignTenant(t)
 	short, slow := fault{name: "stdin is closed, or ends early"}, fault{name: "stdin comes a byte at a time"}
@@ -44,7 +45,8 @@ func TestFaultRuntimeStdin(t *testing.T) {
 				p := v.prepare(t, tn)
 				netconf := kactustest.Encode(t, v.conf(p))
 				begin := time.Now()
-				_, err := kactustest.StartWith(t, netconf[:len(netconf)*share/4], p.Environ(v.command, v.call(p))...).Wait(t)
+				_, err := kactustest.StartWith(t, netconf[:len(netconf)*share/4],
+					p.Environ(v.command, v.call(p))...).Wait(t)
 				kactustest.ExpectError(t, kactustest.CNIError(t, err), types.ErrDecodingFailure, "netconf")
 				expectNetworks(t, p, v.before)
 				v.run(t, p)
@@ -69,7 +71,7 @@ func TestFaultRuntimeStdin(t *testing.T) {
 	slow.report(t)
 }
 
-func TestFaultRuntimeStdinWithoutEnd(t *testing.T) {
+func TestFault_RuntimeStdinWithoutEnd(t *testing.T) {
 	t.Parallel()
 	f := fault{name: "stdin does not end"}
 	type open struct {
@@ -77,7 +79,7 @@ func TestFaultRuntimeStdinWithoutEnd(t *testing.T) {
 		begin time.Time
 		r     *kactustest.Process
 	}
-	waiting := map[string]open{} // all at once, as the time that kactus waits is long
+	waiting := map[string]open{} // at the same time, because kactus waits for long
 	for name, v := range operations {
 		p := v.prepare(t, newCampaignTenant(t))
 		begin := time.Now()
@@ -90,7 +92,7 @@ func TestFaultRuntimeStdinWithoutEnd(t *testing.T) {
 		f.try(t, name, func(t *testing.T) time.Duration {
 			o := waiting[name]
 			_, err := o.r.Wait(t)
-			kactustest.ExpectError(t, kactustest.CNIError(t, err), types.ErrIOFailure, "stdin", "did not end")
+			kactustest.ExpectError(t, kactustest.CNIError(t, err), types.ErrIOFailure, "stdin")
 			expectNetworks(t, o.p, v.before)
 			v.run(t, o.p)
 			return v.expectDone(t, o.p, o.begin)
@@ -99,19 +101,21 @@ func TestFaultRuntimeStdinWithoutEnd(t *testing.T) {
 	f.report(t)
 }
 
-// startWithPipe runs the verb with a stdin that is open as long as the test's end is.
+// startWithPipe starts the operation with a stdin that stays open until the test closes the
+// returned end.
 func (v operation) startWithPipe(t *testing.T, p *kactustest.Pod) (*kactustest.Process, *os.File) {
 	t.Helper()
 	stdin, end, err := os.Pipe()
 	kactustest.Must(t, err)
 	defer stdin.Close()
-	t.Cleanup(func() { _ = end.Close() }) // it may be closed
+	t.Cleanup(func() { _ = end.Close() }) // may be closed
 	cmd := kactustest.Command(nil, p.Environ(v.command, v.call(p))...)
 	cmd.Stdin = stdin
 	return kactustest.StartCommand(t, cmd), end
 }
 
-// end is where the verb has been done, after something else that began then.
+// expectDone checks that the operation has been done, deletes the Pod, and returns the time since
+// begin.
 func (v operation) expectDone(t *testing.T, p *kactustest.Pod, begin time.Time) time.Duration {
 	t.Helper()
 	expectNetworks(t, p, v.after)
@@ -121,16 +125,17 @@ func (v operation) expectDone(t *testing.T, p *kactustest.Pod, begin time.Time) 
 	return took
 }
 
-func TestFaultRuntimeStdout(t *testing.T) {
+func TestFault_RuntimeStdout(t *testing.T) {
 	t.Parallel()
 	tn := newCampaignTenant(t)
 	f := fault{name: "nobody reads stdout; then DEL, or hot ADD again"}
-	for what, stdout := range map[string]func(*testing.T) *os.File{"is closed at the other end": brokenPipe, "is full": fullFile} {
+	for what, stdout := range map[string]func(*testing.T) *os.File{"is closed at the other end": brokenPipe,
+		"is full": fullFile} {
 		f.try(t, "ADD whose stdout "+what, func(t *testing.T) time.Duration {
 			p := podAdd.prepare(t, tn)
 			begin := time.Now()
 			podAdd.expectNotPrinted(t, p, stdout(t), "eth0")
-			expectAttached(t, p, podAdd.after...) // for the DEL, that the runtime has for an ADD that failed
+			expectAttached(t, p, podAdd.after...) // the runtime runs DEL after an ADD that failed
 			p.Del(t)
 			expectClean(t, p)
 			return time.Since(begin)
@@ -155,7 +160,7 @@ func TestFaultRuntimeStdout(t *testing.T) {
 				p := v.prepare(t, tn)
 				begin := time.Now()
 				if r := v.startPrintingTo(t, p, stdout(t)); r.Cmd.ProcessState.ExitCode() != 0 {
-					t.Errorf("what has nothing to print ends with %v: %s", r.Cmd.ProcessState, &r.Stderr)
+					t.Errorf("ended with %v although there is nothing to print: %s", r.Cmd.ProcessState, &r.Stderr)
 				}
 				return v.expectDone(t, p, begin)
 			})
@@ -179,7 +184,7 @@ func fullFile(t *testing.T) *os.File {
 	return file
 }
 
-// startPrintingTo runs the verb to its end, and closes stdout.
+// startPrintingTo runs the operation to its end with that stdout, and closes it.
 func (v operation) startPrintingTo(t *testing.T, p *kactustest.Pod, stdout *os.File) *kactustest.Process {
 	t.Helper()
 	defer stdout.Close()
@@ -190,16 +195,17 @@ func (v operation) startPrintingTo(t *testing.T, p *kactustest.Pod, stdout *os.F
 	return r
 }
 
-// expectUnprinted: the verb ends by itself with an error, and with these words on stderr.
+// expectNotPrinted fails the test unless the operation ends by itself with an error, and with these
+// words on stderr.
 func (v operation) expectNotPrinted(t *testing.T, p *kactustest.Pod, stdout *os.File, words ...string) {
 	t.Helper()
 	r := v.startPrintingTo(t, p, stdout)
 	if code := r.Cmd.ProcessState.ExitCode(); code != 1 {
-		t.Errorf("kactus ends with %v; want the exit code 1", r.Cmd.ProcessState)
+		t.Errorf("kactus ended with %v; want exit code 1", r.Cmd.ProcessState)
 	}
 	for _, word := range append(words, "print") {
 		if !strings.Contains(r.Stderr.String(), word) {
-			t.Errorf("stderr has %q; want %q in it", &r.Stderr, word)
+			t.Errorf("stderr %q; want %q in it", &r.Stderr, word)
 		}
 	}
 }

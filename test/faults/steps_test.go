@@ -8,45 +8,46 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/kactustest"
 )
 
-// The networks of the random sequences. The first is the default one.
+// randomNetworks are the networks of the random sequences. The first is the default network.
 var randomNetworks = []string{kactustest.DefaultNetwork, "green", "blue", "data"}
 
-// The devices of randomNetworks.
+// randomIfNames are the interface names of randomNetworks.
 var randomIfNames = []string{"eth0", kactustest.GreenIfName, kactustest.BlueIfName, kactustest.DataIfName}
 
-// randomAnnotations are the Pods' networks, as indices into randomNetworks.
+// randomAnnotations are the networks of each Pod, as indices of randomNetworks.
 var randomAnnotations = [][]int{{}, {1}, {1, 2}}
 
-// step is what happens next on the node.
+// A step is what happens next on the node.
 type step struct {
-	operation string // one of CNI's, or "hot ADD", "hot DEL", or "lose", the Pod's network namespace
-	pod       int    // index into randomAnnotations
-	// network is an index into randomNetworks: that of a hot verb.
+	operation string // a CNI operation, "hot ADD", "hot DEL", or "lose" for the network namespace
+	pod       int    // index of randomAnnotations
+	// network is the index in randomNetworks of a hot operation's network.
 	network int
 	fault   trouble
-	// culprit is the network whose delegate has the trouble.
+	// culprit is the network whose delegate fails.
 	culprit int
-	// kill is when the verb is killed, as a share of the time that it takes otherwise; zero: never.
+	// kill is when the operation is killed, as a share of its usual time; zero for never.
 	kill float64
-	// keep says of which Pods a GC lists what they have, if they have a default network.
+	// keep selects which Pods a GC keeps, if they have a default network.
 	keep [3]bool
 }
 
-// trouble is what a step has to do with.
+// A trouble is what goes wrong in a step.
 type trouble string
 
 const (
 	noTrouble   trouble = ""
 	failsAdd    trouble = "fails ADD at once"
-	failsLate   trouble = "fails ADD when it has made its device"
+	failsLate   trouble = "fails ADD when the interface is made"
 	failsDel    trouble = "fails DEL at once"
-	failsDelEnd trouble = "fails DEL when it has undone all"
+	failsDelEnd trouble = "fails DEL when everything is torn down"
 	failsAlways trouble = "fails ADD and DEL"
-	apiRefuses  trouble = "is not let in by the apiserver"
+	apiRefuses  trouble = "is refused by the apiserver"
 	apiDown     trouble = "does not reach the apiserver"
 )
 
-// moods are what a delegate does at its verbs in the trouble: "early" and "late" are when it fails.
+// failures lists when a delegate fails in which operation: at once ("early") or when its work is
+// done ("late").
 var failures = map[trouble]map[string]string{
 	failsAdd:    {"ADD": "early"},
 	failsLate:   {"ADD": "late"},
@@ -58,7 +59,7 @@ var failures = map[trouble]map[string]string{
 func (f trouble) inADD() bool { return failures[f]["ADD"] != "" }
 func (f trouble) inDEL() bool { return failures[f]["DEL"] != "" }
 
-// api is the code of the error in which a question to the apiserver ends; zero where it is answered.
+// api returns the error code of an operation that asks the apiserver; zero if that works.
 func (f trouble) api() uint {
 	switch f {
 	case apiRefuses:
@@ -70,7 +71,7 @@ func (f trouble) api() uint {
 	}
 }
 
-// randomSteps is the sequence of that seed.
+// randomSteps returns the sequence of that seed.
 func randomSteps(seed uint64) []step {
 	const length = 30
 	r := rand.New(rand.NewPCG(seed, 0))
@@ -82,7 +83,8 @@ func randomSteps(seed uint64) []step {
 }
 
 func randomStep(r *rand.Rand) step {
-	operations := []string{"ADD", "ADD", "ADD", "ADD", "DEL", "DEL", "DEL", "hot ADD", "hot ADD", "hot ADD", "hot DEL", "hot DEL", "CHECK", "CHECK", "GC", "lose"}
+	operations := []string{"ADD", "ADD", "ADD", "ADD", "DEL", "DEL", "DEL", "hot ADD", "hot ADD", "hot ADD", "hot DEL",
+		"hot DEL", "CHECK", "CHECK", "GC", "lose"}
 	s := step{
 		operation: operations[r.IntN(len(operations))],
 		pod:       r.IntN(len(randomAnnotations)),
@@ -116,7 +118,7 @@ func (s step) kind() int {
 	}
 }
 
-// String is a sentence.
+// String returns a sentence.
 func (s step) String() string {
 	words := fmt.Sprintf("%s of Pod %d", s.operation, s.pod)
 	switch {

@@ -8,21 +8,23 @@ import (
 	"time"
 )
 
-// fullCampaign makes the campaign's tests, TestFault…, try all that they can; without it they try what a few minutes allow.
+// fullCampaign makes the tests try everything they can, instead of what fits in a few minutes.
 var fullCampaign = flag.Bool("faults.full", false, "run the whole fault campaign")
 
-// faultTableEnv names the file that the campaign's rows are added to, one a line, its fields parted by tabs.
+// faultTableEnv names the file to which the rows of the table are added, one per line, with fields
+// separated by tabs.
 const faultTableEnv = "KACTUS_FAULT_TABLE"
 
-// fault is a row of the campaign's table.
+// A fault is a row of the campaign's table.
 type fault struct {
-	name  string        // what was done to kactus, or to what it needs
-	tried int           // how many times
-	lost  int           // devices, leases, records, temporary files and processes that stayed, or verbs that failed and were not hit
-	worst time.Duration // the longest from the fault until all was well again
+	name  string // what was done to kactus, or to what it needs
+	tried int
+	lost  int           // interfaces, leases, records, files and processes left behind, and operations that failed
+	worst time.Duration // the longest time from the fault until everything was in order again
 }
 
-// count adds a try to the row: how long it took from the fault until all was well again, and what was lost.
+// count adds a try to the row: the time from the fault until everything was in order again, and
+// what was lost.
 func (f *fault) count(t *testing.T, what string, took time.Duration, lost ...string) {
 	t.Helper()
 	f.tried++
@@ -33,17 +35,17 @@ func (f *fault) count(t *testing.T, what string, took time.Duration, lost ...str
 	}
 }
 
-// try is one of the times: a test of its own, which gives how long it took until all was well.
+// try adds a try that is a subtest, which returns the time until everything was in order again.
 func (f *fault) try(t *testing.T, name string, attempt func(*testing.T) time.Duration) {
 	t.Helper()
 	f.tried++
-	well := t.Run(name, func(t *testing.T) { f.worst = max(f.worst, attempt(t)) })
-	if !well {
+	ok := t.Run(name, func(t *testing.T) { f.worst = max(f.worst, attempt(t)) })
+	if !ok {
 		f.lost++
 	}
 }
 
-// report adds a row to the table, and fails the test if something was lost, or nothing tried.
+// report adds the row to the table, and fails the test if something was lost or nothing was tried.
 func (f fault) report(t *testing.T) {
 	t.Helper()
 	row := fmt.Sprintf("%s\t%d\t%d\t%s", f.name, f.tried, f.lost, f.worst.Round(time.Millisecond))

@@ -111,7 +111,8 @@ func configList(t *testing.T, conf NetConf) *libcni.NetworkConfigList {
 }
 
 func (p *Pod) runtimeConf(c Call) *libcni.RuntimeConf {
-	return &libcni.RuntimeConf{ContainerID: p.ID, NetNS: c.Netns, IfName: c.IfName, Args: c.Args, CapabilityArgs: c.Capabilities}
+	return &libcni.RuntimeConf{ContainerID: p.ID, NetNS: c.Netns, IfName: c.IfName, Args: c.Args,
+		CapabilityArgs: c.Capabilities}
 }
 
 // Add runs ADD of the Pod, which must succeed.

@@ -76,7 +76,8 @@ func awaitRights(ctx context.Context) error {
 	ready := Poll(ctx, func() bool {
 		status, answer, err := suite.controlPlane.Do(ctx, http.MethodGet, "/apis/kaloom.com/v1/networks", "", nil)
 		last = fmt.Sprint(status, string(answer), err)
-		return status == http.StatusOK && allowed(ctx, "node", "", "pods") && allowed(ctx, "agent", "kaloom.com", "networks")
+		return status == http.StatusOK && allowed(ctx, "node", "", "pods") &&
+			allowed(ctx, "agent", "kaloom.com", "networks")
 	})
 	if !ready {
 		return errors.New("apiserver not ready for the suite: " + last)
@@ -123,9 +124,6 @@ type NetworkSpec struct {
 	Plugin string `json:"plugin,omitempty"`
 	Config string `json:"config,omitempty"`
 }
-
-// NamespacesPath returns the URL path of the namespaces.
-func NamespacesPath() string { return "/api/v1/namespaces" }
 
 // PodsPath returns the URL path of a namespace's Pods.
 func PodsPath(namespace string) string { return "/api/v1/namespaces/" + namespace + "/pods" }
@@ -197,7 +195,7 @@ func Requests(t *testing.T, namespace string, do func()) []string {
 	var requests []string
 	for _, r := range all {
 		if strings.HasPrefix(r.UserAgent, "kactus/") && strings.Contains(r.URI, "/namespaces/"+namespace+"/") {
-			requests = append(requests, fmt.Sprintf("%s %s: %d", r.Verb, r.URI, r.Status))
+			requests = append(requests, fmt.Sprintf("%s %s: %d", r.Method, r.URI, r.Status))
 		}
 	}
 	return requests

@@ -27,12 +27,6 @@ type Attachment struct {
 	Result  json.RawMessage `json:"result"`
 }
 
-// The states of an attachment in the ledger.
-const (
-	Planned  = "planned"
-	Attached = "attached"
-)
-
 // Find returns the attachment with that interface name.
 func (r Record) Find(ifName string) (Attachment, bool) {
 	for _, a := range r.Attachments {

@@ -31,7 +31,7 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/plugins"
 )
 
-// nodeEnv tells the test binary that it runs on the node already. Its value is the suite's
+// nodeEnv, if set, tells the test binary that it runs on the node already. Its value is the suite's
 // directory.
 const nodeEnv = "KACTUS_TEST_NODE"
 

@@ -85,7 +85,7 @@ func (tn *Tenant) SetDelegates(delegates ...string) {
 func (tn *Tenant) NewNamespace(t *testing.T, name string) string {
 	t.Helper()
 	name = fmt.Sprintf("%s-%d", name, tn.Number)
-	Create(t, NamespacesPath(), Object{APIVersion: "v1", Kind: "Namespace", Metadata: Metadata{Name: name}})
+	Create(t, "/api/v1/namespaces", Object{APIVersion: "v1", Kind: "Namespace", Metadata: Metadata{Name: name}})
 	return name
 }
 

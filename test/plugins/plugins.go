@@ -1,4 +1,5 @@
-// Package plugins builds the CNI plugins that tests use as delegates: those of go.mod's tool lines, and null.
+// Package plugins builds the CNI plugins that tests use as delegates: those that go.mod lists as
+// tools, and null.
 package plugins
 
 import (
@@ -12,8 +13,8 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/cluster"
 )
 
-// Build builds the plugins into dir, which must be there. Go keeps them in its build cache, so that every build
-// but the first is a copy.
+// Build builds the plugins into dir, which must exist. The go command caches them, so that every
+// build but the first is a copy.
 func Build(dir string) error {
 	root, err := cluster.FindRoot(".")
 	if err != nil {
@@ -28,8 +29,9 @@ func Build(dir string) error {
 	return nil
 }
 
-// Main is a package's TestMain: it builds the plugins into a folder of their own, tells the tests which by *dir, runs them, removes the folder and exits.
-// Fuzzing runs in many processes, and no plugin.
+// Main is the TestMain of a package that needs the plugins: it builds them into a temporary
+// directory, stores its path in *dir, runs the tests, removes the directory and exits. A fuzzing
+// process runs no plugin, so nothing is built for it.
 func Main(m *testing.M, dir *string) {
 	if slices.ContainsFunc(os.Args, func(arg string) bool { return strings.HasPrefix(arg, "-test.fuzz=") }) {
 		os.Exit(m.Run())

@@ -117,8 +117,10 @@ func (c *testCluster) rotation(t *testing.T) {
 	}
 	c.patchInstaller(t, fmt.Sprintf(`[
 		{"op": "add", "path": "/spec/template/spec/containers/0/args/1", "value": "-service-account=/token"},
-		{"op": "add", "path": "/spec/template/spec/containers/0/volumeMounts/0", "value": {"name": "token", "mountPath": "/token"}},
-		{"op": "add", "path": "/spec/template/spec/volumes/0", "value": {"name": "token", "hostPath": {"path": %q}}}]`, dir))
+		{"op": "add", "path": "/spec/template/spec/containers/0/volumeMounts/0",
+			"value": {"name": "token", "mountPath": "/token"}},
+		{"op": "add", "path": "/spec/template/spec/volumes/0",
+			"value": {"name": "token", "hostPath": {"path": %q}}}]`, dir))
 	c.awaitToken(t, first)
 
 	c.kubectl(t, "-n", "kube-system", "delete", "secret", "first")

@@ -1,5 +1,6 @@
-// Command null is an IPAM plugin that assigns nothing, for networks whose applications set their own addresses. The main plugins of the
-// CNI project want an address from their IPAM plugin and refuse its result; others take it.
+// Command null is an IPAM plugin that assigns nothing, for networks whose applications configure
+// their own addresses. The main plugins of the CNI project reject a result without an address;
+// others accept it.
 package main
 
 import (

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netconf"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
+)
+
+// subcommand is what kactus does when it is run by hand.
+type subcommand struct {
+	name, args, help string
+	run              func(ctx context.Context, args []string) int
+}
+
+// withOptions is the args of a subcommand that has options, and prints its own help.
+const withOptions = "[OPTION...]"
+
+func (c cli) subcommands() []subcommand {
+	return []subcommand{
+		{"version", "", "print the version, the commit and the date of the commit", c.printVersion},
+		{"device-name", "NETWORK...", "print the name of a network's interface in a Pod", c.printDeviceNames},
+		{"validate", "[FILE]", "print all problems of a netconf (of stdin, without FILE)", c.validate},
+		{"list", withOptions, "list the attachments of this node (-h: its options)", c.list},
+		{"check", withOptions, "compare every attachment of this node with the kernel; exit 1 on a problem", c.check},
+		{"gc", withOptions, "tear down what no live network namespace holds (-dry-run: only list it)", c.gc},
+		{"install", withOptions, "install kactus on a node, and keep it installed (-h: its options)", c.install},
+		{"help", "", "print this", c.help},
+	}
+}
+
+func (c cli) runSubcommand(ctx context.Context) int {
+	if len(c.args) == 0 {
+		return c.help(ctx, nil)
+	}
+	name := c.args[0]
+	switch {
+	case isHelp(name):
+		name = "help"
+	case name == "--version":
+		name = "version"
+	}
+	for _, s := range c.subcommands() {
+		switch {
+		case s.name != name:
+		case s.args != withOptions && slices.ContainsFunc(c.args[1:], isHelp):
+			fmt.Fprintf(c.stdout, "Usage: kactus %s\n\n%s\n", strings.TrimSpace(s.name+" "+s.args), s.help)
+			return 0
+		default:
+			return s.run(ctx, c.args[1:])
+		}
+	}
+	return c.usageError("%q is not a subcommand of kactus", c.args[0])
+}
+
+func isHelp(arg string) bool { return arg == "-h" || arg == "--help" }
+
+// usageError reports a wrong command line.
+func (c cli) usageError(format string, args ...any) int {
+	fmt.Fprintf(c.stderr, "kactus: "+format+"\n\n%s", append(args, c.usage())...)
+	return 2
+}
+
+// failed reports why a subcommand did not do its work.
+func (c cli) failed(name string, err error) int {
+	fmt.Fprintf(c.stderr, "kactus: %s: %v\n", name, err)
+	return 1
+}
+
+func (c cli) help(context.Context, []string) int {
+	fmt.Fprintf(c.stdout, "%s\nThe container runtime executes it, with CNI_COMMAND set and a netconf on stdin.\n\n%s",
+		about(), c.usage())
+	return 0
+}
+
+func (c cli) usage() string {
+	var b strings.Builder
+	b.WriteString("Usage by hand:\n")
+	for _, s := range c.subcommands() {
+		fmt.Fprintf(&b, "  kactus %-24s %s\n", strings.TrimSpace(s.name+" "+s.args), s.help)
+	}
+	return b.String()
+}
+
+func about() string {
+	known := strings.Join(netconf.Versions(), ", ")
+	return fmt.Sprintf("kactus %s: a CNI meta-plugin that gives Pods more than one network\nCNI versions: %s\n",
+		version, known)
+}
+
+func (c cli) printVersion(_ context.Context, args []string) int {
+	if len(args) > 0 {
+		return c.usageError("version takes no argument")
+	}
+	fmt.Fprintf(c.stdout, "kactus %s (commit %s of %s)\n", version, commit, date)
+	return 0
+}
+
+func (c cli) printDeviceNames(_ context.Context, names []string) int {
+	if len(names) == 0 {
+		return c.usageError("device-name needs the name of a network")
+	}
+	for _, name := range names {
+		fmt.Fprintln(c.stdout, network.DeviceName(name), name)
+	}
+	return 0
+}

@@ -1,0 +1,68 @@
+package cniconf
+
+import (
+	"bytes"
+	"encoding/json"
+	"path/filepath"
+	"testing"
+)
+
+// FuzzParse checks that a chain that is accepted runs only plain file names, and is the same after
+// the ledger wrote and read it.
+func FuzzParse(f *testing.F) {
+	for _, seed := range []string{
+		`{"type":"vlan","master":"eth0","vlanId":42,"ipam":{"type":"null"}}`,
+		`{"cniVersions":["1.0.0","1.1.0"],"plugins":[{"type":"bridge","capabilities":{"mac":true}},{"type":"tuning"}]}`,
+		`{"type":"a/b"}`,
+		`{"Type":"sh"}`,
+		`{"plugins":[null]}`,
+		`{"type":"x","ipam":null,"name":null}`,
+	} {
+		f.Add([]byte(seed), "ptp")
+	}
+	f.Fuzz(func(t *testing.T, data []byte, defaultType string) {
+		def := testDefaults
+		if ValidateType(defaultType) == nil {
+			def.Type = defaultType
+		}
+		chain, err := Parse(data, def)
+		if err != nil {
+			return
+		}
+		if len(chain.Plugins) == 0 {
+			t.Fatal("a chain without a plugin")
+		}
+		for _, plugin := range chain.Plugins {
+			checkPlugin(t, plugin)
+		}
+	})
+}
+
+func checkPlugin(t *testing.T, plugin Plugin) {
+	t.Helper()
+	if plugin.Type != filepath.Base(plugin.Type) || plugin.Type == ".." || plugin.Type == Self {
+		t.Fatalf("the type %q", plugin.Type)
+	}
+	stdin, err := plugin.Stdin(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	recorded, err := ParsePlugin(stdin)
+	if err != nil {
+		t.Fatalf("%s does not parse again: %v", stdin, err)
+	}
+	again, err := recorded.Stdin(nil)
+	if err != nil || !bytes.Equal(stdin, again) {
+		t.Fatalf("stdin was %s and is %s (%v)", stdin, again, err)
+	}
+	var goPlugin struct { // what a plugin written in Go reads
+		Type string
+		IPAM struct{ Type string }
+	}
+	if err := json.Unmarshal(stdin, &goPlugin); err == nil && goPlugin.Type != plugin.Type {
+		t.Fatalf("the plugin reads the type %q, kactus %q", goPlugin.Type, plugin.Type)
+	}
+	if goPlugin.IPAM.Type != "" && ValidateType(goPlugin.IPAM.Type) != nil {
+		t.Fatalf("the plugin reads the IPAM type %q", goPlugin.IPAM.Type)
+	}
+}

@@ -1,0 +1,101 @@
+package ledger
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestOpen_CreatesWhatIsMissing(t *testing.T) {
+	defer unix.Umask(unix.Umask(0))
+	l := openLedger(t)
+	r := lock(t, l, "c1")
+	defer r.Close()
+	writePlanned(t, r, "eth0")
+	for path, want := range map[string]fs.FileMode{
+		l.dir:           0o700 | fs.ModeDir,
+		l.lockDir:       0o700 | fs.ModeDir,
+		r.path(".json"): 0o600,
+		l.lockPath():    0o600,
+	} {
+		info, err := os.Stat(path)
+		must(t, err)
+		if info.Mode() != want {
+			t.Errorf("%s has the mode %v, want %v", path, info.Mode(), want)
+		}
+	}
+}
+
+func TestOpen_ClosesADirectoryToOthers(t *testing.T) {
+	for _, mode := range []fs.FileMode{0o755, 0o701, 0o710} {
+		dir, lockDir := t.TempDir(), t.TempDir()
+		must(t, os.Chmod(dir, mode))
+		must(t, os.Chmod(lockDir, mode))
+		_, err := Open(dir, lockDir)
+		must(t, err)
+		for _, path := range []string{dir, lockDir} {
+			if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o700 {
+				t.Errorf("%v became %v, %v", mode, info.Mode(), err)
+			}
+		}
+	}
+}
+
+func TestOpen_FileInItsPlace(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	must(t, os.WriteFile(file, nil, 0o600))
+	for name, c := range map[string]struct{ dir, lockDir, want string }{
+		"the directory":              {file, t.TempDir(), "open the ledger's directory: "},
+		"a parent of the directory":  {file + "/kactus", t.TempDir(), "open the ledger's directory: "},
+		"the directory of the locks": {t.TempDir(), file, "open the directory of the ledger's locks: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, err := Open(c.dir, c.lockDir)
+			if err == nil || !strings.HasPrefix(err.Error(), c.want) || !strings.Contains(err.Error(), file) {
+				t.Errorf("got %v, %v", l, err)
+			}
+		})
+	}
+}
+
+func TestAt_NeedsNoDirectory(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "none")
+	l := At(dir, filepath.Join(dir, "locks"))
+	if s, err := l.Read(); err != nil || len(s.Records)+len(s.Corrupt) != 0 {
+		t.Errorf("got %+v, %v", s, err)
+	}
+	if l.Busy("c1") {
+		t.Error("busy")
+	}
+	if exists(dir) {
+		t.Error("the directory was created")
+	}
+}
+
+func TestProbe(t *testing.T) {
+	t.Run("a directory that takes a record", func(t *testing.T) {
+		l := openLedger(t)
+		must(t, l.Probe())
+		if left := fileNames(t, l.dir); left != "" {
+			t.Errorf("left: %s", left)
+		}
+	})
+	t.Run("a directory that is missing", func(t *testing.T) {
+		err := At("/no/such/directory", "").Probe()
+		if err == nil || !strings.Contains(err.Error(), "/no/such/directory") {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("a symlink in the place of its file", func(t *testing.T) {
+		l := openLedger(t)
+		target := filepath.Join(t.TempDir(), "target")
+		must(t, os.Symlink(target, filepath.Join(l.dir, ".probe")))
+		if err := l.Probe(); err == nil || exists(target) {
+			t.Errorf("got %v, and the target was created: %v", err, exists(target))
+		}
+	})
+}

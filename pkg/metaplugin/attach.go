@@ -1,0 +1,172 @@
+package metaplugin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniconf"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/delegate"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/ledger"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netns"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/plan"
+)
+
+// batch is the attachments that one ADD makes.
+type batch struct {
+	plugin      *Plugin
+	record      LockedRecord
+	req         Request
+	delegates   Delegates
+	attachments []ledger.Attachment
+
+	mu      sync.Mutex
+	started []ledger.Attachment
+	// neverRan holds the interfaces whose ADD ended at a plugin that could not be executed.
+	neverRan map[string]bool
+	// results holds the results by interface, as they are recorded.
+	results map[string]json.RawMessage
+}
+
+// attach makes the attachments, the first before the others, and returns the first one's result in
+// the version that the runtime speaks. The plan is on the disk before anything is made. If anything
+// fails, all that was started is rolled back.
+func (p *Plugin) attach(
+	ctx context.Context, record LockedRecord, req Request, ns netns.ID, attachments []plan.Attachment,
+) (json.RawMessage, error) {
+	b := &batch{
+		plugin:    p,
+		record:    record,
+		req:       req,
+		delegates: p.Delegates(record.LockFile()),
+		neverRan:  map[string]bool{},
+		results:   map[string]json.RawMessage{},
+	}
+	for _, a := range attachments {
+		if err := b.delegates.Find(a.Config); err != nil {
+			return nil, delegateError(fmt.Errorf("ADD of the network %s for %s: %w", a.Network, a.IfName, err))
+		}
+		b.attachments = append(b.attachments, ledger.Attachment{
+			Attachment: a,
+			State:      ledger.Planned,
+			Args:       req.Args.Pod.CNIArgs(a.MAC),
+			Created:    p.Now().UTC(),
+		})
+	}
+	if err := record.WritePlanned(ctx, ns, req.Args.Pod, req.defaultIfName(), b.attachments); err != nil {
+		return nil, storeError(err)
+	}
+	result, err := b.run(ctx)
+	if err != nil {
+		return nil, b.rollBack(ctx, err)
+	}
+	return result, nil
+}
+
+func (b *batch) run(ctx context.Context) (json.RawMessage, error) {
+	first, err := b.add(ctx, b.attachments[0])
+	if err != nil {
+		return nil, err
+	}
+	// A failure does not end the others: a plugin that is killed can leave what its DEL does not
+	// know of.
+	var group errgroup.Group
+	group.SetLimit(b.plugin.Parallel)
+	for _, a := range b.attachments[1:] {
+		group.Go(func() error {
+			_, err := b.add(ctx, a)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	printed, err := encodeForRuntime(b.req, b.attachments[0], first)
+	if err != nil {
+		return nil, err
+	}
+	return printed, storeError(b.record.MarkAttached(b.results))
+}
+
+// encodeForRuntime returns the result in the version that the runtime speaks.
+func encodeForRuntime(req Request, a ledger.Attachment, result *cniconf.Result) (json.RawMessage, error) {
+	printed, err := cniconf.EncodeResult(result, req.Conf.CNIVersion)
+	if err != nil {
+		return nil, versionError(fmt.Errorf("convert the result of the network %s: %w", a.Network, err))
+	}
+	return printed, nil
+}
+
+// add makes one attachment, and verifies it.
+func (b *batch) add(ctx context.Context, a ledger.Attachment) (*cniconf.Result, error) {
+	if ctx.Err() != nil {
+		return nil, tryLaterError(fmt.Errorf("ADD of the network %s for %s: not started: %w",
+			a.Network, a.IfName, context.Cause(ctx)))
+	}
+	b.mu.Lock()
+	b.started = append(b.started, a)
+	b.mu.Unlock()
+	start := b.plugin.Now()
+	result, err := b.delegates.Add(ctx, call(b.req.ContainerID, b.req.Netns, a))
+	b.plugin.logDelegate("ADD", a, start, err)
+	if err != nil {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.neverRan[a.IfName] = errors.Is(err, delegate.ErrMissing)
+		return nil, fmt.Errorf("network %s: %w", a.Network, err)
+	}
+	notHonored := b.plugin.verify(b.req.Netns, a, result)
+	if err := b.keep(a, result); err != nil {
+		return nil, err
+	}
+	if notHonored != nil {
+		return nil, notHonoredError(fmt.Errorf("network %s: %w", a.Network, notHonored))
+	}
+	return result, nil
+}
+
+// keep encodes the result for the disk. A roll-back needs it too.
+func (b *batch) keep(a ledger.Attachment, result *cniconf.Result) error {
+	data, err := cniconf.EncodeResult(result, a.Config.CNIVersion)
+	if err != nil {
+		return fmt.Errorf("network %s: encode the result: %w", a.Network, err)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.results[a.IfName] = data
+	return nil
+}
+
+// rollBack tears down what was started, removes what was not from the record, and returns cause
+// with what could not be torn down. It goes on after ctx has ended: whoever ends an ADD wants
+// nothing left behind.
+func (b *batch) rollBack(ctx context.Context, cause error) error {
+	b.plugin.Log.Error("rolling back", "cause", cause)
+	ctx = context.WithoutCancel(ctx)
+	for _, a := range b.attachments {
+		started := slices.ContainsFunc(b.started, func(s ledger.Attachment) bool { return s.IfName == a.IfName })
+		if !started {
+			b.plugin.warnUnsaved(b.record.Remove(a.IfName))
+		}
+	}
+	// Some plugins tear down nothing if a DEL does not bring the result of the ADD.
+	b.plugin.warnUnsaved(b.record.MarkAttached(b.results))
+	for i, a := range b.started {
+		b.started[i].Result = b.results[a.IfName]
+	}
+	leftover := b.plugin.tearDown(ctx, b.record, b.delegates, teardown{
+		containerID:      b.req.ContainerID,
+		netns:            b.req.Netns,
+		attachments:      b.started,
+		defaultIfName:    b.attachments[0].IfName,
+		neverRan:         b.neverRan,
+		auxiliaryTimeout: rollBackAuxiliaryTimeout,
+		timeout:          rollBackTimeout,
+	})
+	return withLeftover(cause, leftover)
+}

@@ -1,0 +1,146 @@
+package metaplugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/containernetworking/cni/pkg/types/create"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniconf"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/delegate"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/ledger"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netconf"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netns"
+)
+
+// Check runs CHECK (CNI specification, section 2) for a whole Pod, or, where the request is for a
+// hot network, for that one alone. Each attachment must be whole and have its interface, with the
+// MAC address that was asked for, and its delegate's CHECK must pass, with the result that the
+// ledger has. The error, a *types.Error, joins all problems.
+func (p *Plugin) Check(ctx context.Context, req Request) error {
+	if req.Conf.DisableCheck {
+		p.Log.Info("nothing is checked: the netconf has disableCheck")
+		return nil
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, checkTimeout, fmt.Errorf("the limit of a CHECK is %s", checkTimeout))
+	defer cancel()
+	return asCNI(p.check(ctx, req))
+}
+
+func (p *Plugin) check(ctx context.Context, req Request) error {
+	if err := req.checkVersion("CHECK"); err != nil {
+		return err
+	}
+	if err := checkPrevResult(req.Conf); err != nil {
+		return configError(fmt.Errorf("netconf: prevResult: %w", err))
+	}
+	locked, err := p.lock(ctx, req.ContainerID, lockTimeout)
+	if err != nil {
+		return err
+	}
+	defer locked.Close()
+	record := locked.Record()
+	attachments, err := toCheck(record, req)
+	if err != nil {
+		return checkError(fmt.Errorf("CHECK of the container %s: %w", req.ContainerID, err))
+	}
+	ns, err := p.openRecordedNetns(req, record)
+	if err != nil {
+		return netnsError(fmt.Errorf("CNI_NETNS: %w", err))
+	}
+	defer ns.Close()
+	delegates := p.Delegates(locked.LockFile())
+	failed := make([]error, len(attachments))
+	inParallel(p.Parallel, len(attachments), func(i int) {
+		path := netnsOfAdd(attachments[i], record.Netns, req.Netns)
+		failed[i] = checkAttachment(ctx, ns, delegates, call(req.ContainerID, path, attachments[i]), attachments[i])
+	})
+	return errors.Join(failed...)
+}
+
+// checkPrevResult checks the result of the ADD that the runtime passes. What the CHECK goes by is
+// the ledger, which knows all networks.
+func checkPrevResult(conf netconf.Conf) error {
+	if conf.PrevResult == nil {
+		return errors.New("missing, and required for a CHECK")
+	}
+	_, err := create.Create(conf.CNIVersion, conf.PrevResult)
+	return err
+}
+
+// toCheck returns the attachments that the request is for.
+func toCheck(record ledger.Record, req Request) ([]ledger.Attachment, error) {
+	if req.Args.Hot != nil {
+		if err := req.checkHotIfName(); err != nil {
+			return nil, err
+		}
+		a, ok := findHot(record, req)
+		if !ok || a.Network != req.Args.Hot.Network {
+			return nil, fmt.Errorf("the ledger has no attachment to the network %s", req.Args.Hot.Network)
+		}
+		return []ledger.Attachment{a}, nil
+	}
+	if _, ok := record.Find(req.IfName); !ok || record.IfName != req.IfName {
+		return nil, fmt.Errorf("the ledger has no default network on the interface %s", req.IfName)
+	}
+	return record.Attachments, nil
+}
+
+// openRecordedNetns opens the network namespace that the request names, which must be the one that
+// the attachments were made in.
+func (p *Plugin) openRecordedNetns(req Request, record ledger.Record) (Netns, error) {
+	ns, err := netns.Identify(req.Netns)
+	if err != nil {
+		return nil, err
+	}
+	if !ns.Same(record.Netns) {
+		return nil, fmt.Errorf("%s is not the network namespace in which the container's attachments were made (%s)",
+			req.Netns, record.Netns.Path)
+	}
+	return p.OpenNetns(req.Netns)
+}
+
+// netnsOfAdd returns the path by which the ADD of the attachment named the network namespace,
+// because plugins compare it with their result; or the requested path, if that one leads elsewhere
+// by now. The runtime and a node agent may have different paths to one namespace.
+func netnsOfAdd(a ledger.Attachment, recorded netns.ID, requested string) string {
+	result, err := cniconf.ParseResult(a.Result)
+	if err != nil {
+		return requested
+	}
+	for _, i := range result.Interfaces {
+		if i.Name != a.IfName || i.Sandbox == "" {
+			continue
+		}
+		if ns, err := netns.Identify(i.Sandbox); err == nil && ns.Same(recorded) {
+			return i.Sandbox
+		}
+	}
+	return requested
+}
+
+func checkAttachment(ctx context.Context, ns Netns, delegates Delegates, c delegate.Call, a ledger.Attachment) error {
+	if err := checkInterface(ns, a); err != nil {
+		return checkError(fmt.Errorf("network %s: %w", a.Network, err))
+	}
+	if err := delegates.Check(ctx, c); err != nil {
+		return fmt.Errorf("network %s: %w", a.Network, err)
+	}
+	return nil
+}
+
+func checkInterface(ns Netns, a ledger.Attachment) error {
+	mac, err := ns.MAC(a.IfName)
+	switch {
+	case a.State != ledger.Attached:
+		return fmt.Errorf("the interface %s is half made", a.IfName)
+	case a.Failures > 0:
+		return fmt.Errorf("the interface %s may be half torn down: a DEL of it failed: %s", a.IfName, a.LastFailure)
+	case err != nil:
+		return err
+	case a.MAC != "" && mac != a.MAC:
+		return fmt.Errorf("the interface %s has the MAC address %s, not %s, which was asked for", a.IfName, mac, a.MAC)
+	}
+	return nil
+}

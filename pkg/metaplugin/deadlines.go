@@ -1,0 +1,47 @@
+package metaplugin
+
+import "time"
+
+// The time limits of the operations. Runtimes allow at least 100 seconds for an ADD and 45 for a
+// DEL; a plugin that runs when its time is over is ended, which can take two seconds more.
+//
+//	operation       limit   of which
+//	ADD             70 s    12 s for the lock, the netconf's apiTimeout for the apiserver
+//	  roll-back     20 s    10 s for the auxiliary attachments
+//	DEL             38 s    12 s for the lock; the auxiliary attachments end at 25 s
+//	CHECK           30 s    12 s for the lock
+//	GC              85 s    70 s to reclaim, 15 s to forward the valid attachments
+//	STATUS          0.75 s
+//	stdin           4 s     before any of the above
+const (
+	addTimeout = 70 * time.Second
+
+	rollBackTimeout          = 20 * time.Second
+	rollBackAuxiliaryTimeout = rollBackTimeout / 2
+
+	delTimeout          = 38 * time.Second
+	delAuxiliaryTimeout = 25 * time.Second
+
+	checkTimeout = 30 * time.Second
+
+	reclaimTimeout   = 70 * time.Second
+	forwardGCTimeout = 15 * time.Second
+
+	statusTimeout = 750 * time.Millisecond
+
+	// lockTimeout is how long an operation waits for another one on the same container.
+	lockTimeout = 12 * time.Second
+
+	// StdinTimeout is how long the runtime may take to write the netconf, which it has when it
+	// starts kactus.
+	StdinTimeout = 4 * time.Second
+)
+
+// An attachment becomes an orphan once this many DELs of it have failed over this time.
+const (
+	orphanAfterFailures = 3
+	orphanAfter         = 5 * time.Minute
+)
+
+// parallelContainers is how many containers are reclaimed at once.
+const parallelContainers = 4

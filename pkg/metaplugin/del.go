@@ -1,0 +1,133 @@
+package metaplugin
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/ledger"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netns"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/plan"
+)
+
+// Del runs DEL (CNI specification, section 2) for a whole Pod, or, where the request is for a hot
+// network, for that one alone. It asks the apiserver nothing. The error is a *types.Error.
+func (p *Plugin) Del(ctx context.Context, req Request) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, delTimeout, fmt.Errorf("the limit of a DEL is %s", delTimeout))
+	defer cancel()
+	if req.Args.Hot != nil {
+		return asCNIOfDel(p.delHot(ctx, req))
+	}
+	return asCNIOfDel(p.delPod(ctx, req))
+}
+
+func (p *Plugin) delPod(ctx context.Context, req Request) error {
+	start := time.Now()
+	locked, _, err := p.lockForDel(ctx, req.ContainerID)
+	if err != nil {
+		return err
+	}
+	defer locked.Close()
+	record := locked.Record()
+	if !isDefault(record, req.IfName) {
+		return p.delOther(req, record)
+	}
+	netnsPath := p.usableNetns(req.Netns, record)
+	delegates := p.Delegates(locked.LockFile())
+	failed := p.tearDown(ctx, locked, delegates, teardown{
+		containerID:      req.ContainerID,
+		netns:            netnsPath,
+		attachments:      record.Attachments,
+		defaultIfName:    req.IfName,
+		auxiliaryTimeout: max(delAuxiliaryTimeout-time.Since(start), time.Second),
+		timeout:          max(delTimeout-time.Since(start), time.Second),
+		mayOrphan:        true,
+	})
+	if _, known := record.Find(req.IfName); !known {
+		p.delByNetconf(ctx, delegates, req, netnsPath, record)
+	}
+	return failed
+}
+
+// isDefault reports whether the interface is, or may have been, that of the container's default
+// network.
+func isDefault(record ledger.Record, ifName string) bool {
+	if record.IfName == ifName {
+		return true
+	}
+	_, isOther := record.Find(ifName)
+	hasDefault := record.IfName != "" && len(record.Attachments) > 0
+	return !isOther && !hasDefault
+}
+
+// lockForDel takes the container's lock. A corrupt record does not keep a Pod from going: it is
+// quarantined, and corrupt is why.
+func (p *Plugin) lockForDel(ctx context.Context, containerID string) (_ LockedRecord, corrupt, err error) {
+	record, err := p.lockAny(ctx, containerID, lockTimeout)
+	if err != nil {
+		return nil, nil, err
+	}
+	corrupt = record.Corrupt()
+	if corrupt != nil {
+		path, err := record.Quarantine()
+		p.Log.Warn("a corrupt record is quarantined: addresses of its networks may be left",
+			"cause", corrupt, "path", path, "failed", err)
+	}
+	return record, corrupt, nil
+}
+
+// delOther handles a DEL that names another interface than the default network's, and must not tear
+// that down: a hot network without its K8S_POD_NETWORK, or what was never attached here.
+func (p *Plugin) delOther(req Request, record ledger.Record) error {
+	if a, ok := record.Find(req.IfName); ok {
+		return environmentError("CNI_IFNAME", fmt.Errorf(
+			"DEL of the container %s: %s is the interface of the network %s, not of the default network: "+
+				"a hot DEL names the network in CNI_ARGS (K8S_POD_NETWORK)", req.ContainerID, req.IfName, a.Network))
+	}
+	p.Log.Info("nothing to tear down: the container has no such interface",
+		"interface", req.IfName, "default", record.IfName)
+	return nil
+}
+
+// delByNetconf runs DEL of the netconf's own delegates, for a container whose default network the
+// ledger does not know: there was none, or the ledger was lost. What fails cannot be tried again
+// from the ledger, and must not hold the Pod.
+func (p *Plugin) delByNetconf(
+	ctx context.Context, delegates Delegates, req Request, netnsPath string, record ledger.Record,
+) {
+	for _, planned := range plan.Default(req.Conf, req.IfName) {
+		if _, known := record.Find(planned.IfName); known {
+			continue
+		}
+		a := ledger.Attachment{Attachment: planned, Args: req.Args.Pod.CNIArgs("")}
+		if err := delegates.Del(ctx, call(req.ContainerID, netnsPath, a)); err != nil {
+			p.Log.Warn("the ledger does not know the container, and the DEL of a delegate of the netconf failed",
+				"network", a.Network, "cause", err)
+		}
+	}
+}
+
+// usableNetns returns the path of the network namespace in which delegates are to find the
+// interfaces: the requested one, or, if there is none, the recorded one. It returns the empty path
+// if the namespace that the attachments were made in is gone, or is another one by now: the
+// interfaces went with it, and delegates then tear down what is elsewhere, such as addresses and
+// port mappings.
+func (p *Plugin) usableNetns(path string, record ledger.Record) string {
+	recorded := len(record.Attachments)+len(record.Orphans) > 0
+	if path == "" && recorded {
+		path = record.Netns.Path
+	}
+	if path == "" {
+		return ""
+	}
+	ns, err := netns.Identify(path)
+	switch {
+	case err != nil:
+		p.Log.Info("the network namespace is gone", "cause", err)
+		return ""
+	case recorded && !ns.Same(record.Netns):
+		p.Log.Warn("the network namespace is another one by now, and is left alone", "netns", path)
+		return ""
+	}
+	return path
+}

@@ -1,0 +1,166 @@
+//go:build root
+
+package metaplugin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/kube"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/ledger"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netns"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/podargs"
+)
+
+// fakeAPI is an apiserver in memory, with one Pod.
+type fakeAPI struct {
+	// noPod means that the Pod is missing.
+	noPod bool
+	// annotation is the Pod's networks, uid its UID, hash that of a static Pod's file.
+	annotation, uid, hash string
+	// networks holds configurations by namespace and name.
+	networks map[string]string
+	// err, unless nil, is every answer.
+	err error
+
+	// pods and networksRead count the requests.
+	pods, networksRead atomic.Int32
+}
+
+func (a *fakeAPI) Pod(_ context.Context, namespace, name string) (kube.Pod, error) {
+	a.pods.Add(1)
+	switch {
+	case a.err != nil:
+		return kube.Pod{}, a.err
+	case a.noPod:
+		return kube.Pod{}, noSuchObject("/api/v1/namespaces/" + namespace + "/pods/" + name)
+	}
+	annotations := map[string]string{}
+	if a.annotation != "" {
+		annotations["networks"] = a.annotation
+	}
+	if a.hash != "" {
+		annotations["kubernetes.io/config.hash"] = a.hash
+	}
+	return kube.Pod{Namespace: namespace, Name: name, UID: a.uid, Annotations: annotations}, nil
+}
+
+func (a *fakeAPI) Network(_ context.Context, namespace, name string) (network.Network, error) {
+	a.networksRead.Add(1)
+	config, ok := a.networks[namespace+"/"+name]
+	switch {
+	case a.err != nil:
+		return network.Network{}, a.err
+	case !ok:
+		return network.Network{}, noSuchObject("/apis/kaloom.com/v1/namespaces/" + namespace + "/networks/" + name)
+	}
+	return network.Network{Name: name, Namespace: namespace, Config: config}, nil
+}
+
+func noSuchObject(path string) error {
+	return &kube.Error{Doing: "GET " + path, Path: path, Status: http.StatusNotFound, Cause: errors.New("not there")}
+}
+
+// errDisk is the error of a store that fails.
+var errDisk = errors.New("the disk is broken")
+
+// faultyStore is a Store some of whose methods, and of those of its records, fail and do nothing.
+type faultyStore struct {
+	Store
+	failing []string
+}
+
+// fail makes these methods fail, and no others.
+func (s *faultyStore) fail(methods ...string) { s.failing = methods }
+
+func (s *faultyStore) err(method string) error {
+	if slices.Contains(s.failing, method) {
+		return errDisk
+	}
+	return nil
+}
+
+func (s *faultyStore) Lock(ctx context.Context, containerID string) (LockedRecord, error) {
+	record, err := s.Store.Lock(ctx, containerID)
+	if err != nil {
+		return nil, err
+	}
+	return &faultyRecord{LockedRecord: record, store: s}, nil
+}
+
+func (s *faultyStore) Read() (ledger.Snapshot, error) {
+	if err := s.err("Read"); err != nil {
+		return ledger.Snapshot{}, err
+	}
+	return s.Store.Read()
+}
+
+func (s *faultyStore) Probe() error {
+	if err := s.err("Probe"); err != nil {
+		return err
+	}
+	return s.Store.Probe()
+}
+
+type faultyRecord struct {
+	LockedRecord
+	store *faultyStore
+}
+
+func (r *faultyRecord) WritePlanned(
+	ctx context.Context, ns netns.ID, pod podargs.Pod, ifName string, attachments []ledger.Attachment,
+) error {
+	if err := r.store.err("WritePlanned"); err != nil {
+		return err
+	}
+	return r.LockedRecord.WritePlanned(ctx, ns, pod, ifName, attachments)
+}
+
+func (r *faultyRecord) MarkAttached(results map[string]json.RawMessage) error {
+	if err := r.store.err("MarkAttached"); err != nil {
+		return err
+	}
+	return r.LockedRecord.MarkAttached(results)
+}
+
+func (r *faultyRecord) Remove(ifName string) error {
+	if err := r.store.err("Remove"); err != nil {
+		return err
+	}
+	return r.LockedRecord.Remove(ifName)
+}
+
+func (r *faultyRecord) MarkFailed(ifName string, now time.Time, cause error) error {
+	if err := r.store.err("MarkFailed"); err != nil {
+		return err
+	}
+	return r.LockedRecord.MarkFailed(ifName, now, cause)
+}
+
+func (r *faultyRecord) Orphan(ifName string, now time.Time, cause error) error {
+	if err := r.store.err("Orphan"); err != nil {
+		return err
+	}
+	return r.LockedRecord.Orphan(ifName, now, cause)
+}
+
+func (r *faultyRecord) Quarantine() (string, error) {
+	if err := r.store.err("Quarantine"); err != nil {
+		return "", err
+	}
+	return r.LockedRecord.Quarantine()
+}
+
+// Unsaved returns the error of a method that fails and would have been the last to write.
+func (r *faultyRecord) Unsaved() error {
+	if err := errors.Join(r.store.err("Remove"), r.store.err("Quarantine")); err != nil {
+		return errDisk
+	}
+	return r.LockedRecord.Unsaved()
+}

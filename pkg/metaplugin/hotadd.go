@@ -1,0 +1,102 @@
+package metaplugin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniconf"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/ledger"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netns"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/plan"
+)
+
+// addHot attaches one network to a running Pod. It does not read the Pod: the agent knows what the
+// Pod asks for, and may not be allowed to. For a network that is attached already, it returns the
+// recorded result, so that an agent may ask again.
+func (p *Plugin) addHot(ctx context.Context, req Request) (json.RawMessage, error) {
+	if err := req.checkHotIfName(); err != nil {
+		return nil, err
+	}
+	ns, locked, err := p.beginAdd(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	defer locked.Close()
+	record := locked.Record()
+	if len(record.Attachments) > 0 && !record.Netns.Same(ns) {
+		return nil, attachedError(fmt.Errorf(
+			"hot ADD of the network %s: the container %s is attached in another network namespace (%s): DEL it first",
+			req.Args.Hot.Network, req.ContainerID, record.Netns.Path))
+	}
+	if a, ok := findHot(record, req); ok {
+		result, err := p.attachedResult(req, a)
+		if result != nil || err != nil {
+			return result, err
+		}
+		if err := p.tearDownHot(ctx, locked, req, a); err != nil {
+			return nil, fmt.Errorf("tear down what an earlier ADD left half made: %w", err)
+		}
+	}
+	attachment, err := p.resolveHot(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	return p.attach(ctx, locked, req, ns, []plan.Attachment{attachment})
+}
+
+// findHot returns the container's attachment to the hot network, on an interface of its own or as
+// the default network, or another network's attachment on that interface.
+func findHot(record ledger.Record, req Request) (ledger.Attachment, bool) {
+	for _, a := range record.Attachments {
+		if a.Network == req.Args.Hot.Network && a.Namespace != "" {
+			return a, true
+		}
+	}
+	return record.Find(req.IfName)
+}
+
+// attachedResult returns the result of an attachment that is whole, and neither a result nor an
+// error for one that is not.
+func (p *Plugin) attachedResult(req Request, a ledger.Attachment) (json.RawMessage, error) {
+	hot := req.Args.Hot
+	if a.Network != hot.Network {
+		return nil, configError(fmt.Errorf("the networks %s and %s have the same interface name, %s",
+			a.Network, hot.Network, a.IfName))
+	}
+	if a.State != ledger.Attached || a.Failures > 0 { // a DEL that failed may have torn down a part
+		return nil, refuseDefault(req, a, "is half made")
+	}
+	ns, err := p.OpenNetns(req.Netns)
+	if err != nil {
+		return nil, netnsError(err)
+	}
+	defer ns.Close()
+	mac, err := ns.MAC(a.IfName)
+	switch {
+	case errors.Is(err, netns.ErrNoInterface):
+		return nil, refuseDefault(req, a, "has lost its interface")
+	case err != nil:
+		return nil, err
+	case hot.MAC != "" && hot.MAC != mac:
+		return nil, attachedError(fmt.Errorf(
+			"hot ADD of the network %s: %s is attached already, with the MAC address %s and not %s: hot DEL it first",
+			hot.Network, a.IfName, mac, hot.MAC))
+	}
+	result, err := cniconf.ParseResult(a.Result)
+	if err != nil {
+		return nil, fmt.Errorf("read the recorded result of %s: %w", a.IfName, err)
+	}
+	return encodeForRuntime(req, a, result)
+}
+
+// refuseDefault refuses a hot operation that would have to tear down the Pod's default network.
+func refuseDefault(req Request, a ledger.Attachment, state string) error {
+	if a.IfName == req.IfName {
+		return nil
+	}
+	return attachedError(fmt.Errorf(
+		"the network %s is the Pod's default network on the interface %s, and %s: only a DEL of the Pod tears it down",
+		a.Network, a.IfName, state))
+}

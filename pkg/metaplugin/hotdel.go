@@ -1,0 +1,37 @@
+package metaplugin
+
+import (
+	"context"
+	"fmt"
+)
+
+// delHot tears down one network of a running Pod, from the ledger alone. One that is not attached
+// is torn down already.
+func (p *Plugin) delHot(ctx context.Context, req Request) error {
+	if err := req.checkHotIfName(); err != nil {
+		return err
+	}
+	locked, corrupt, err := p.lockForDel(ctx, req.ContainerID)
+	if err != nil {
+		return err
+	}
+	defer locked.Close()
+	if corrupt != nil { // the next hot DEL finds nothing, and succeeds: the agent must learn of it once
+		return ioError(fmt.Errorf(
+			"hot DEL of the network %s: the interface %s may be left, since nothing is known of it: %w",
+			req.Args.Hot.Network, req.IfName, corrupt))
+	}
+	a, ok := findHot(locked.Record(), req)
+	switch {
+	case !ok:
+		p.Log.Info("nothing to tear down: the ledger has no such attachment", "network", req.Args.Hot.Network)
+		return nil
+	case a.IfName != req.IfName:
+		return refuseDefault(req, a, "stays as long as the Pod")
+	case a.Network != req.Args.Hot.Network:
+		p.Log.Warn("nothing to tear down: the interface is another network's",
+			"network", req.Args.Hot.Network, "interface", a.IfName, "attached", a.Network)
+		return nil
+	}
+	return p.tearDownHot(ctx, locked, req, a)
+}

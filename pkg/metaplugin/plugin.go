@@ -1,0 +1,177 @@
+package metaplugin
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/containernetworking/cni/pkg/types"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniconf"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/delegate"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/kube"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/ledger"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netns"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/podargs"
+)
+
+// Plugin runs the CNI operations on collaborators that a test can replace.
+type Plugin struct {
+	// API connects to the apiserver; a DEL never does.
+	API   func() (API, error)
+	Store Store
+	// Delegates returns what runs delegates, whose plugins inherit the lock; nil for none.
+	Delegates func(lock *os.File) Delegates
+	// OpenNetns opens the network namespace at path.
+	OpenNetns func(path string) (Netns, error)
+	// Parallel is how many delegates of one Pod run at once, at least one.
+	Parallel int
+	Log      *slog.Logger
+	Now      func() time.Time
+}
+
+// API reads from the apiserver.
+type API interface {
+	Pod(ctx context.Context, namespace, name string) (kube.Pod, error)
+	Network(ctx context.Context, namespace, name string) (network.Network, error)
+}
+
+// Store is the ledger.
+type Store interface {
+	// Lock waits for the container's lock until ctx ends, and reads its record.
+	Lock(ctx context.Context, containerID string) (LockedRecord, error)
+	// Read returns all records, without any lock.
+	Read() (ledger.Snapshot, error)
+	// LockExclusive keeps any plan from being written until the returned lock is closed.
+	LockExclusive(ctx context.Context) (io.Closer, error)
+	// Probe reports whether a record could be written.
+	Probe() error
+}
+
+// LockedRecord is the record of a container that this operation may change: a *ledger.LockedRecord.
+type LockedRecord interface {
+	Record() ledger.Record
+	Corrupt() error
+	Quarantine() (string, error)
+	LockFile() *os.File
+	WritePlanned(
+		ctx context.Context, ns netns.ID, pod podargs.Pod, ifName string, attachments []ledger.Attachment,
+	) error
+	MarkAttached(results map[string]json.RawMessage) error
+	Remove(ifName string) error
+	MarkFailed(ifName string, now time.Time, cause error) error
+	Orphan(ifName string, now time.Time, cause error) error
+	Unsaved() error
+	Close()
+}
+
+// Delegates runs the plugins of delegates: a delegate.Runner.
+type Delegates interface {
+	Find(chain cniconf.Chain) error
+	Add(ctx context.Context, c delegate.Call) (*cniconf.Result, error)
+	Del(ctx context.Context, c delegate.Call) error
+	Check(ctx context.Context, c delegate.Call) error
+	GC(ctx context.Context, chain cniconf.Chain, valid []types.GCAttachment) error
+	Status(ctx context.Context, chain cniconf.Chain) error
+}
+
+// Netns reads and changes the interfaces of one network namespace: a *netns.Namespace.
+type Netns interface {
+	MAC(ifName string) (network.MAC, error)
+	SetMAC(ifName string, mac network.MAC) error
+	Close()
+}
+
+// LedgerStore returns the ledger in dir, whose locks are in lockDir, as a Store. The directories
+// are created when they are first needed.
+func LedgerStore(dir, lockDir string) Store {
+	open := sync.OnceValues(func() (ledger.Ledger, error) { return ledger.Open(dir, lockDir) })
+	return &ledgerStore{open: open}
+}
+
+type ledgerStore struct {
+	open func() (ledger.Ledger, error)
+}
+
+// Lock implements Store.
+func (s *ledgerStore) Lock(ctx context.Context, containerID string) (LockedRecord, error) {
+	l, err := s.open()
+	if err != nil {
+		return nil, err
+	}
+	record, err := l.Lock(ctx, containerID)
+	if err != nil {
+		return nil, err
+	}
+	return record, nil
+}
+
+// Read implements Store.
+func (s *ledgerStore) Read() (ledger.Snapshot, error) {
+	l, err := s.open()
+	if err != nil {
+		return ledger.Snapshot{}, err
+	}
+	return l.Read()
+}
+
+// LockExclusive implements Store.
+func (s *ledgerStore) LockExclusive(ctx context.Context) (io.Closer, error) {
+	l, err := s.open()
+	if err != nil {
+		return nil, err
+	}
+	return l.LockExclusive(ctx)
+}
+
+// Probe implements Store.
+func (s *ledgerStore) Probe() error {
+	l, err := s.open()
+	if err != nil {
+		return err
+	}
+	return l.Probe()
+}
+
+// lock waits for the container's lock. A corrupt record is an error: the container may have
+// attachments that nobody knows of.
+func (p *Plugin) lock(ctx context.Context, containerID string, wait time.Duration) (LockedRecord, error) {
+	record, err := p.lockAny(ctx, containerID, wait)
+	if err != nil {
+		return nil, err
+	}
+	if err := record.Corrupt(); err != nil {
+		record.Close()
+		return nil, corruptError(err)
+	}
+	return record, nil
+}
+
+// lockAny locks as lock does, for those who can handle a corrupt record.
+func (p *Plugin) lockAny(ctx context.Context, containerID string, wait time.Duration) (LockedRecord, error) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	record, err := p.Store.Lock(ctx, containerID)
+	if err != nil {
+		return nil, storeError(err)
+	}
+	return record, nil
+}
+
+// call describes an attachment to its delegate.
+func call(containerID, netnsPath string, a ledger.Attachment) delegate.Call {
+	return delegate.Call{
+		ContainerID:   containerID,
+		Netns:         netnsPath,
+		IfName:        a.IfName,
+		Args:          a.Args,
+		Config:        a.Config,
+		RuntimeConfig: a.RuntimeConfig,
+		Result:        a.Result,
+	}
+}

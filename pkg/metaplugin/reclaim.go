@@ -1,0 +1,100 @@
+package metaplugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/ledger"
+)
+
+// Reclaim tears down what the ledger holds, orphans included, of every container whose record is
+// stale. stale is called again once the container's lock is held, and so must be safe to call from
+// several goroutines. A container that another operation has locked is left alone. Every attachment
+// is tried; the error joins those of the attachments that stay in the ledger.
+func (p *Plugin) Reclaim(ctx context.Context, stale func(ledger.Record) bool) error {
+	_, err := p.reclaim(ctx, stale)
+	return err
+}
+
+// reclaim returns the containers all of whose attachments it tried to tear down.
+func (p *Plugin) reclaim(ctx context.Context, stale func(ledger.Record) bool) (map[string]bool, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, reclaimTimeout,
+		fmt.Errorf("the limit of reclaiming attachments is %s", reclaimTimeout))
+	defer cancel()
+	snapshot, err := p.Store.Read()
+	if err != nil {
+		return nil, storeError(err)
+	}
+	for _, c := range snapshot.Corrupt {
+		p.Log.Warn("the attachments of a container are unknown, and cannot be reclaimed", "cause", c)
+	}
+	var mu sync.Mutex
+	reclaimed := map[string]bool{}
+	failed := make([]error, len(snapshot.Records))
+	inParallel(parallelContainers, len(snapshot.Records), func(i int) {
+		r := snapshot.Records[i]
+		if !stale(r) {
+			return
+		}
+		if ctx.Err() != nil {
+			failed[i] = fmt.Errorf("container %s: not started: %w", r.ContainerID, context.Cause(ctx))
+			return
+		}
+		tried, err := p.reclaimContainer(ctx, r.ContainerID, stale)
+		failed[i] = err
+		mu.Lock()
+		defer mu.Unlock()
+		reclaimed[r.ContainerID] = tried
+	})
+	return reclaimed, errors.Join(failed...)
+}
+
+// reclaimContainer reports whether it tried to tear down all of the container's attachments.
+func (p *Plugin) reclaimContainer(
+	ctx context.Context, containerID string, stale func(ledger.Record) bool,
+) (bool, error) {
+	const doNotWait = 0
+	locked, err := p.lock(ctx, containerID, doNotWait)
+	if errors.Is(err, ledger.ErrBusy) {
+		p.Log.Warn("a container is left alone: another operation on it is running", "containerID", containerID)
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer locked.Close()
+	record := locked.Record()
+	if !stale(record) {
+		return false, nil
+	}
+	t := teardown{
+		containerID:      containerID,
+		netns:            p.usableNetns("", record),
+		attachments:      record.Attachments,
+		defaultIfName:    record.IfName,
+		auxiliaryTimeout: delAuxiliaryTimeout,
+		timeout:          delTimeout,
+	}
+	delegates := p.Delegates(locked.LockFile())
+	failed := p.tearDown(ctx, locked, delegates, t)
+	t.attachments = orphansToReclaim(locked.Record())
+	if failed = errors.Join(failed, p.tearDown(ctx, locked, delegates, t)); failed != nil {
+		return true, fmt.Errorf("container %s: %w", containerID, failed)
+	}
+	p.Log.Info("a container was reclaimed",
+		"containerID", containerID, "pod", record.Pod.Namespace+"/"+record.Pod.Name)
+	return true, nil
+}
+
+// orphansToReclaim returns the orphans whose interface was not attached again since.
+func orphansToReclaim(r ledger.Record) []ledger.Attachment {
+	var orphans []ledger.Attachment
+	for _, a := range r.Orphans {
+		if _, again := r.Find(a.IfName); !again {
+			orphans = append(orphans, a)
+		}
+	}
+	return orphans
+}

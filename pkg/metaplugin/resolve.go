@@ -1,0 +1,118 @@
+package metaplugin
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/kube"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/plan"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/podargs"
+)
+
+// resolvePod reads from the apiserver what the Pod asks for, and plans its attachments.
+func (p *Plugin) resolvePod(ctx context.Context, req Request) ([]plan.Attachment, error) {
+	ctx, cancel := apiDeadline(ctx, req)
+	defer cancel()
+	api, err := p.API()
+	if err != nil {
+		return nil, err
+	}
+	id := req.Args.Pod
+	pod, err := api.Pod(ctx, id.Namespace, id.Name)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkIdentity(id, pod); err != nil {
+		return nil, err
+	}
+	selections, err := network.ParseSelections(pod.Annotations[network.Annotation])
+	if err != nil {
+		return nil, configError(fmt.Errorf("the annotation %s of the Pod %s/%s: %w",
+			network.Annotation, id.Namespace, id.Name, err))
+	}
+	selected, err := findNetworks(ctx, api, req, selections)
+	if err != nil {
+		return nil, err
+	}
+	attachments, err := plan.Pod(req.Conf, req.IfName, selected)
+	if err != nil {
+		return nil, configError(err)
+	}
+	return attachments, nil
+}
+
+// resolveHot reads from the apiserver the one Network of a hot ADD, and plans its attachment.
+func (p *Plugin) resolveHot(ctx context.Context, req Request) (plan.Attachment, error) {
+	ctx, cancel := apiDeadline(ctx, req)
+	defer cancel()
+	api, err := p.API()
+	if err != nil {
+		return plan.Attachment{}, err
+	}
+	selection := network.Selection{Name: req.Args.Hot.Network, IfMAC: req.Args.Hot.MAC}
+	selected, err := findNetworks(ctx, api, req, []network.Selection{selection})
+	if err != nil {
+		return plan.Attachment{}, err
+	}
+	attachment, err := plan.Hot(req.Conf, selected[0])
+	if err != nil {
+		return plan.Attachment{}, configError(err)
+	}
+	return attachment, nil
+}
+
+// apiDeadline bounds all requests of an ADD to the apiserver.
+func apiDeadline(ctx context.Context, req Request) (context.Context, context.CancelFunc) {
+	limit := req.Conf.APITimeout
+	return context.WithTimeoutCause(ctx, limit, fmt.Errorf("no response within %s, the netconf's apiTimeout", limit))
+}
+
+// checkIdentity reports a Pod that was replaced by another of its name. For a static Pod, the
+// runtime's UID is the hash of its file, which its mirror Pod has as an annotation.
+func checkIdentity(id podargs.Pod, pod kube.Pod) error {
+	const staticPodHash = "kubernetes.io/config.hash"
+	if id.UID == "" || id.UID == pod.UID || id.UID == pod.Annotations[staticPodHash] {
+		return nil
+	}
+	return replacedError(fmt.Errorf(
+		"ADD of the Pod %s/%s: replaced: the runtime starts the one with the UID %s, the apiserver has %s",
+		id.Namespace, id.Name, id.UID, pod.UID))
+}
+
+// findNetworks reads the Network of each selection, all at once, once the namespaces of all are
+// allowed.
+func findNetworks(
+	ctx context.Context, api API, req Request, selections []network.Selection,
+) ([]plan.SelectedNetwork, error) {
+	namespaces := make([][]string, len(selections))
+	for i, s := range selections {
+		var err error
+		if namespaces[i], err = plan.Namespaces(req.Conf, req.Args.Pod.Namespace, s); err != nil {
+			return nil, err
+		}
+	}
+	selected := make([]plan.SelectedNetwork, len(selections))
+	group, ctx := errgroup.WithContext(ctx)
+	for i, s := range selections {
+		group.Go(func() error {
+			n, err := findNetwork(ctx, api, namespaces[i], s.Name)
+			selected[i] = plan.SelectedNetwork{Selection: s, Network: n}
+			return err
+		})
+	}
+	return selected, group.Wait()
+}
+
+// findNetwork reads the Network from the first of the namespaces that has it.
+func findNetwork(ctx context.Context, api API, namespaces []string, name string) (n network.Network, err error) {
+	for _, namespace := range namespaces {
+		if n, err = api.Network(ctx, namespace, name); !notFound(err) {
+			return n, err
+		}
+	}
+	return n, fmt.Errorf("there is no Network %s in the namespace %s: %w", name, strings.Join(namespaces, " or "), err)
+}

@@ -1,0 +1,67 @@
+package metaplugin
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniconf"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/ledger"
+)
+
+// verify compares what the Pod asks for with what the delegate made. It sets a MAC address that the
+// delegate ignored, and corrects the result. Addresses that are missing are an error.
+func (p *Plugin) verify(netnsPath string, a ledger.Attachment, result *cniconf.Result) error {
+	if err := verifyIPs(a, result); err != nil {
+		return err
+	}
+	if a.MAC == "" {
+		return nil
+	}
+	if err := p.enforceMAC(netnsPath, a); err != nil {
+		return err
+	}
+	for _, i := range result.Interfaces {
+		if i.Name == a.IfName && i.Sandbox != "" {
+			i.Mac = string(a.MAC)
+		}
+	}
+	return nil
+}
+
+func verifyIPs(a ledger.Attachment, result *cniconf.Result) error {
+	given := map[netip.Addr]bool{}
+	for _, ip := range result.IPs {
+		if addr, ok := netip.AddrFromSlice(ip.Address.IP); ok {
+			given[addr.Unmap()] = true
+		}
+	}
+	for _, ip := range a.IPs {
+		prefix, err := netip.ParsePrefix(ip)
+		if err != nil {
+			return fmt.Errorf("ips: %w", err)
+		}
+		if !given[prefix.Addr().Unmap()] {
+			return fmt.Errorf("the delegate %s did not give %s the address %s that the Pod asks for: "+
+				"its configuration must declare the capability \"ips\", and its IPAM plugin must honor that",
+				a.Config.Name, a.IfName, ip)
+		}
+	}
+	return nil
+}
+
+func (p *Plugin) enforceMAC(netnsPath string, a ledger.Attachment) error {
+	ns, err := p.OpenNetns(netnsPath)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	mac, err := ns.MAC(a.IfName)
+	if err != nil {
+		return fmt.Errorf("read the MAC address: %w", err)
+	}
+	if mac == a.MAC {
+		return nil
+	}
+	p.Log.Info("the delegate ignored the MAC address, so kactus sets it", "interface", a.IfName, "mac", a.MAC)
+	return ns.SetMAC(a.IfName, a.MAC)
+}

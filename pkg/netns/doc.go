@@ -1,0 +1,17 @@
+// Package netns identifies network namespaces, reports which of them are gone, and reads and
+// changes the interfaces in them.
+//
+// A path is not an identity: the file that a runtime mounts a namespace on can be reused, and so
+// can the process ID in /proc/PID/ns/net. Identify therefore returns an ID that combines the path
+// with the device and inode of the namespace and the boot ID of the node, and Same compares those.
+//
+// Liveness is one-sided. The kernel reuses the inode number of a namespace that is gone, so a
+// namespace that is gone can be mistaken for a live one, and stays untouched a while longer. The
+// opposite, which would cost a running Pod its networks, does not happen: Index.Gone reports true
+// only if the node was rebooted since, or if neither the recorded path leads to the namespace nor
+// any process is in it. From another mount namespace than the one in which the path was recorded,
+// nothing can be concluded, and Index.Visible reports false.
+//
+// Interfaces are read and changed over a netlink socket that is opened in the namespace, so no
+// thread of the process ever enters it.
+package netns
