@@ -3,24 +3,45 @@
 set -euo pipefail
 
 usage() {
-	cat <<'EOF'
-Usage: ./build.sh [-o FILE | -t | -l | -s [VERSION] | -V | -h]
+	cat <<'END'
+Usage: ./build.sh [OPTION]
 
-  (none)  build bin/kactus: static, stripped, the same bytes for the same commit
-  -o FILE the same, as FILE
-  -t      run all tests (needs root and the packages that README.md names; the first run compiles Kubernetes, for minutes)
-  -l      run the linters: gofmt, staticcheck, go mod tidy and verify
-  -s      look for known vulnerabilities in what kactus is built of, by Go's database of the version that is named below, or of VERSION ("latest")
-  -V      run go vet
-  -h      print this
+Without an option, builds bin/kactus: static, stripped, the same bytes for the same commit.
+
+  -o, --output FILE     build to FILE instead
+  -t, --test [SUITE]    run tests. SUITE is one of
+                          unit    the tests of kactus and pkg that need neither root nor network
+                          root    the tests of kactus and pkg that need root: real CNI plugins in
+                                  network namespaces
+                          system  the tests below test/, on clusters and in virtual machines,
+                                  but for the fault campaign (scripts/faults.sh)
+                          all     everything, with the short fault campaign (default)
+                        root, system and all need root; system and all also need the packages that
+                        README.md names, and compile Kubernetes the first time, for minutes
+  -l, --lint [PATH...]  run the linters, on all files or on PATH alone: a file, a directory, or a
+                        directory and all below it, such as ./pkg/netconf/...
+  -V, --vet             run go vet
+  -s, --vulnerabilities [VERSION]
+                        report known vulnerabilities in what kactus is built from, by VERSION of
+                        Go's database ("latest", or by default the one that this script names)
+      --mutants PACKAGE run mutation testing on one package, such as pkg/plan
+  -h, --help            print this help
 
 GOARCH=arm64 ./build.sh builds for another architecture.
-EOF
+END
 }
 
-cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")"
+root=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
+cd "$root"
 
-# stamp prints a fact of the commit, or "unknown" in a tree without .git. A work tree that differs from its commit says so.
+# die prints a message and exits with 2, as a command line that is wrong does.
+die() {
+	printf 'build.sh: %s\n' "$*" >&2
+	exit 2
+}
+
+# stamp prints a fact about the commit, or "unknown" in a tree without .git. A working tree that
+# differs from its commit is reported as such.
 stamp() {
 	local fact
 	fact=$(git --git-dir=.git "$@" 2>/dev/null) || fact=unknown
@@ -37,55 +58,189 @@ build() {
 		-o "$1" ./kactus
 }
 
-# tool runs a program of test/tools, which is built from source the first time.
-tool() {
-	local name=$1
-	shift
+# build_tools builds the programs of test/tools to bin/tools, from source the first time.
+build_tools() {
 	go build -C test/tools -o ../../bin/tools/ tool
-	"bin/tools/$name" "$@"
 }
 
+# root_packages prints the packages below the given paths that have tests with the build tag root.
+root_packages() {
+	local tests='{{.ImportPath}} {{.TestGoFiles}} {{.XTestGoFiles}}'
+	comm -13 <(go list -f "$tests" "$@" | sort) <(go list -tags root -f "$tests" "$@" | sort) | cut -d' ' -f1
+}
+
+need_root() {
+	[ "$(id -u)" = 0 ] || die "$1 needs root, for network namespaces and mounts (--test unit does not)"
+}
+
+test_unit() {
+	go test ./kactus/... ./pkg/...
+}
+
+test_root() {
+	need_root '--test root'
+	local packages
+	packages=$(root_packages ./kactus/... ./pkg/...)
+	[ -n "$packages" ] || die '--test root: no package has tests with the build tag root'
+	xargs go test -tags root -count=1 -timeout 10m <<<"$packages"
+}
+
+# run_tests runs the tests of packages one after the other: a cluster or a virtual machine needs the
+# whole machine.
 run_tests() {
-	# Before the tests, because it takes minutes the first time, and says how far it is.
+	bin/tools/gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg -- \
+		-tags root -count=1 -p 1 -timeout 30m "$@"
+}
+
+# prepare builds what run_tests needs, because it takes minutes the first time, and reports its
+# progress.
+prepare() {
+	need_root "$1"
+	build_tools
 	go run ./test/cluster/cmd/cluster build >/dev/null
+}
+
+test_system() {
+	prepare '--test system'
+	local packages
+	mapfile -t packages < <(go list ./test/... | grep -v '/test/faults$')
+	run_tests "${packages[@]}"
+}
+
+test_all() {
+	prepare '--test all'
 	local code=0
 	source scripts/fault-table.sh
 	new_fault_table
-	# One suite after the other: each starts a cluster, or a virtual machine, that needs the whole machine.
-	tool gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg -- -count=1 -p 1 -timeout 30m ./... | tee "$KACTUS_FAULT_TABLE.out" || code=1
+	run_tests ./... | tee "$KACTUS_FAULT_TABLE.out" || code=1
 	print_fault_table || code=1
-	tail -n 1 "$KACTUS_FAULT_TABLE.out" # how many tests, and how many failed
+	tail -n 1 "$KACTUS_FAULT_TABLE.out" # how many tests ran, and how many failed
 	return "$code"
 }
 
-lint() {
-	local unformatted
-	unformatted=$(find . -name '*.go' -not -path '*/vendor/*' -print0 | xargs -0 gofmt -l)
-	if [ -n "$unformatted" ]; then
-		printf 'not formatted as gofmt does:\n%s\n' "$unformatted" >&2
-		return 1
-	fi
-	go mod tidy -diff
-	go mod verify
-	tool staticcheck ./...
+# nested prints the directories of the modules that have code of their own, but for this one. The
+# others hold only the versions of programs to build.
+nested() {
+	local module
+	for module in $(find test -name go.mod -not -path '*/vendor/*' -printf '%h\n' | sort); do
+		[ -z "$(go list -C "$module" ./... 2>/dev/null)" ] || echo "$module"
+	done
 }
 
-# The database of Go's vulnerabilities, as the module that it is made from: a tree that was right does not turn wrong by itself.
+vet() {
+	local module
+	go vet ./...
+	go vet -tags root ./...
+	for module in $(nested); do
+		go vet -C "$module" ./...
+	done
+}
+
+# lint runs every linter, on all files or on those that the paths select, and fails if one of them
+# found something.
+lint() {
+	local code=0 module all='' path files sources packages tagged unformatted
+	if [ $# = 0 ]; then
+		all=yes
+		set -- ./...
+	fi
+	for path; do # go takes pkg/plan for a package of Go's own
+		[[ $path == [./]* ]] || path=./$path
+		shift
+		set -- "$@" "$path"
+	done
+	build_tools
+	files=$(bin/tools/prose -files "$@") || exit
+	sources=$(grep '\.go$' <<<"$files" || true)
+	unformatted=$(xargs -r gofmt -l <<<"$sources")
+	if [ -n "$unformatted" ]; then
+		printf '%s: not formatted by gofmt\n' $unformatted
+		code=1
+	fi
+	packages=$(go list -e -tags root -f '{{if not .Error}}{{.ImportPath}}{{end}}' "$@" 2>/dev/null || true)
+	if [ -n "$packages" ]; then
+		xargs bin/tools/staticcheck <<<"$packages" || code=1
+		xargs bin/tools/staticcheck -tags root <<<"$packages" || code=1
+	fi
+	if [ -n "$sources" ]; then
+		# revive knows no build tags: a file that has one is named.
+		tagged=$(xargs grep -l '^//go:build root$' <<<"$sources" || true)
+		{
+			xargs -n 1 dirname <<<"$sources" | sort -u
+			echo "$tagged"
+		} | xargs bin/tools/revive -config test/tools/revive.toml || code=1
+	fi
+	# "nmae" is a key that tests expect to be rejected.
+	xargs -r bin/tools/misspell -error -locale US -i nmae <<<"$files" || code=1
+	bin/tools/prose "$@" || code=1
+	[ -z "$all" ] || lint_modules || code=1
+	return "$code"
+}
+
+lint_modules() {
+	local code=0 module
+	go mod tidy -diff || code=1
+	go mod verify || code=1
+	for module in $(nested); do
+		(cd "$module" && "$root/bin/tools/staticcheck" ./...) || code=1
+	done
+	go test -C test/tools ./... || code=1
+	return "$code"
+}
+
+# The version of Go's vulnerability database, which is a module. It is pinned so that a commit that
+# passed does not fail later by itself.
 vulndb=v0.0.0-20261105234957-e22db6528018
 
 known_vulnerabilities() {
 	local database
+	build_tools
 	database=$(cd / && go mod download -json "golang.org/x/vulndb@$1" | sed -n 's/^\t"Dir": "\(.*\)",\{0,1\}$/\1/p')
-	tool govulncheck -db "file://$database/data/osv" ./...
+	bin/tools/govulncheck -db "file://$database/data/osv" ./...
 }
 
+# mutants changes the code of a package in many small ways and reports which of the changes no test
+# noticed. It works on a copy of the tree, without what git ignores.
+mutants() {
+	local package=./${1#./} scratch tags=()
+	package=${package%/}
+	[ -n "$(go list -f '{{.GoFiles}}' "$package" 2>/dev/null)" ] || die "--mutants $1: not a package of this module"
+	if [ -n "$(root_packages "$package")" ]; then
+		need_root "--mutants $1"
+		tags=(--tags root)
+	fi
+	build_tools
+	scratch=$(mktemp -d)
+	trap "rm -rf '$scratch'" EXIT
+	mkdir "$scratch/tree" "$scratch/tmp"
+	git ls-files -z --cached --others --exclude-standard --deduplicate | while IFS= read -r -d '' file; do
+		[ ! -e "$file" ] || printf '%s\0' "$file"
+	done | tar --create --null --files-from=- | tar --extract --directory="$scratch/tree"
+	# A mutant that makes a test hang is stopped after this many times the duration of the package's
+	# tests; more than the default, because compiling counts too.
+	cd "$scratch/tree"
+	TMPDIR=$scratch/tmp "$root/bin/tools/gremlins" unleash --workers "$(nproc)" --timeout-coefficient 10 \
+		${tags[@]+"${tags[@]}"} "$package"
+}
+
+# Everywhere, --option=VALUE is --option VALUE.
+if [[ ${1-} == --*=* ]]; then
+	set -- "${1%%=*}" "${1#*=}" "${@:2}"
+fi
 case "$#:${1-}" in
 	0:) build bin/kactus ;;
-	2:-o) build "$2" ;;
-	1:-t) run_tests ;;
-	1:-l) lint ;;
-	1:-s | 2:-s) known_vulnerabilities "${2:-$vulndb}" ;;
-	1:-V) go vet ./... ;;
+	2:-o | 2:--output) build "$2" ;;
+	1:-t | 1:--test) test_all ;;
+	2:-t | 2:--test)
+		case $2 in
+			unit | root | system | all) "test_$2" ;;
+			*) die "--test $2: must be unit, root, system or all" ;;
+		esac
+		;;
+	2:--mutants) mutants "$2" ;;
+	*:-l | *:--lint) lint "${@:2}" ;;
+	1:-s | 2:-s | 1:--vulnerabilities | 2:--vulnerabilities) known_vulnerabilities "${2:-$vulndb}" ;;
+	1:-V | 1:--vet) vet ;;
 	1:-h | 1:--help) usage ;;
 	*)
 		usage >&2

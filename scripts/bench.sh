@@ -1,18 +1,19 @@
 #!/usr/bin/env bash
-# The benchmark: what kactus costs, against the same delegates run by hand, one after the other. -h says how to use it.
+# Runs the benchmark, which compares kactus with the same delegates run by hand, one after the
+# other. -h prints its options.
 set -euo pipefail
 
 root=$(dirname "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")")
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-# A chart is drawn by another module, from the figures.
+# The benchmark writes its figures as JSON; a program of another module draws the chart from them.
 args=() svg='' json=''
 while [ $# -gt 0 ]; do
 	case $1 in
-		-svg | --svg) svg=$(realpath -m "${2:?a file is needed after --svg}"); shift 2 ;;
+		-svg | --svg) svg=$(realpath -m "${2:?--svg needs a file}"); shift 2 ;;
 		-svg=* | --svg=*) svg=$(realpath -m "${1#*=}"); shift ;;
-		-json | --json) json=$(realpath -m "${2:?a file is needed after --json}"); shift 2 ;;
+		-json | --json) json=$(realpath -m "${2:?--json needs a file}"); shift 2 ;;
 		-json=* | --json=*) json=$(realpath -m "${1#*=}"); shift ;;
 		*) args+=("$1"); shift ;;
 	esac

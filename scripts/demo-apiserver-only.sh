@@ -1,20 +1,24 @@
 #!/usr/bin/env bash
-# The main job of kactus without a kubelet: two network namespaces that stand for Pods get the networks green and blue, and lose them.
+# Shows kactus without a kubelet: two network namespaces, which stand for Pods, are attached to the
+# networks green and blue and detached again.
 set -euo pipefail
 
 usage() {
 	cat <<'END'
 Usage: scripts/demo.sh --apiserver-only
 
-Builds kactus, the CNI plugins, etcd and kube-apiserver (the first run compiles for minutes), and then, in network namespaces of its own:
+Builds kactus, the CNI plugins, etcd and kube-apiserver (the first run compiles for minutes), and
+then, in network namespaces of its own,
 
   * starts a control plane, and applies the CRD and the networks green, blue and data;
-  * makes two nodes, joined by a cable, and a Pod on each: app1 and app2, which ask for the networks green and blue;
-  * ADDs both, shows their devices, and pings app2 from app1 over each network;
-  * hot adds data to app1, shows it, and hot deletes it;
+  * creates two nodes, joined by a cable, and a Pod on each: app1 and app2, which ask for the
+    networks green and blue;
+  * ADDs both, shows their interfaces, and pings app2 from app1 over each network;
+  * hot adds data to app1, shows its interface, and hot deletes it;
   * DELs both, and shows that nothing is left.
 
-It needs root, Go, and Debian's packages iproute2, iputils-ping, iptables and util-linux. It cleans up after itself.
+Needs root, Go, and the Debian packages iproute2, iputils-ping, iptables and util-linux. Cleans up
+after itself.
 END
 }
 
@@ -29,12 +33,13 @@ cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.."
 say() { printf '\n== %s\n' "$*"; }
 die() { printf 'demo: %s\n' "$*" >&2; exit 1; }
 
-[ "$(id -u)" = 0 ] || die 'it makes network namespaces, and so needs root'
+[ "$(id -u)" = 0 ] || die 'needs root, for network namespaces'
 for tool in go ip ping iptables nsenter; do
-	command -v "$tool" >/dev/null || die "$tool is missing; on Debian: apt-get install iproute2 iputils-ping iptables util-linux, and Go from https://go.dev/dl"
+	command -v "$tool" >/dev/null || die "$tool: not found; on Debian:" \
+		'apt-get install iproute2 iputils-ping iptables util-linux; Go is at https://go.dev/dl'
 done
 
-# All network namespaces of the demonstration; their names are its own.
+# The network namespaces of the demonstration.
 readonly node1=kactus-demo-node1 node2=kactus-demo-node2
 readonly -A netns=([app1]=kactus-demo-app1 [app2]=kactus-demo-app2)
 readonly -A node=([app1]=$node1 [app2]=$node2)
@@ -45,7 +50,7 @@ state=$(mktemp -d /tmp/kactus-demo.XXXXXX)
 cleanup() {
 	local code=$?
 	trap - EXIT INT TERM HUP
-	trap '' INT TERM HUP # once is enough: the cleaning is not to be interrupted
+	trap '' INT TERM HUP # a second signal must not interrupt the cleanup
 	if [ -d "$state/cluster" ]; then
 		bin/demo/cluster down --dir "$state/cluster" 2>/dev/null || true
 	fi
@@ -53,7 +58,7 @@ cleanup() {
 		ip netns del "$ns" 2>/dev/null || true
 	done
 	rm -rf "$state"
-	[ "$code" = 0 ] || printf '\ndemo: ended with %s; cleaned up\n' "$code" >&2
+	[ "$code" = 0 ] || printf '\ndemo: failed with exit code %s; cleaned up\n' "$code" >&2
 	exit "$code"
 }
 trap cleanup EXIT
@@ -61,10 +66,11 @@ trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
 for ns in "$node1" "$node2" "${netns[@]}"; do
-	ip netns del "$ns" 2>/dev/null || true # of a run that was killed
+	ip netns del "$ns" 2>/dev/null || true # left by a run that was killed
 done
 
-on() { # on NETNS COMMAND...: runs it there
+# on NETNS COMMAND... runs a command in a network namespace.
+on() {
 	local ns=$1
 	shift
 	nsenter "--net=/run/netns/$ns" "$@"
@@ -82,9 +88,9 @@ build() {
 	kubectl=$(sed -n 's/^kubectl=//p' "$state/parts")
 }
 
-# Two nodes, and between them a cable: eth0 on each.
+# make_nodes creates two nodes, and a cable between them, which is eth0 on each.
 make_nodes() {
-	say 'making two nodes, joined by a cable, and a network namespace for each Pod'
+	say 'creating two nodes, joined by a cable, and a network namespace for each Pod'
 	for ns in "$node1" "$node2" "${netns[@]}"; do
 		ip netns add "$ns"
 		ip -n "$ns" link set lo up
@@ -96,15 +102,16 @@ make_nodes() {
 	ip -n "$node2" link set eth0 up
 }
 
-# The kernel makes vlan devices, or not: this decides how green and blue are made.
+# choose_kind decides how the networks green and blue are made: as VLANs if the kernel has vlan
+# interfaces.
 choose_kind() {
 	if ip -n "$node1" link add link eth0 name probe type vlan id 4000 2>/dev/null; then
 		ip -n "$node1" link del probe
 		kind=vlan
-		say "this kernel has vlan devices: green and blue are the vlans 42 and 43 on the nodes' eth0"
+		say "this kernel has vlan interfaces: green and blue are the VLANs 42 and 43 on the nodes' eth0"
 	else
 		kind=bridge
-		say 'this kernel has no vlan devices: green and blue are bridges of that name on each node, each with a cable of its own between the nodes'
+		say 'this kernel has no vlan interfaces: green and blue are bridges on each node, each with its own cable'
 		for net in green blue; do
 			ip link add "cable-$net" netns "$node1" type veth peer name "cable-$net" netns "$node2"
 			for n in "$node1" "$node2"; do
@@ -126,7 +133,8 @@ start_control_plane() {
 
 kube() { on "$node1" "$kubectl" --kubeconfig "$state/kubeconfig" --cache-dir "$state/kubectl" "$@"; }
 
-network() { # network NAME VLAN: prints the Network
+# network NAME VLAN prints a Network.
+network() {
 	local config
 	if [ "$kind" = vlan ]; then
 		config="\"type\": \"vlan\", \"master\": \"eth0\", \"vlanId\": $2"
@@ -145,7 +153,8 @@ spec:
 END
 }
 
-pod() { # pod NAME: prints the Pod
+# pod NAME prints a Pod.
+pod() {
 	cat <<END
 apiVersion: v1
 kind: Pod
@@ -164,7 +173,7 @@ apply() {
 	kube wait --for=condition=Established crd/networks.kaloom.com >/dev/null
 	network green 42 | kube apply -f -
 	network blue 43 | kube apply -f -
-	sed "s#\"type\": \"host-local\",#\"type\": \"host-local\", \"dataDir\": \"$state/leases\",#" examples/data-net.yaml | kube apply -f -
+	sed "s#\"type\": \"host-local\",#& \"dataDir\": \"$state/leases\",#" examples/data-net.yaml | kube apply -f -
 	pod app1 | kube apply -f -
 	pod app2 | kube apply -f -
 	kube get networks
@@ -178,6 +187,7 @@ write_netconf() {
   "type": "kactus",
   "kubeconfig": "$state/kubeconfig",
   "cniDir": "$state/ledger",
+  "lockDir": "$state/locks",
   "delegates": [
     { "type": "ptp", "masterPlugin": true,
       "ipam": { "type": "host-local", "dataDir": "$state/leases", "subnet": "10.45.0.0/24" } }
@@ -187,47 +197,57 @@ END
 	bin/kactus validate "$state/kactus.conf"
 }
 
-kactus() { # kactus VERB POD DEVICE [MORE_ARGS]: calls kactus as a container runtime does
+# kactus OPERATION POD INTERFACE [MORE_ARGS] runs kactus as a container runtime does.
+kactus() {
 	local pod=$2
-	local args="IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=$pod;K8S_POD_INFRA_CONTAINER_ID=${container[$pod]}${4-}"
-	printf '   CNI_COMMAND=%s CNI_CONTAINERID=%s CNI_IFNAME=%s CNI_ARGS=%s bin/kactus\n' "$1" "${container[$pod]}" "$3" "$args"
-	on "${node[$pod]}" env -i "PATH=$PATH" "CNI_COMMAND=$1" "CNI_CONTAINERID=${container[$pod]}" "CNI_NETNS=/run/netns/${netns[$pod]}" \
-		"CNI_IFNAME=$3" "CNI_ARGS=$args" "CNI_PATH=$PWD/bin/cni" bin/kactus <"$state/kactus.conf" >"$state/out" || {
+	local args="IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=$pod"
+	args+=";K8S_POD_INFRA_CONTAINER_ID=${container[$pod]}${4-}"
+	printf '   CNI_COMMAND=%s CNI_CONTAINERID=%s CNI_IFNAME=%s CNI_ARGS=%s bin/kactus\n' \
+		"$1" "${container[$pod]}" "$3" "$args"
+	on "${node[$pod]}" env -i "PATH=$PATH" "CNI_PATH=$PWD/bin/cni" "CNI_COMMAND=$1" \
+		"CNI_CONTAINERID=${container[$pod]}" "CNI_NETNS=/run/netns/${netns[$pod]}" "CNI_IFNAME=$3" \
+		"CNI_ARGS=$args" bin/kactus <"$state/kactus.conf" >"$state/out" || {
 		cat "$state/out" >&2
-		die "$1 of $pod did not work"
+		die "$1 of $pod failed"
 	}
 }
 
-device() { bin/kactus device-name "$1" | cut -d' ' -f1; }
+# interface NETWORK prints the name of the network's interface.
+interface() { bin/kactus device-name "$1" | cut -d' ' -f1; }
 
-address() { # address POD DEVICE
+# address POD INTERFACE prints the interface's IPv4 address.
+address() {
 	ip -n "${netns[$1]}" -4 -o addr show dev "$2" | awk '{ sub("/.*", "", $4); print $4 }'
 }
 
-ping_over() { # ping_over NETWORK
+# ping_over NETWORK pings app2 from app1.
+ping_over() {
 	local dev target
-	dev=$(device "$1")
+	dev=$(interface "$1")
 	target=$(address app2 "$dev")
 	say "app1 pings app2 ($target) over $1 ($dev)"
 	on "${netns[app1]}" ping -c 2 -W 5 -I "$dev" "$target"
 }
 
-# Everything that an ADD makes and a DEL must unmake. host-local's own bookkeeping is not a lease.
+# left lists everything that an ADD creates and a DEL must remove. Two files are host-local's own
+# bookkeeping, not leases.
 left() {
 	for p in app1 app2; do
-		ip -n "${netns[$p]}" -o link | awk -F': ' -v p="$p" '$2 != "lo" { print "device " $2 " in " p }'
+		ip -n "${netns[$p]}" -o link | awk -F': ' -v p="$p" '$2 != "lo" { print "interface " $2 " in " p }'
 	done
 	for n in "$node1" "$node2"; do
-		ip -n "$n" -o link show type veth | awk -F'[:@ ]+' -v n="$n" '$2 != "eth0" && $2 !~ /^cable-/ { print "device " $2 " on " n }'
+		ip -n "$n" -o link show type veth |
+			awk -F'[:@ ]+' -v n="$n" '$2 != "eth0" && $2 !~ /^cable-/ { print "interface " $2 " on " n }'
 	done
 	if [ "$kind" = vlan ]; then
 		for n in "$node1" "$node2"; do ip -n "$n" -o link show type vlan | sed "s/^/vlan on $n: /"; done
 	fi
 	find "$state/leases" -type f ! -name 'last_reserved_ip.*' ! -name lock -printf 'lease %p\n'
-	find "$state/ledger" -type f -printf 'ledger entry %p\n'
+	find "$state/ledger" -type f -printf 'record %p\n'
 }
 
-show() { # show POD
+# show POD prints the Pod's interfaces and addresses.
+show() {
 	say "ip addr in $1"
 	ip -n "${netns[$1]}" addr
 }
@@ -239,7 +259,7 @@ start_control_plane
 apply
 write_netconf
 
-say 'ADD app1 and app2, as the container runtime does when it starts a Pod'
+say 'ADD of app1 and app2, as the container runtime does when it starts a Pod'
 kactus ADD app1 eth0
 kactus ADD app2 eth0
 show app1
@@ -248,16 +268,16 @@ ping_over green
 ping_over blue
 
 say 'hot add of data to the running Pod app1, as a node agent does'
-kactus ADD app1 "$(device data)" ';K8S_POD_NETWORK=data;K8S_POD_IFMAC='
-ip -n "${netns[app1]}" addr show dev "$(device data)"
-say 'hot delete of data: the others stay'
-kactus DEL app1 "$(device data)" ';K8S_POD_NETWORK=data;K8S_POD_IFMAC='
+kactus ADD app1 "$(interface data)" ';K8S_POD_NETWORK=data;K8S_POD_IFMAC='
+ip -n "${netns[app1]}" addr show dev "$(interface data)"
+say 'hot delete of data: the other networks stay'
+kactus DEL app1 "$(interface data)" ';K8S_POD_NETWORK=data;K8S_POD_IFMAC='
 ip -n "${netns[app1]}" -br addr
 
 say 'DEL of app1 and app2'
 kactus DEL app1 eth0
 kactus DEL app2 eth0
-say 'what is left of the Pods: devices, leases, ledger entries'
+say 'what is left of the Pods: interfaces, leases, records of the ledger'
 left >"$state/left"
 if [ -s "$state/left" ]; then
 	cat "$state/left"

@@ -1,23 +1,29 @@
 #!/usr/bin/env bash
-# kactus on a cluster, from nothing: two nodes, the installation from the manifests, and the example, as the README writes it.
+# Shows kactus on a cluster of two nodes, installed from the manifests, with the README's example.
 set -euo pipefail
 
 usage() {
 	cat <<'END'
-Usage: scripts/demo.sh [--keep | --apiserver-only | -h]
+Usage: scripts/demo.sh [OPTION]
 
-Builds kactus and a Kubernetes cluster (the first run compiles for minutes), and then:
+Builds kactus and a Kubernetes cluster (the first run compiles for minutes), and then
 
-  * starts the cluster: two nodes, each with a kubelet, a containerd and a network of its own, joined by a bridge; they are not ready, for they have no CNI plugin;
-  * installs kactus: kubectl apply -k manifests;
-  * applies the example: the networks green and blue, and the Deployments app1 and app2, one on each node;
-  * shows the devices of app1, and pings app2 from it over each network;
+  * starts the cluster: two nodes, joined by a bridge, each with a kubelet, a containerd and a
+    network of its own, and not ready yet, because they have no CNI plugin;
+  * installs kactus with kubectl apply -k manifests;
+  * applies the example: the networks green and blue, and the Deployments app1 and app2, one on each
+    node;
+  * shows the interfaces of app1, and pings app2 from it over each network;
   * deletes the example, shows that nothing is left on the nodes, and takes the cluster down.
 
-  --keep            leaves the cluster and the example running, and says how to use them and how to take them down
-  --apiserver-only  the small demonstration: kactus by hand in network namespaces, with hot add and hot delete, and no more of Kubernetes than a kube-apiserver
+  --keep            leave the cluster and the example running, and print how to use them and how to
+                    take them down
+  --apiserver-only  run the small demonstration instead: kactus in network namespaces, with hot add
+                    and hot delete, and nothing of Kubernetes but a kube-apiserver
+  -h, --help        print this help
 
-It needs root, Go, and Debian's packages iproute2, iputils-ping, iptables, util-linux, runc and busybox-static. It cleans up after itself.
+Needs root, Go, and the Debian packages iproute2, iputils-ping, iptables, util-linux, runc and
+busybox-static. Cleans up after itself.
 END
 }
 
@@ -35,9 +41,10 @@ esac
 say() { printf '\n== %s\n' "$*"; }
 die() { printf 'demo: %s\n' "$*" >&2; exit 1; }
 
-[ "$(id -u)" = 0 ] || die 'it makes network namespaces, and so needs root'
+[ "$(id -u)" = 0 ] || die 'needs root, for network namespaces'
 for tool in go ip iptables nsenter runc busybox; do
-	command -v "$tool" >/dev/null || die "$tool is missing; on Debian: apt-get install iproute2 iptables util-linux runc busybox-static, and Go from https://go.dev/dl"
+	command -v "$tool" >/dev/null || die "$tool: not found; on Debian:" \
+		'apt-get install iproute2 iptables util-linux runc busybox-static; Go is at https://go.dev/dl'
 done
 
 state=$(mktemp -d /tmp/kactus-demo.XXXXXX)
@@ -45,10 +52,10 @@ cluster=$state/cluster
 cleanup() {
 	local code=$?
 	trap - EXIT INT TERM HUP
-	trap '' INT TERM HUP # once is enough: the cleaning is not to be interrupted
+	trap '' INT TERM HUP # a second signal must not interrupt the cleanup
 	[ ! -d "$cluster" ] || bin/demo/cluster down --dir "$cluster" 2>/dev/null || true
 	rm -rf "$state"
-	[ "$code" = 0 ] || printf '\ndemo: ended with %s; cleaned up\n' "$code" >&2
+	[ "$code" = 0 ] || printf '\ndemo: failed with exit code %s; cleaned up\n' "$code" >&2
 	exit "$code"
 }
 trap cleanup EXIT
@@ -79,9 +86,15 @@ build() {
 start() {
 	say 'starting a cluster of two nodes'
 	mkdir "$cluster"
-	bin/demo/cluster up --dir "$cluster" --nodes 2 >/dev/null 2>"$state/up" || { cat "$state/up" >&2; die 'the cluster does not start'; }
+	bin/demo/cluster up --dir "$cluster" --nodes 2 >/dev/null 2>"$state/up" || {
+		cat "$state/up" >&2
+		die 'the cluster did not start'
+	}
 	for node in "$cluster"/node*; do
-		"$node/enter" ctr --namespace k8s.io images import - <"$image" >/dev/null 2>"$state/import" || { cat "$state/import" >&2; die 'the image cannot be imported'; }
+		"$node/enter" ctr --namespace k8s.io images import - <"$image" >/dev/null 2>"$state/import" || {
+			cat "$state/import" >&2
+			die 'the image was not imported'
+		}
 	done
 	run kubectl get nodes
 }
@@ -93,14 +106,14 @@ install() {
 	run kubectl -n kube-system rollout status daemonset/kactus --timeout=90s
 }
 
-# Where the kernel has no vlan devices, the networks are devices of their own on what eth0 is connected to.
+# If the kernel has no vlan interfaces, the networks are macvlan networks on eth0.
 apply_example() {
 	if "$cluster/node1/enter" ip link add link eth0 name probe type vlan id 4000 2>/dev/null; then
 		"$cluster/node1/enter" ip link del probe
-		say 'applying the example: green and blue are the vlans 42 and 43'
+		say 'applying the example: green and blue are the VLANs 42 and 43'
 		run kubectl apply -f examples/ips
 	else
-		say 'applying the example: this kernel has no vlan devices, so green and blue are macvlan networks'
+		say 'applying the example: this kernel has no vlan interfaces, so green and blue are macvlan networks'
 		cp -r examples/ips "$state/example"
 		sed -i -e 's/plugin: vlan/plugin: macvlan/' -e '/"vlanId"/d' "$state"/example/*-net.yaml
 		run kubectl apply -f "$state/example"
@@ -111,7 +124,7 @@ apply_example() {
 }
 
 show() {
-	say 'the devices of app1: eth0, green (net9f27410725ab) and blue (net48d6215903df)'
+	say 'the interfaces of app1: eth0, green (net9f27410725ab) and blue (net48d6215903df)'
 	run kubectl exec deployment/app1 -- ip a
 	say 'app1 pings app2, which is on the other node, over green and over blue'
 	for address in 192.168.42.20 192.168.43.20 fd10:42::2 fd10:43::2; do
@@ -119,11 +132,13 @@ show() {
 	done
 }
 
-# Everything that an ADD makes and a DEL must unmake. host-local's own bookkeeping is not a lease.
+# left lists everything that an ADD creates and a DEL must remove. Two files are host-local's own
+# bookkeeping, not leases.
 left() {
 	for node in "$cluster"/node*; do
-		find "$node/root/var/lib/cni/kactus" "$node/root/var/lib/cni/networks" "$node/root/var/lib/cni/flannel" -type f ! -name 'last_reserved_ip.*' ! -name lock
-		"$node/enter" ip -o link | awk -F'[:@ ]+' '$2 !~ /^(lo|eth0|cni0)$/ { print "device " $2 }'
+		find "$node"/root/var/lib/cni/{kactus,networks,flannel} -type f \
+			! -name 'last_reserved_ip.*' ! -name lock
+		"$node/enter" ip -o link | awk -F'[:@ ]+' '$2 !~ /^(lo|eth0|cni0)$/ { print "interface " $2 }'
 		"$node/enter" ls /run/netns
 	done
 }
@@ -132,7 +147,7 @@ remove_example() {
 	say 'deleting the example'
 	run kubectl delete deployment app1 app2
 	run kubectl delete networks.kaloom.com green blue
-	say 'what is left on the nodes: devices, network namespaces, leases, ledger entries'
+	say 'what is left on the nodes: interfaces, network namespaces, leases, records of the ledger'
 	for _ in $(seq 60); do
 		[ -n "$(left)" ] || break
 		sleep 0.5
@@ -154,7 +169,7 @@ if [ -n "$keep" ]; then
 	trap - EXIT INT TERM HUP
 	cat <<END
 
-== the cluster and the example go on. To use them:
+== the cluster and the example keep running. To use them:
   export KUBECONFIG=$cluster/kubeconfig PATH=$(dirname "$kubectl"):\$PATH
   kubectl exec -it deployment/app1 -- sh
   $cluster/node1/enter    # a shell on a node
