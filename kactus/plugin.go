@@ -54,10 +54,11 @@ func (c cli) newPlugin(req metaplugin.Request, log *slog.Logger) *metaplugin.Plu
 			r.Inherit = lock
 			return r
 		},
-		OpenNetns: func(path string) (metaplugin.Netns, error) { return netns.Open(path) },
-		Parallel:  conf.ParallelDelegates,
-		Log:       log,
-		Now:       time.Now,
+		OpenNetns:       func(path string) (metaplugin.Netns, error) { return netns.Open(path) },
+		Parallel:        conf.ParallelDelegates,
+		ParallelPlugins: conf.ParallelPlugins,
+		Log:             log,
+		Now:             time.Now,
 	}
 }
 

@@ -33,9 +33,9 @@ type batch struct {
 	results map[string]json.RawMessage
 }
 
-// attach makes the attachments, the first before the others, and returns the first one's result in
-// the version that the runtime speaks. The plan is on the disk before anything is made. If anything
-// fails, all that was started is rolled back.
+// attach makes the attachments, one group of the schedule after the other, and returns the first
+// one's result in the version that the runtime speaks. The plan is on the disk before anything is
+// made. If anything fails, all that was started is rolled back.
 func (p *Plugin) attach(
 	ctx context.Context, record LockedRecord, req Request, ns netns.ID, attachments []plan.Attachment,
 ) (json.RawMessage, error) {
@@ -69,28 +69,31 @@ func (p *Plugin) attach(
 }
 
 func (b *batch) run(ctx context.Context) (json.RawMessage, error) {
-	first, err := b.add(ctx, b.attachments[0])
-	if err != nil {
-		return nil, err
+	results := make([]*cniconf.Result, len(b.attachments))
+	for _, group := range b.plugin.schedule(b.attachments) {
+		if err := b.addGroup(ctx, group, results); err != nil {
+			return nil, err
+		}
 	}
-	// A failure does not end the others: a plugin that is killed can leave what its DEL does not
-	// know of.
-	var group errgroup.Group
-	group.SetLimit(b.plugin.Parallel)
-	for _, a := range b.attachments[1:] {
-		group.Go(func() error {
-			_, err := b.add(ctx, a)
-			return err
-		})
-	}
-	if err := group.Wait(); err != nil {
-		return nil, err
-	}
-	printed, err := encodeForRuntime(b.req, b.attachments[0], first)
+	printed, err := encodeForRuntime(b.req, b.attachments[0], results[0])
 	if err != nil {
 		return nil, err
 	}
 	return printed, storeError(b.record.MarkAttached(b.results))
+}
+
+// addGroup makes the attachments of one group at once. A failure does not end the others of the
+// group: a plugin that is killed can leave what its DEL does not know of.
+func (b *batch) addGroup(ctx context.Context, group []int, results []*cniconf.Result) error {
+	var running errgroup.Group
+	running.SetLimit(b.plugin.Parallel)
+	for _, i := range group {
+		running.Go(func() (err error) {
+			results[i], err = b.add(ctx, b.attachments[i])
+			return err
+		})
+	}
+	return running.Wait()
 }
 
 // encodeForRuntime returns the result in the version that the runtime speaks.

@@ -52,8 +52,9 @@ func TestAdd_DefaultNetworkFirst(t *testing.T) {
 	n.expectCalls("begin eth0", "end eth0", "begin "+greenIf, "end "+greenIf)
 }
 
-func TestAdd_OtherNetworksInParallel(t *testing.T) {
+func TestAdd_IndependentNetworksInParallel(t *testing.T) {
 	n := newTestNode(t)
+	n.plugin.ParallelPlugins = []string{"writes", "reads"}
 	n.recorder("plain")
 	// Each end of a FIFO waits for the other to be opened: one delegate after the other would hang.
 	must(t, unix.Mkfifo(n.path("fifo"), 0o600))
@@ -200,6 +201,7 @@ func TestAdd_ForgetsWhatAMissingPluginNeverMade(t *testing.T) {
 
 func TestAdd_ReportsTheFirstFailure(t *testing.T) {
 	n := newTestNode(t)
+	n.plugin.ParallelPlugins = []string{"first", "second"}
 	// second fails once first has failed, whichever is started before the other. The roll-back of
 	// both fails too.
 	n.script("first", `[ -e first.pid ] || { echo $$ >first.tmp; mv first.tmp first.pid; }

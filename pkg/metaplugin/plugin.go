@@ -31,8 +31,11 @@ type Plugin struct {
 	OpenNetns func(path string) (Netns, error)
 	// Parallel is how many delegates of one Pod run at once, at least one.
 	Parallel int
-	Log      *slog.Logger
-	Now      func() time.Time
+	// ParallelPlugins are types of plugins that may run at once, in addition to those that package
+	// plan knows.
+	ParallelPlugins []string
+	Log             *slog.Logger
+	Now             func() time.Time
 }
 
 // API reads from the apiserver.

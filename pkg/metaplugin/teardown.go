@@ -25,8 +25,9 @@ type teardown struct {
 	mayOrphan bool
 }
 
-// tearDown tries every attachment, the auxiliary ones in parallel, and removes each from the record
-// once its DEL has succeeded. The error joins those of the attachments that stay.
+// tearDown tries every attachment, the auxiliary ones in the reverse order of their ADDs and then
+// the default network, and removes each from the record once its DEL has succeeded. The error joins
+// those of the attachments that stay.
 func (p *Plugin) tearDown(ctx context.Context, record LockedRecord, delegates Delegates, t teardown) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, t.timeout, fmt.Errorf("the limit of a tear-down is %s", t.timeout))
 	defer cancel()
@@ -34,7 +35,7 @@ func (p *Plugin) tearDown(ctx context.Context, record LockedRecord, delegates De
 		fmt.Errorf("the limit of tearing down the auxiliary networks is %s", t.auxiliaryTimeout))
 	defer cancelAuxiliary()
 	failed := make([]error, len(t.attachments))
-	inParallel(p.Parallel, len(t.attachments), func(i int) {
+	p.reversed(auxiliaryCtx, t.attachments, func(i int) {
 		if a := t.attachments[i]; a.IfName != t.defaultIfName {
 			failed[i] = p.tearDownOne(auxiliaryCtx, record, delegates, t, a)
 		}

@@ -64,6 +64,9 @@ type Conf struct {
 	DelegateTimeout time.Duration
 	// ParallelDelegates limits how many delegates of one Pod run at once. It is from 1 to 64.
 	ParallelDelegates int
+	// ParallelPlugins are the types of plugins, in addition to those that kactus knows, that touch
+	// nothing but the interface that they make, so that several can run at once.
+	ParallelPlugins []string
 	// LogLevel is the level of the log, and nil where the netconf does not set it.
 	LogLevel *Level
 	// LogFile is the path of the log, and empty where the netconf does not set it.

@@ -31,6 +31,7 @@ func Parse(stdin []byte) (Conf, error) {
 		APITimeout:         p.duration("apiTimeout", DefaultAPITimeout),
 		DelegateTimeout:    p.duration("delegateTimeout", DefaultDelegateTimeout),
 		ParallelDelegates:  p.number("parallelDelegates", DefaultParallelDelegates, maxParallelDelegates),
+		ParallelPlugins:    p.pluginTypes("parallelPlugins"),
 		LogLevel:           p.level("logLevel"),
 		LogFile:            p.path("logFile", ""),
 		DisableCheck:       p.boolean("disableCheck"),

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniconf"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/strictjson"
 )
@@ -121,6 +122,20 @@ func (p *parser) number(key string, def, limit int) int {
 		return def
 	}
 	return n
+}
+
+// pluginTypes returns a list of plugin types.
+func (p *parser) pluginTypes(key string) []string {
+	var types []string
+	if !p.decode(key, "an array of strings", &types) {
+		return nil
+	}
+	for i, pluginType := range types {
+		if err := cniconf.ValidateType(pluginType); err != nil {
+			p.fail("%s[%d]: %v", key, i, err)
+		}
+	}
+	return types
 }
 
 func (p *parser) runtimeConfig() map[string]json.RawMessage {

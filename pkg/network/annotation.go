@@ -2,6 +2,7 @@ package network
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -32,6 +33,9 @@ type Selection struct {
 	IPs []string
 	// IsPrimary makes this network the Pod's default network.
 	IsPrimary bool
+	// UpperLayers are the names of networks that are made on top of this one: their interfaces come
+	// after this one's, whatever the order of the annotation.
+	UpperLayers []string
 }
 
 // ParseSelections parses the value of the annotation. An empty value, white space and [] all select
@@ -73,14 +77,14 @@ func parseSelection(element []byte) (Selection, error) {
 		return Selection{}, fmt.Errorf("must be a JSON object, got %.64q", element)
 	}
 	var raw struct {
-		Name      string   `json:"name"`
-		Namespace string   `json:"namespace"`
-		IfMAC     string   `json:"ifMac"`
-		IPs       []string `json:"ips"`
-		IsPrimary bool     `json:"isPrimary"`
-		// Other programs read these two.
+		Name        string       `json:"name"`
+		Namespace   string       `json:"namespace"`
+		IfMAC       string       `json:"ifMac"`
+		IPs         []string     `json:"ips"`
+		IsPrimary   bool         `json:"isPrimary"`
+		UpperLayers []upperLayer `json:"upperLayers"`
+		// Only node agents read this one.
 		PodagentSkip json.RawMessage `json:"podagentSkip"`
-		UpperLayers  json.RawMessage `json:"upperLayers"`
 	}
 	if err := strictjson.Unmarshal(element, &raw); err != nil {
 		return Selection{}, err
@@ -100,7 +104,31 @@ func parseSelection(element []byte) (Selection, error) {
 			return Selection{}, fmt.Errorf("ifMac: %w", err)
 		}
 	}
+	for i, layer := range raw.UpperLayers {
+		if err := ValidateName(string(layer)); err != nil {
+			return Selection{}, fmt.Errorf("upperLayers[%d]: %w", i, err)
+		}
+		s.UpperLayers = append(s.UpperLayers, string(layer))
+	}
 	return s, validateIPs(s.IPs)
+}
+
+// upperLayer is the name of a network. In the annotation, it may also be the name in an object,
+// such as the network's own element.
+type upperLayer string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (u *upperLayer) UnmarshalJSON(data []byte) error {
+	var name string
+	if json.Unmarshal(data, &name) != nil {
+		var object struct{ Name string }
+		if err := json.Unmarshal(data, &object); err != nil {
+			return errors.New("upperLayers: must be an array of names")
+		}
+		name = object.Name
+	}
+	*u = upperLayer(name)
+	return nil
 }
 
 func validateIPs(ips []string) error {

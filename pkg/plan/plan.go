@@ -59,6 +59,10 @@ func Namespaces(conf netconf.Conf, podNamespace string, s network.Selection) ([]
 // that the runtime names: the primary selection, else the master delegate. The others follow: those
 // of the netconf, then those of the Pod, in their order.
 func Pod(conf netconf.Conf, defaultIfName string, selected []SelectedNetwork) ([]Attachment, error) {
+	selected, err := bottomUp(selected)
+	if err != nil {
+		return nil, err
+	}
 	first := master(conf, defaultIfName)
 	others := auxiliary(conf)
 	for _, s := range selected {
