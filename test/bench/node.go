@@ -46,8 +46,8 @@ func build(ctx context.Context, dir string, opts options) error {
 	if _, err := exec.LookPath("strace"); err != nil {
 		return fmt.Errorf("counting fsyncs: %w", err)
 	}
-	for _, dir := range []string{dirKactus, dirPlugins, dirFloor, dirTmp} {
-		if err := os.Mkdir(filepath.Join(dir, dir), 0o755); err != nil {
+	for _, name := range []string{dirKactus, dirPlugins, dirFloor, dirTmp} {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
 			return err
 		}
 	}
