@@ -37,7 +37,7 @@ func newTestLedger(t *testing.T) testLedger {
 	must(t, locked.MarkAttached(map[string]json.RawMessage{"eth0": json.RawMessage(`{"cniVersion": "1.0.0",
 		"interfaces": [{"name": "eth0", "mac": "0a:00:00:00:00:01", "sandbox": "/run/netns/x"}],
 		"ips": [{"interface": 0, "address": "10.0.0.5/24"}]}`)}))
-	must(t, locked.Orphan("net1", time.Now(), errors.New("its DEL keeps failing")))
+	must(t, locked.Orphan("net1", time.Now(), errors.New("its DEL keeps failing"), nil))
 	return testLedger{dir: dir, flags: []string{"-cni-dir", dir + "/ledger", "-lock-dir", dir + "/locks"}}
 }
 

@@ -155,7 +155,8 @@ func TestOperations_Errors(t *testing.T) {
 
 func TestOperations_SuccessWithoutOutput(t *testing.T) {
 	dir := t.TempDir()
-	got := run(addEnv("CNI_COMMAND", "DEL", "CNI_NETNS", ""), netconfIn(dir, "1.0.0"))
+	plugins := pluginDir(t)
+	got := run(addEnv("CNI_COMMAND", "DEL", "CNI_NETNS", "", "CNI_PATH", plugins), netconfIn(dir, "1.0.0"))
 	if got.code != 0 || got.stdout != "" {
 		t.Errorf("DEL of an unknown container: got %+v", got)
 	}
@@ -165,6 +166,14 @@ func TestOperations_SuccessWithoutOutput(t *testing.T) {
 	if got.code != 0 || got.stdout != "" {
 		t.Errorf("GC of an empty ledger: got %+v", got)
 	}
+}
+
+// pluginDir returns a directory with a plugin ptp that succeeds, and does nothing.
+func pluginDir(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(dir, "ptp"), []byte("#!/bin/sh\n"), 0o755))
+	return dir
 }
 
 func TestOperations_StdinCannotBeRead(t *testing.T) {
@@ -239,6 +248,9 @@ func TestOperations_Log(t *testing.T) {
 			netconf := withKey(netconfIn(dir, "1.1.0"), fmt.Sprintf(`"logFile": "%s/log"`, dir))
 			if tt.keys != "" {
 				netconf = withKey(netconf, tt.keys)
+			}
+			if tt.env["CNI_COMMAND"] == "DEL" {
+				tt.env["CNI_PATH"] = pluginDir(t)
 			}
 			got := run(tt.env, netconf)
 			expectAll(t, "stderr", got.stderr, nil)

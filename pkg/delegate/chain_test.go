@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -84,8 +86,8 @@ func TestAdd_StopsAtAFailure(t *testing.T) {
 	if failed.Plugin != "two" || failed.Operation != "ADD" || failed.Network != "green" || failed.IfName != "net1" {
 		t.Errorf("%+v", failed)
 	}
-	if result != nil {
-		t.Errorf("got the result %v", result)
+	if result == nil || result.IPs[0].Address.String() != "10.0.0.1/24" {
+		t.Errorf("got the result %v, want that of the plugin before", result)
 	}
 	s.expectOrder("ADD one")
 }
@@ -94,7 +96,7 @@ func TestDel_RunsInReverseWithTheRecordedResult(t *testing.T) {
 	s := newThree(t)
 	c := newCall(t, threeChain)
 	c.Result = json.RawMessage(`{"cniVersion":"1.0.0","ips":[{"address":"10.0.0.9/24"}],"of":"another plugin"}`)
-	must(t, s.runner().Del(t.Context(), c))
+	must(t, delErr(s.runner().Del(t.Context(), c)))
 	s.expectOrder("DEL three", "DEL two", "DEL one")
 	for _, name := range []string{"one.DEL", "two.DEL", "three.DEL"} {
 		if got := string(s.object(name)["prevResult"]); got != string(c.Result) {
@@ -113,7 +115,7 @@ func TestDel_WithoutPrevResult(t *testing.T) {
 			s := newThree(t)
 			call := newCall(t, onePlugin)
 			call.Config.CNIVersion, call.Result = c.version, json.RawMessage(c.result)
-			must(t, s.runner().Del(t.Context(), call))
+			must(t, delErr(s.runner().Del(t.Context(), call)))
 			stdin := s.object("one.DEL")
 			if prev, ok := stdin["prevResult"]; ok {
 				t.Errorf("got the prevResult %s", prev)
@@ -127,7 +129,7 @@ func TestDel_WithoutPrevResult(t *testing.T) {
 		s := newThree(t)
 		c := newCall(t, `{"type": "one", "cniVersion": "0.4.0"}`)
 		c.Result = json.RawMessage(`{"cniVersion":"0.4.0"}`)
-		must(t, s.runner().Del(t.Context(), c))
+		must(t, delErr(s.runner().Del(t.Context(), c)))
 		if got := string(s.object("one.DEL")["prevResult"]); got != string(c.Result) {
 			t.Errorf("got the prevResult %q", got)
 		}
@@ -135,20 +137,41 @@ func TestDel_WithoutPrevResult(t *testing.T) {
 }
 
 func TestDel_Failures(t *testing.T) {
-	t.Run("goes on past a plugin that is missing", func(t *testing.T) {
+	t.Run("stops at a plugin that is missing", func(t *testing.T) {
 		s := newScripts(t)
 		s.addRecording("one", 1)
 		s.addRecording("three", 3)
-		err := s.runner().Del(t.Context(), newCall(t, threeChain))
+		tornDown, err := s.runner().Del(t.Context(), newCall(t, threeChain))
 		if !errors.Is(err, ErrMissing) || asError(t, err).Plugin != "two" {
 			t.Errorf("got %v", err)
 		}
-		s.expectOrder("DEL three", "DEL one")
+		expectTornDown(t, tornDown, 2)
+		s.expectOrder("DEL three")
+	})
+	t.Run("leaves out the plugins whose DEL has succeeded", func(t *testing.T) {
+		s := newThree(t)
+		call := newCall(t, threeChain)
+		call.TornDown = []int{2}
+		tornDown, err := s.runner().Del(t.Context(), call)
+		must(t, err)
+		expectTornDown(t, tornDown, 2, 1, 0)
+		s.expectOrder("DEL two", "DEL one")
+	})
+	t.Run("of a delegate that is given up, tries every plugin", func(t *testing.T) {
+		s := newThree(t)
+		s.add("three", `exit 1`)
+		must(t, os.Remove(s.path("one")))
+		tornDown, err := s.runner().DelEach(t.Context(), newCall(t, threeChain))
+		if !errors.Is(err, ErrMissing) || !strings.Contains(err.Error(), "plugin three: exit status 1") {
+			t.Errorf("got %v", err)
+		}
+		expectTornDown(t, tornDown, 1)
+		s.expectOrder("DEL two")
 	})
 	t.Run("stops at a plugin that fails", func(t *testing.T) {
 		s := newThree(t)
 		s.add("two", `exit 1`)
-		err := s.runner().Del(t.Context(), newCall(t, threeChain))
+		err := delErr(s.runner().Del(t.Context(), newCall(t, threeChain)))
 		failed := asError(t, err)
 		if failed.Plugin != "two" || failed.Operation != "DEL" || errors.Is(err, ErrMissing) {
 			t.Errorf("got %+v", failed)
@@ -194,7 +217,7 @@ func TestStdin_RuntimeConfig(t *testing.T) {
 	}
 	_, err := s.runner().Add(t.Context(), c)
 	must(t, err)
-	must(t, s.runner().Del(t.Context(), c))
+	must(t, delErr(s.runner().Del(t.Context(), c)))
 	for name, want := range map[string]string{
 		"one":   `{"mac":"0a:00:00:00:00:01"}`,
 		"two":   `{"ips":["10.0.0.1/24"],"mac":"0a:00:00:00:00:01"}`,
@@ -246,3 +269,13 @@ func TestEnvironment(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
+
+func expectTornDown(t *testing.T, got []int, want ...int) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Errorf("torn down: %v, want %v", got, want)
+	}
+}
+
+// delErr returns the error of a DEL alone.
+func delErr(_ []int, err error) error { return err }

@@ -61,7 +61,7 @@ func TestError_KeepsThePluginsWords(t *testing.T) {
 				s.add("one", c.script)
 				_, err := s.runner().Add(t.Context(), newCall(t, onePlugin))
 				if operation == "DEL" {
-					err = s.runner().Del(t.Context(), newCall(t, onePlugin))
+					err = delErr(s.runner().Del(t.Context(), newCall(t, onePlugin)))
 				}
 				failed := asError(t, err)
 				if failed.Code != c.code || failed.Details != c.details || failed.Stderr != c.stderr {

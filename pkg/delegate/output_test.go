@@ -15,7 +15,7 @@ func TestOutput_Budget(t *testing.T) {
 	r := s.runner()
 	r.Output = budget.New(MaxOutput)
 	for range 3 { // what is not kept does not count
-		err := r.Del(t.Context(), newCall(t, onePlugin))
+		err := delErr(r.Del(t.Context(), newCall(t, onePlugin)))
 		if err == nil || strings.Contains(err.Error(), "printed more than") {
 			t.Fatalf("DEL: %v", err)
 		}

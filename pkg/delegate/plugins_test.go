@@ -50,7 +50,7 @@ func TestFind_LooksUpOnce(t *testing.T) {
 		t.Errorf("again: got %s, %v", again, err)
 	}
 	for name, err := range map[string]error{
-		"DEL":   r.Del(t.Context(), newCall(t, onePlugin)),
+		"DEL":   delErr(r.Del(t.Context(), newCall(t, onePlugin))),
 		"CHECK": r.Check(t.Context(), newCall(t, onePlugin)),
 	} {
 		if !errors.Is(err, ErrMissing) || asError(t, err).Plugin != "one" {
@@ -108,8 +108,8 @@ func TestFind_NotExecutable(t *testing.T) {
 				t.Errorf("Find: %v", err)
 			}
 			_, addErr := s.runner().Add(t.Context(), newCall(t, onePlugin))
-			delErr := s.runner().Del(t.Context(), newCall(t, onePlugin))
-			for _, err := range []error{addErr, delErr} {
+			failed := delErr(s.runner().Del(t.Context(), newCall(t, onePlugin)))
+			for _, err := range []error{addErr, failed} {
 				if !errors.Is(err, ErrMissing) || !strings.Contains(err.Error(), c.want) {
 					t.Errorf("got %v, want %q", err, c.want)
 				}
@@ -137,9 +137,9 @@ func testKactusItself(t *testing.T, s scripts) {
 	other.add("bridge", `:`)
 	call := newCall(t, `{"type": "bridge"}`)
 	_, addErr := s.runner(other.dir).Add(t.Context(), call)
-	delErr := s.runner(other.dir).Del(t.Context(), call)
+	failed := delErr(s.runner(other.dir).Del(t.Context(), call))
 	want := s.path("bridge") + " is kactus itself"
-	for _, err := range []error{s.runner(other.dir).Find(call.Config), addErr, delErr} {
+	for _, err := range []error{s.runner(other.dir).Find(call.Config), addErr, failed} {
 		if err == nil || !strings.Contains(err.Error(), want) || errors.Is(err, ErrMissing) {
 			t.Errorf("got %v, want %q", err, want)
 		}

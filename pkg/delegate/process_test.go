@@ -57,7 +57,7 @@ func TestProcess_SIGTERMLetsAllCleanUp(t *testing.T) {
 	s.add("one", `trap 'echo yes >plugin' TERM
 		sh -c 'trap "echo yes >child; exit" TERM; echo >ready; while :; do sleep 0.05; done' &
 		wait; wait; exit 1`)
-	err := s.runner().Del(s.untilThereIs("ready"), newCall(t, onePlugin))
+	err := delErr(s.runner().Del(s.untilThereIs("ready"), newCall(t, onePlugin)))
 	if !errors.Is(asError(t, err), errReady) {
 		t.Errorf("got %v", err)
 	}
@@ -73,7 +73,7 @@ func TestProcess_ContextThatHasEnded(t *testing.T) {
 	s.add("one", `echo ran >ran`)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := s.runner().Del(ctx, newCall(t, onePlugin)); !errors.Is(err, context.Canceled) {
+	if err := delErr(s.runner().Del(ctx, newCall(t, onePlugin))); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 	if exists(s.path("ran")) {

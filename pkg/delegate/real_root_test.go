@@ -54,7 +54,7 @@ func TestRunner_ChainOfRealPlugins(t *testing.T) {
 		t.Errorf("CHECK after the MTU changed: %v", failed)
 	}
 	for range 2 { // the second time, there is nothing left, which is no error
-		must(t, r.Del(t.Context(), c))
+		must(t, delErr(r.Del(t.Context(), c)))
 	}
 	if got := ns.Devices(t); len(got) != 0 {
 		t.Errorf("interfaces left: %v", got)
@@ -80,7 +80,7 @@ func TestDel_WithoutNetnsFreesTheLease(t *testing.T) {
 	}
 	ns.Remove()
 	c.Netns = ""
-	must(t, r.Del(t.Context(), c))
+	must(t, delErr(r.Del(t.Context(), c)))
 	if got := leaseFiles(t, leases); len(got) != 0 {
 		t.Errorf("leases left: %v", got)
 	}

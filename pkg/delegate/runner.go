@@ -46,6 +46,8 @@ type Call struct {
 	RuntimeConfig map[string]json.RawMessage
 	// Result is the result of the attachment's ADD, in the version of Config; nil if unknown.
 	Result json.RawMessage
+	// TornDown are the positions in Config of the plugins whose DEL has succeeded.
+	TornDown []int
 }
 
 // Find reports whether each plugin of the chain can be run. The error is ErrMissing, or says that
@@ -60,13 +62,14 @@ func (r Runner) Find(chain cniconf.Chain) error {
 }
 
 // Add runs ADD of each plugin in turn, passes each the result of the one before, and returns the
-// last one's result. An *Error says which plugin failed; what the plugins before it made is left.
+// last one's result. An *Error says which plugin failed; what the plugins before it made is left, and
+// their result, if there is one, is returned too.
 func (r Runner) Add(ctx context.Context, c Call) (*cniconf.Result, error) {
 	var result *cniconf.Result
 	for _, plugin := range c.Config.Plugins {
 		next, err := r.add(ctx, c, plugin, result)
 		if err != nil {
-			return nil, newError("ADD", c, plugin, err)
+			return result, newError("ADD", c, plugin, err)
 		}
 		result = next
 	}
@@ -101,23 +104,38 @@ func (r Runner) add(
 	return result, err
 }
 
-// Del runs DEL of each plugin in reverse order, and passes each the result of the ADD. It stops at
-// the first that fails, with an *Error: the DEL of a plugin may need what the plugins before it
-// made. A plugin whose binary is missing does not come back by waiting: the others run all the
-// same, and the error is ErrMissing.
-func (r Runner) Del(ctx context.Context, c Call) error {
+// Del runs DEL of each plugin in reverse order, but for those that c.TornDown names, and passes each
+// the result of the ADD. It stops at the first that fails, with an *Error: the DEL of a plugin may
+// need what the plugins before it made. It returns c.TornDown with the plugins whose DEL succeeded.
+func (r Runner) Del(ctx context.Context, c Call) (tornDown []int, err error) {
+	tornDown, failed := r.del(ctx, c, true)
+	return tornDown, errors.Join(failed...)
+}
+
+// DelEach is Del for a delegate that is given up: a plugin that fails does not keep the others from
+// being tried. The error joins an *Error for each that failed.
+func (r Runner) DelEach(ctx context.Context, c Call) (tornDown []int, err error) {
+	tornDown, failed := r.del(ctx, c, false)
+	return tornDown, errors.Join(failed...)
+}
+
+func (r Runner) del(ctx context.Context, c Call, stopAtFailure bool) (tornDown []int, failed []error) {
 	keys := c.prevResult()
-	var missing error
-	for _, plugin := range slices.Backward(c.Config.Plugins) {
-		err := r.run(ctx, "DEL", c, plugin, keys)
-		switch {
-		case errors.Is(err, ErrMissing):
-			missing = errors.Join(missing, newError("DEL", c, plugin, err))
-		case err != nil:
-			return newError("DEL", c, plugin, err)
+	tornDown = slices.Clone(c.TornDown)
+	for i, plugin := range slices.Backward(c.Config.Plugins) {
+		if slices.Contains(c.TornDown, i) {
+			continue
 		}
+		if err := r.run(ctx, "DEL", c, plugin, keys); err != nil {
+			failed = append(failed, newError("DEL", c, plugin, err))
+			if stopAtFailure {
+				break
+			}
+			continue
+		}
+		tornDown = append(tornDown, i)
 	}
-	return missing
+	return tornDown, failed
 }
 
 // Check runs CHECK of each plugin in turn, and passes each the result of the ADD (CNI

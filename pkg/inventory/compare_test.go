@@ -64,14 +64,14 @@ func TestCompare_State(t *testing.T) {
 	t.Run("a DEL failed", func(t *testing.T) {
 		l := newTestLedger(t, rebooted, "", "")
 		l.change(func(r *ledger.LockedRecord) error {
-			return r.MarkFailed("net1", testCreated, errors.New("the daemon is down"))
+			return r.MarkFailed("net1", testCreated, errors.New("the daemon is down"), nil)
 		})
 		l.expectProblems("namespace is gone", "a DEL failed (1 times): the daemon is down")
 	})
 	t.Run("an orphan", func(t *testing.T) {
 		l := newTestLedger(t, rebooted, "", "")
 		l.change(func(r *ledger.LockedRecord) error {
-			return r.Orphan("net1", testCreated, errors.New("the daemon is down"))
+			return r.Orphan("net1", testCreated, errors.New("the daemon is down"), nil)
 		})
 		l.expectProblems("namespace is gone", "given up by a DEL: the daemon is down")
 	})

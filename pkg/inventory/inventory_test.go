@@ -92,7 +92,7 @@ func newPlanned(t testing.TB, ifName string) ledger.Attachment {
 func TestList_JSON(t *testing.T) {
 	l := newTestLedger(t, netns.ID{}, "0A:00:00:00:00:01", "0a:00:00:00:00:02")
 	l.change(func(r *ledger.LockedRecord) error {
-		return r.Orphan("net1", testCreated.Add(time.Hour), errors.New("the daemon is down"))
+		return r.Orphan("net1", testCreated.Add(time.Hour), errors.New("the daemon is down"), nil)
 	})
 	l.change(l.addPlanned)
 	snapshot, err := l.Read()

@@ -139,7 +139,7 @@ func TestRemove_FullDisk(t *testing.T) {
 			t.Fatalf("Remove on a full disk: %v", err)
 		}
 		must(t, os.Remove(disk.filler()))
-		must(t, r.MarkFailed("net2", time.Now(), errors.New("no")))
+		must(t, r.MarkFailed("net2", time.Now(), errors.New("no"), nil))
 		r.Close()
 		if got, _ := recordOf(t, l, "c1"); got != "eth0 net2" {
 			t.Errorf("the record has %s", got)

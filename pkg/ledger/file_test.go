@@ -180,14 +180,15 @@ func TestLock_IDsThatLookLikeFileNames(t *testing.T) {
 	}
 }
 
-// A node that runs out of descriptors does not make a record corrupt.
+// Neither a node that runs out of descriptors nor an error of the disk makes a record corrupt.
 func TestTransient(t *testing.T) {
 	for err, want := range map[error]bool{
 		unix.EMFILE: true,
 		unix.ENFILE: true,
 		unix.ENOMEM: true,
-		unix.EIO:    false,
-		unix.EACCES: false,
+		unix.EIO:    true,
+		unix.EACCES: true,
+		unix.ELOOP:  false,
 	} {
 		if got := transient(fmt.Errorf("open: %w", err)); got != want {
 			t.Errorf("transient(%v) = %v, want %v", err, got, want)

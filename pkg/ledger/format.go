@@ -56,6 +56,7 @@ type diskAttachment struct {
 	Args          string                     `json:"args"`
 	Created       time.Time                  `json:"created"`
 	Result        json.RawMessage            `json:"result,omitempty"`
+	TornDown      []int                      `json:"tornDown,omitempty"`
 	Failures      int                        `json:"failures,omitempty"`
 	FailingSince  *time.Time                 `json:"failingSince,omitempty"`
 	LastFailure   string                     `json:"lastFailure,omitempty"`
@@ -113,6 +114,7 @@ func toDisk(list []Attachment) ([]diskAttachment, error) {
 			Args:          a.Args,
 			Created:       a.Created,
 			Result:        a.Result,
+			TornDown:      a.TornDown,
 			Failures:      a.Failures,
 			FailingSince:  a.FailingSince,
 			LastFailure:   a.LastFailure,
@@ -198,6 +200,7 @@ func fromDisk(list []diskAttachment) ([]Attachment, error) {
 			Args:         d.Args,
 			Created:      d.Created,
 			Result:       d.Result,
+			TornDown:     d.TornDown,
 			Failures:     d.Failures,
 			FailingSince: d.FailingSince,
 			LastFailure:  d.LastFailure,

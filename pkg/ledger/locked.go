@@ -63,10 +63,12 @@ func (r *LockedRecord) read() error {
 	return nil
 }
 
-// transient reports whether the node ran out of something that it will have again, so that the file
-// is not to blame.
+// transient reports whether the system failed to read the file, for a reason that may pass, such as
+// an error of the disk or a lack of descriptors: what the file holds is not to blame. A symbolic link
+// in its place does not pass.
 func transient(err error) bool {
-	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM)
+	var errno unix.Errno
+	return errors.As(err, &errno) && errno != unix.ELOOP
 }
 
 // Corrupt returns why the container's file cannot be read as a record; nil if it can, or if there
@@ -181,13 +183,14 @@ func (r *LockedRecord) Remove(ifName string) error {
 	return nil
 }
 
-// MarkFailed records that a DEL of what Remove would remove failed.
-func (r *LockedRecord) MarkFailed(ifName string, now time.Time, cause error) error {
+// MarkFailed records that a DEL of what Remove would remove failed, though the DELs of the plugins
+// at the positions of tornDown have succeeded.
+func (r *LockedRecord) MarkFailed(ifName string, now time.Time, cause error, tornDown []int) error {
 	err := r.change(func(record *Record) {
 		list := *record.listWith(ifName)
 		for i, a := range list {
 			if a.IfName == ifName {
-				list[i] = a.failed(now, cause)
+				list[i] = a.failed(now, cause, tornDown)
 			}
 		}
 	})
@@ -198,10 +201,10 @@ func (r *LockedRecord) MarkFailed(ifName string, now time.Time, cause error) err
 }
 
 // Orphan moves the attachment with that interface name to the orphans.
-func (r *LockedRecord) Orphan(ifName string, now time.Time, cause error) error {
+func (r *LockedRecord) Orphan(ifName string, now time.Time, cause error, tornDown []int) error {
 	err := r.change(func(record *Record) {
 		if a, ok := record.Find(ifName); ok {
-			record.Orphans = append(record.Orphans, a.failed(now, cause))
+			record.Orphans = append(record.Orphans, a.failed(now, cause, tornDown))
 		}
 		record.Attachments = slices.DeleteFunc(record.Attachments, func(a Attachment) bool {
 			return a.IfName == ifName

@@ -35,6 +35,9 @@ type Attachment struct {
 	// Result is the result of the delegate's ADD as corrected by kactus; empty while State is
 	// Planned.
 	Result json.RawMessage
+	// TornDown are the positions in Config of the plugins whose DEL succeeded when the DEL of the
+	// attachment failed.
+	TornDown []int
 	// Failures counts the DELs that failed since FailingSince, the last one for LastFailure.
 	Failures     int
 	FailingSince *time.Time
@@ -70,11 +73,13 @@ func (r *Record) listWith(ifName string) *[]Attachment {
 	return &r.Orphans
 }
 
-// failed returns a with one more failed DEL.
-func (a Attachment) failed(now time.Time, cause error) Attachment {
+// failed returns a with one more failed DEL, after which the DELs of tornDown have succeeded. A time
+// in the future, from before the clock was set back, counts as now.
+func (a Attachment) failed(now time.Time, cause error, tornDown []int) Attachment {
 	const maxLength = 4 << 10
 	a.Failures++
-	if a.FailingSince == nil {
+	a.TornDown = tornDown
+	if a.FailingSince == nil || a.FailingSince.After(now) {
 		a.FailingSince = &now
 	}
 	a.LastFailure = cause.Error()

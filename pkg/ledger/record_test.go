@@ -24,7 +24,7 @@ func TestRecord_IsReadAsWritten(t *testing.T) {
 	pod := podargs.Pod{Namespace: "tenant", Name: "app", UID: "uid", InfraContainerID: "c1"}
 	must(t, r.WritePlanned(context.Background(), ns, pod, "eth0", attachments(t, "eth0", "net1")))
 	must(t, r.MarkAttached(map[string]json.RawMessage{"eth0": json.RawMessage(`{"cniVersion":"1.0.0"}`)}))
-	must(t, r.MarkFailed("net1", testTime, errors.New("no")))
+	must(t, r.MarkFailed("net1", testTime, errors.New("no"), nil))
 	written := r.Record()
 	r.Close()
 
@@ -107,7 +107,7 @@ func TestMarkFailed(t *testing.T) {
 	l := openLedger(t)
 	r := lock(t, l, "c1")
 	writePlanned(t, r, "eth0", "net1")
-	must(t, r.MarkFailed("net1", testTime, errors.New("one")))
+	must(t, r.MarkFailed("net1", testTime, errors.New("one"), nil))
 	r.Close()
 	r = lock(t, l, "c1")
 	defer r.Close()
@@ -115,7 +115,7 @@ func TestMarkFailed(t *testing.T) {
 	if a.Failures != 1 || a.FailingSince == nil || !a.FailingSince.Equal(testTime) || a.LastFailure != "one" {
 		t.Errorf("after one failure: %d since %v, %q", a.Failures, a.FailingSince, a.LastFailure)
 	}
-	must(t, r.MarkFailed("net1", testTime.Add(time.Hour), errors.New("two"+strings.Repeat("x", 1<<20))))
+	must(t, r.MarkFailed("net1", testTime.Add(time.Hour), errors.New("two"+strings.Repeat("x", 1<<20)), nil))
 	a, _ = r.Record().Find("net1")
 	if a.Failures != 2 || a.FailingSince == nil || !a.FailingSince.Equal(testTime) {
 		t.Errorf("after two failures: %d since %v", a.Failures, a.FailingSince)
@@ -133,8 +133,8 @@ func TestOrphan(t *testing.T) {
 		l := openLedger(t)
 		r := lock(t, l, "c1")
 		writePlanned(t, r, "eth0", "net1")
-		must(t, r.Orphan("net1", testTime, errors.New("gone")))
-		must(t, r.Orphan("net1", testTime, errors.New("gone"))) // Orphan is idempotent
+		must(t, r.Orphan("net1", testTime, errors.New("gone"), nil))
+		must(t, r.Orphan("net1", testTime, errors.New("gone"), nil)) // Orphan is idempotent
 		must(t, r.Remove("eth0"))
 		r.Close()
 		r = lock(t, l, "c1")
@@ -151,13 +151,13 @@ func TestOrphan(t *testing.T) {
 		r := lock(t, openLedger(t), "c1")
 		defer r.Close()
 		writePlanned(t, r, "eth0", "net1")
-		must(t, r.Orphan("net1", testTime, errors.New("one")))
-		must(t, r.MarkFailed("net1", testTime, errors.New("two")))
+		must(t, r.Orphan("net1", testTime, errors.New("one"), nil))
+		must(t, r.MarkFailed("net1", testTime, errors.New("two"), nil))
 		if o := r.Record().Orphans; len(o) != 1 || o[0].Failures != 2 || o[0].LastFailure != "two" {
 			t.Errorf("a failure of an orphan: %+v", o)
 		}
 		writePlanned(t, r, "net1")
-		must(t, r.MarkFailed("net1", testTime, errors.New("three")))
+		must(t, r.MarkFailed("net1", testTime, errors.New("three"), nil))
 		if a, _ := r.Record().Find("net1"); a.Failures != 1 || r.Record().Orphans[0].Failures != 2 {
 			t.Errorf("a failure of an attachment: %+v", r.Record())
 		}
@@ -210,7 +210,7 @@ func TestWritePlanned(t *testing.T) {
 		r := lock(t, openLedger(t), "c1")
 		defer r.Close()
 		writePlanned(t, r, "eth0")
-		must(t, r.Orphan("eth0", testTime, errors.New("gone")))
+		must(t, r.Orphan("eth0", testTime, errors.New("gone"), nil))
 		err := r.WritePlanned(context.Background(), netns.ID{Path: "/run/netns/b"}, podargs.Pod{Name: "next"}, "eth1",
 			attachments(t, "eth1"))
 		must(t, err)
@@ -278,12 +278,12 @@ func TestRecord_IsACopy(t *testing.T) {
 	r := lock(t, openLedger(t), "c1")
 	defer r.Close()
 	writePlanned(t, r, "eth0", "net1", "net2")
-	must(t, r.Orphan("net2", testTime, errors.New("gone")))
+	must(t, r.Orphan("net2", testTime, errors.New("gone"), nil))
 	changed := r.Record()
 	changed.Attachments[0].IfName, changed.Orphans[0].IfName = "changed", "changed"
 	before := r.Record()
 	must(t, r.Remove("eth0"))
-	must(t, r.MarkFailed("net2", testTime, errors.New("again")))
+	must(t, r.MarkFailed("net2", testTime, errors.New("again"), nil))
 	if ifNames(before.Attachments) != "eth0 net1" || ifNames(before.Orphans) != "net2" ||
 		before.Orphans[0].Failures != 1 {
 		t.Errorf("a record that was returned before changed to %+v", before)

@@ -118,10 +118,7 @@ func (b *batch) add(ctx context.Context, a ledger.Attachment) (*cniconf.Result, 
 	result, err := b.delegates.Add(ctx, call(b.req.ContainerID, b.req.Netns, a))
 	b.plugin.logDelegate("ADD", a, start, err)
 	if err != nil {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		b.neverRan[a.IfName] = errors.Is(err, delegate.ErrMissing)
-		return nil, fmt.Errorf("network %s: %w", a.Network, err)
+		return nil, b.failed(a, result, err)
 	}
 	notHonored := b.plugin.verify(b.req.Netns, a, result)
 	if err := b.keep(a, result); err != nil {
@@ -131,6 +128,20 @@ func (b *batch) add(ctx context.Context, a ledger.Attachment) (*cniconf.Result, 
 		return nil, notHonoredError(fmt.Errorf("network %s: %w", a.Network, notHonored))
 	}
 	return result, nil
+}
+
+// failed prepares the roll-back of an attachment whose ADD failed: the result of the plugins of the
+// chain that ran before the failure is for their DELs.
+func (b *batch) failed(a ledger.Attachment, partial *cniconf.Result, cause error) error {
+	b.mu.Lock()
+	b.neverRan[a.IfName] = errors.Is(cause, delegate.ErrMissing)
+	b.mu.Unlock()
+	if partial != nil {
+		if err := b.keep(a, partial); err != nil {
+			return errors.Join(cause, err)
+		}
+	}
+	return fmt.Errorf("network %s: %w", a.Network, cause)
 }
 
 // keep encodes the result for the disk. A roll-back needs it too.

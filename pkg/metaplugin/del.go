@@ -2,6 +2,7 @@ package metaplugin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -43,9 +44,10 @@ func (p *Plugin) delPod(ctx context.Context, req Request) error {
 		timeout:          max(delTimeout-time.Since(start), time.Second),
 		mayOrphan:        true,
 	})
-	if _, known := record.Find(req.IfName); !known {
-		p.delByNetconf(ctx, delegates, req, netnsPath, record)
+	if record.IfName != req.IfName {
+		failed = errors.Join(failed, p.delByNetconf(ctx, locked, delegates, req, netnsPath))
 	}
+	p.retryOrphans(ctx, locked, delegates, req, netnsPath, orphansToReclaim(record))
 	return failed
 }
 
@@ -89,22 +91,71 @@ func (p *Plugin) delOther(req Request, record ledger.Record) error {
 	return nil
 }
 
-// delByNetconf runs DEL of the netconf's own delegates, for a container whose default network the
-// ledger does not know: there was none, or the ledger was lost. What fails cannot be tried again
-// from the ledger, and must not hold the Pod.
-func (p *Plugin) delByNetconf(
-	ctx context.Context, delegates Delegates, req Request, netnsPath string, record ledger.Record,
+// retryOrphans tries the container's orphans again. They do not hold the container: a failure is
+// recorded and logged.
+func (p *Plugin) retryOrphans(
+	ctx context.Context, locked LockedRecord, delegates Delegates, req Request, netnsPath string,
+	orphans []ledger.Attachment,
 ) {
+	if len(orphans) == 0 {
+		return
+	}
+	err := p.tearDown(ctx, locked, delegates, teardown{
+		containerID:      req.ContainerID,
+		netns:            netnsPath,
+		attachments:      orphans,
+		auxiliaryTimeout: delTimeout,
+		timeout:          delTimeout,
+		givenUp:          true,
+	})
+	if err != nil {
+		p.Log.Warn("the DEL of an orphan failed", "cause", err)
+	}
+}
+
+// delByNetconf runs DEL of the netconf's own delegates, for a container whose default network the
+// ledger does not know: there was none, or it was made before kactus was installed, or the ledger was
+// lost. What fails is recorded, so that later DELs try it again, until it becomes an orphan.
+func (p *Plugin) delByNetconf(
+	ctx context.Context, locked LockedRecord, delegates Delegates, req Request, netnsPath string,
+) error {
+	var failed []error
+	record := locked.Record()
 	for _, planned := range plan.Default(req.Conf, req.IfName) {
 		if _, known := record.Find(planned.IfName); known {
 			continue
 		}
-		a := ledger.Attachment{Attachment: planned, Args: req.Args.Pod.CNIArgs("")}
-		if err := delegates.Del(ctx, call(req.ContainerID, netnsPath, a)); err != nil {
-			p.Log.Warn("the ledger does not know the container, and the DEL of a delegate of the netconf failed",
-				"network", a.Network, "cause", err)
+		a := ledger.Attachment{
+			Attachment: planned,
+			State:      ledger.Planned,
+			Args:       req.Args.Pod.CNIArgs(""),
+			Created:    p.Now().UTC(),
 		}
+		tornDown, err := delegates.Del(ctx, call(req.ContainerID, netnsPath, a))
+		if err == nil {
+			continue
+		}
+		err = fmt.Errorf("network %s: %w", a.Network, err)
+		failed = append(failed, err, p.recordFailure(ctx, locked, req, a, tornDown, err))
 	}
+	return errors.Join(failed...)
+}
+
+// recordFailure makes a record of an attachment that the ledger did not know, and whose DEL failed.
+func (p *Plugin) recordFailure(
+	ctx context.Context, locked LockedRecord, req Request, a ledger.Attachment, tornDown []int, cause error,
+) error {
+	ns, err := netns.Identify(req.Netns)
+	if err != nil {
+		ns, err = netns.Ended(req.Netns)
+	}
+	if err == nil {
+		err = locked.WritePlanned(ctx, ns, req.Args.Pod, req.IfName, []ledger.Attachment{a})
+	}
+	if err == nil {
+		err = locked.MarkFailed(a.IfName, p.Now(), cause, tornDown)
+	}
+	return storeError(err)
 }
 
 // usableNetns returns the path of the network namespace in which delegates are to find the

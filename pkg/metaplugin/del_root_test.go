@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/containernetworking/cni/pkg/types"
 	"github.com/vishvananda/netlink"
@@ -79,8 +80,30 @@ func TestDel_RunsTheNetconfsDelegatesForAnUnknownContainer(t *testing.T) {
 	conf := n.conf(`{"type": "recorder"}, {"type": "recorder", "name": "green"}`)
 	n.del(n.request(conf))
 	n.expectCalls("DEL eth0", "DEL "+greenIf)
-	n.run("and succeeds even if they fail", func() {
+	n.run("and records their failures, for the next DEL", func() {
+		n.script("recorder", `echo '{"code": 11, "msg": "the lock is held"}'; exit 1`)
+		n.delFails(n.request(conf), types.ErrTryAgainLater, "network default", "network green", "the lock is held")
+		record := n.record()
+		if len(record.Attachments) != 2 || record.Attachments[0].Failures != 1 || record.Attachments[1].Failures != 1 ||
+			record.IfName != "eth0" {
+			t.Errorf("the record is %+v", record)
+		}
+		n.recorder("recorder")
+		n.del(n.request(conf))
+		n.expectNothingLeft()
+	})
+	n.run("until they become orphans", func() {
 		n.script("recorder", `exit 1`)
+		for _, after := range []time.Duration{0, time.Minute} {
+			n.now = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Add(after)
+			n.delFails(n.request(conf), CodeDelegate, "network default")
+		}
+		n.now = n.now.Add(orphanAfter)
+		n.del(n.request(conf))
+		if record := n.record(); len(record.Attachments) != 0 || len(record.Orphans) != 2 {
+			t.Errorf("the record is %+v", record)
+		}
+		n.recorder("recorder")
 		n.del(n.request(conf))
 		n.expectNothingLeft()
 	})

@@ -141,15 +141,16 @@ func toCNI(err error) *types.Error {
 	return types.NewError(code(err), oneLine(err.Error()), strings.Join(details, "\n"))
 }
 
-// asCNIOfDel returns err as asCNI does, for a DEL. containerd takes any error of a DEL whose text
-// has the words "not found" for a success, and delegates often say them, so they are joined by a
-// non-breaking space.
+// asCNIOfDel returns err as asCNI does, for a DEL. containerd takes an error of a DEL whose text has
+// the words "not found", or without a network namespace "no such file or directory", for a success,
+// and delegates often say them, so they are joined by non-breaking spaces.
 func asCNIOfDel(err error) error {
 	if err == nil {
 		return nil
 	}
 	e := toCNI(err)
-	hide := strings.NewReplacer("not found", "not\u00a0found")
+	hide := strings.NewReplacer(
+		"not found", "not\u00a0found", "no such file or directory", "no such file or\u00a0directory")
 	return types.NewError(e.Code, hide.Replace(e.Msg), hide.Replace(e.Details))
 }
 

@@ -136,18 +136,18 @@ func (r *faultyRecord) Remove(ifName string) error {
 	return r.LockedRecord.Remove(ifName)
 }
 
-func (r *faultyRecord) MarkFailed(ifName string, now time.Time, cause error) error {
+func (r *faultyRecord) MarkFailed(ifName string, now time.Time, cause error, tornDown []int) error {
 	if err := r.store.err("MarkFailed"); err != nil {
 		return err
 	}
-	return r.LockedRecord.MarkFailed(ifName, now, cause)
+	return r.LockedRecord.MarkFailed(ifName, now, cause, tornDown)
 }
 
-func (r *faultyRecord) Orphan(ifName string, now time.Time, cause error) error {
+func (r *faultyRecord) Orphan(ifName string, now time.Time, cause error, tornDown []int) error {
 	if err := r.store.err("Orphan"); err != nil {
 		return err
 	}
-	return r.LockedRecord.Orphan(ifName, now, cause)
+	return r.LockedRecord.Orphan(ifName, now, cause, tornDown)
 }
 
 func (r *faultyRecord) Quarantine() (string, error) {

@@ -5,7 +5,6 @@ package metaplugin
 import (
 	"context"
 	"encoding/json"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -132,14 +131,13 @@ func TestGC_FreesLeasesIfTheNamespacesAreGone(t *testing.T) {
 
 func TestGC_TriesOrphansAgain(t *testing.T) {
 	n, req := newStuckPod(t)
-	must(t, os.Remove(n.path("plugins/stuck")))
-	n.del(req)
+	n.delUntilOrphan(req)
 	n.expectOneOrphan()
 	conf := n.conf110(n.ptpConf(1))
 	n.gc(conf, container) // its container is listed, so the orphan may be in use
 	n.expectOneOrphan()
 	n.gcFails(gcRequest(conf), CodeDelegate, "container c1", "network green", "stuck")
-	expectEqual(t, "failures", n.expectOneOrphan().Failures, 2)
+	expectEqual(t, "failures", n.expectOneOrphan().Failures, orphanAfterFailures+1)
 	n.script("stuck", `exit 0`)
 	n.gc(conf)
 	n.expectNothingLeft()

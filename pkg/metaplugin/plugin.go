@@ -67,8 +67,8 @@ type LockedRecord interface {
 	) error
 	MarkAttached(results map[string]json.RawMessage) error
 	Remove(ifName string) error
-	MarkFailed(ifName string, now time.Time, cause error) error
-	Orphan(ifName string, now time.Time, cause error) error
+	MarkFailed(ifName string, now time.Time, cause error, tornDown []int) error
+	Orphan(ifName string, now time.Time, cause error, tornDown []int) error
 	Unsaved() error
 	Close()
 }
@@ -77,7 +77,8 @@ type LockedRecord interface {
 type Delegates interface {
 	Find(chain cniconf.Chain) error
 	Add(ctx context.Context, c delegate.Call) (*cniconf.Result, error)
-	Del(ctx context.Context, c delegate.Call) error
+	Del(ctx context.Context, c delegate.Call) (tornDown []int, err error)
+	DelEach(ctx context.Context, c delegate.Call) (tornDown []int, err error)
 	Check(ctx context.Context, c delegate.Call) error
 	GC(ctx context.Context, chain cniconf.Chain, valid []types.GCAttachment) error
 	Status(ctx context.Context, chain cniconf.Chain) error
@@ -176,5 +177,6 @@ func call(containerID, netnsPath string, a ledger.Attachment) delegate.Call {
 		Config:        a.Config,
 		RuntimeConfig: a.RuntimeConfig,
 		Result:        a.Result,
+		TornDown:      a.TornDown,
 	}
 }

@@ -76,6 +76,7 @@ func (p *Plugin) reclaimContainer(
 		defaultIfName:    record.IfName,
 		auxiliaryTimeout: delAuxiliaryTimeout,
 		timeout:          delTimeout,
+		givenUp:          true,
 	}
 	delegates := p.Delegates(locked.LockFile())
 	failed := p.tearDown(ctx, locked, delegates, t)

@@ -23,6 +23,9 @@ type teardown struct {
 	auxiliaryTimeout, timeout time.Duration
 	// mayOrphan lets attachments become orphans, so that they do not hold the container any longer.
 	mayOrphan bool
+	// givenUp means that no later DEL of the container may come: each plugin of a chain is tried,
+	// even though one fails.
+	givenUp bool
 }
 
 // tearDown tries every attachment, the auxiliary ones in the reverse order of their ADDs and then
@@ -52,28 +55,41 @@ func (p *Plugin) tearDownOne(
 	ctx context.Context, record LockedRecord, delegates Delegates, t teardown, a ledger.Attachment,
 ) error {
 	start := p.Now()
-	err := delegates.Del(ctx, call(t.containerID, t.netns, a))
+	lastTry := t.mayOrphan && isLastTry(a, start)
+	del := delegates.Del
+	if lastTry || t.givenUp || t.neverRan[a.IfName] {
+		del = delegates.DelEach
+	}
+	tornDown, err := del(ctx, call(t.containerID, t.netns, a))
 	p.logDelegate("DEL", a, start, err)
-	if err == nil || t.neverRan[a.IfName] && errors.Is(err, delegate.ErrMissing) {
+	if err == nil || t.neverRan[a.IfName] && onlyMissing(err) {
 		p.warnUnsaved(record.Remove(a.IfName))
 		return nil
 	}
 	err = fmt.Errorf("network %s: %w", a.Network, err)
-	if t.mayOrphan && becomesOrphan(err, a, p.Now()) {
+	if lastTry {
 		p.Log.Warn("an attachment becomes an orphan", "network", a.Network, "interface", a.IfName, "cause", err)
-		p.warnUnsaved(record.Orphan(a.IfName, p.Now(), err))
+		p.warnUnsaved(record.Orphan(a.IfName, p.Now(), err, tornDown))
 		return nil
 	}
-	p.warnUnsaved(record.MarkFailed(a.IfName, p.Now(), err))
+	p.warnUnsaved(record.MarkFailed(a.IfName, p.Now(), err, tornDown))
 	return err
 }
 
-// becomesOrphan reports whether to give up an attachment whose DEL failed with err: a missing
-// plugin does not come back by waiting, and the container must not wait forever for one that always
-// fails.
-func becomesOrphan(err error, a ledger.Attachment, now time.Time) bool {
-	return errors.Is(err, delegate.ErrMissing) ||
-		a.Failures+1 >= orphanAfterFailures && a.FailingSince != nil && now.Sub(*a.FailingSince) >= orphanAfter
+// isLastTry reports whether the attachment becomes an orphan if its next DEL fails: the container must
+// not wait forever for a plugin that always fails.
+func isLastTry(a ledger.Attachment, now time.Time) bool {
+	return a.Failures+1 >= orphanAfterFailures && a.FailingSince != nil && now.Sub(*a.FailingSince) >= orphanAfter
+}
+
+// onlyMissing reports whether every plugin that failed is one whose binary is missing.
+func onlyMissing(err error) bool {
+	for _, e := range delegateErrors(err) {
+		if !errors.Is(e, delegate.ErrMissing) {
+			return false
+		}
+	}
+	return true
 }
 
 // tearDownHot tears down one auxiliary attachment of a running Pod.

@@ -4,6 +4,7 @@ package metaplugin
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -34,6 +35,19 @@ func (n *testNode) expectOneOrphan() ledger.Attachment {
 	return r.Orphans[0]
 }
 
+// delUntilOrphan runs DELs, which fail with these words, until the attachment becomes an orphan.
+func (n *testNode) delUntilOrphan(req Request, words ...string) {
+	n.Helper()
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for _, after := range []time.Duration{0, time.Minute} {
+		n.now = start.Add(after)
+		n.delFails(req, CodeDelegate, words...)
+	}
+	n.now = start.Add(orphanAfter)
+	n.del(req)
+	n.now = time.Time{}
+}
+
 func TestDel_TriesEveryNetwork(t *testing.T) {
 	n := newTestNode(t)
 	n.script("stuck", `[ $CNI_COMMAND = ADD ] && `+emptyResult+` && exit 0
@@ -57,22 +71,85 @@ func TestDel_TriesEveryNetwork(t *testing.T) {
 	n.expectNothingLeft()
 }
 
-func TestDel_MissingPluginLeavesAnOrphan(t *testing.T) {
+// A plugin may be missing for a moment, while the directory of plugins is updated.
+func TestDel_MissingPluginIsAFailureLikeAnyOther(t *testing.T) {
 	n, req := newStuckPod(t)
 	must(t, os.Remove(n.path("plugins/stuck")))
-	n.del(req)
+	n.delUntilOrphan(req, "network green", "missing")
 	n.expectPodRemoved()
 	n.expectOneOrphan()
-	n.run("which another DEL leaves alone", func() {
-		n.del(req)
-		n.expectOneOrphan()
-	})
-	n.run("and the Pod can be added again", func() {
+	n.run("the Pod can be added again", func() {
 		n.api.annotation = ""
 		n.add(req)
 		n.del(req)
 		n.expectOneOrphan()
 	})
+	n.run("a later DEL tries the orphan again", func() {
+		n.script("stuck", ``)
+		n.del(req)
+		n.expectNothingLeft()
+	})
+}
+
+func TestDel_TimesInTheFuture(t *testing.T) {
+	n, req := newStuckPod(t)
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	n.now = start.Add(24 * time.Hour) // before the clock was set back
+	n.delFails(req, CodeDelegate, "network green")
+	for _, after := range []time.Duration{0, time.Minute} {
+		n.now = start.Add(after)
+		n.delFails(req, CodeDelegate, "network green")
+	}
+	n.now = start.Add(orphanAfter)
+	n.del(req)
+	n.expectOneOrphan()
+}
+
+// One plugin of a chain that always fails must not keep what the others made.
+func TestDel_GivesUpOnlyTheFailingPlugin(t *testing.T) {
+	n := newTestNode(t)
+	n.recorder("first")
+	n.recorder("last")
+	n.script("broken", `[ $CNI_COMMAND = DEL ] && exit 1; `+emptyResult)
+	n.recorder("master")
+	n.selectNetworks("green")
+	n.api.networks["tenant/green"] = `{"plugins": [{"type": "first"}, {"type": "broken"}, {"type": "last"}]}`
+	req := n.request(n.conf(`{"type": "master"}`))
+	n.add(req)
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	must(t, os.Remove(n.path("calls")))
+	for _, after := range []time.Duration{0, time.Minute} {
+		n.now = start.Add(after)
+		n.delFails(req, CodeDelegate, "plugin broken")
+	}
+	n.expectCalls("DEL "+greenIf, "DEL eth0") // last and master, once; first waits for broken
+	n.now = start.Add(orphanAfter)
+	n.del(req)
+	n.expectCalls("DEL "+greenIf, "DEL eth0", "DEL "+greenIf)
+	if orphan := n.expectOneOrphan(); !slices.Equal(orphan.TornDown, []int{2, 0}) {
+		t.Errorf("torn down: %v", orphan.TornDown)
+	}
+	n.run("a reclaim tries that plugin alone", func() {
+		n.recorder("broken")
+		must(t, n.plugin.Reclaim(t.Context(), func(ledger.Record) bool { return true }))
+		n.expectCalls("DEL "+greenIf, "DEL eth0", "DEL "+greenIf, "DEL "+greenIf)
+		n.expectNothingLeft()
+	})
+}
+
+// The DEL of some plugins does nothing without the result of the ADD.
+func TestAdd_RollsBackAChainWithItsPartialResult(t *testing.T) {
+	n := newTestNode(t)
+	n.recorder("master")
+	n.script("first", `[ $CNI_COMMAND = DEL ] && cat >first.DEL
+		echo '{"cniVersion":"1.0.0","ips":[{"address":"10.9.0.2/24"}]}'`)
+	n.script("second", `[ $CNI_COMMAND = DEL ]`)
+	n.selectNetworks("green")
+	n.api.networks["tenant/green"] = `{"plugins": [{"type": "first"}, {"type": "second"}]}`
+	n.addFails(n.request(n.conf(`{"type": "master"}`)), CodeDelegate, "plugin second")
+	if stdin := n.read("first.DEL"); !strings.Contains(stdin, `"prevResult"`) || !strings.Contains(stdin, "10.9.0.2/24") {
+		t.Errorf("the DEL got %s", stdin)
+	}
 }
 
 func TestDel_OrphansWhatKeepsFailing(t *testing.T) {

@@ -57,6 +57,13 @@ func Identify(path string) (ID, error) {
 // Own returns the identity of the network namespace that this process is in.
 func Own() (ID, error) { return Identify("/proc/self/ns/net") }
 
+// Ended returns an identity for a network namespace that was at path, or at none if path is empty,
+// and has ended during the uptime of the node: Index.Gone reports true for it.
+func Ended(path string) (ID, error) {
+	own, err := Own()
+	return ID{Path: path, BootID: own.BootID, Mounts: own.Mounts}, err
+}
+
 // Same reports whether both are the same network namespace, whatever their paths.
 func (id ID) Same(other ID) bool {
 	return id.BootID == other.BootID && id.Device == other.Device && id.Inode == other.Inode
