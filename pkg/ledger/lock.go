@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -41,6 +42,12 @@ func (l Ledger) lockOffset(containerID string) int64 {
 	sum := sha256.Sum256([]byte(filepath.Clean(l.dir) + "\x00" + containerID))
 	const highest = 1<<62 - 1 // offsets are signed, and the end of the range must not overflow
 	return int64(binary.BigEndian.Uint64(sum[:8]) & highest)
+}
+
+// key returns a name for the ledger's directory, so that two ledgers can share a lockDir.
+func (l Ledger) key() string {
+	sum := sha256.Sum256([]byte(filepath.Clean(l.dir)))
+	return hex.EncodeToString(sum[:8])
 }
 
 // lockContainer waits for the container's lock until ctx ends, then fails with ErrBusy.

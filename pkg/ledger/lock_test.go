@@ -206,8 +206,11 @@ func TestLock_ManyContainersUseOneFile(t *testing.T) {
 	if !os.SameFile(before, after) || after.Size() != before.Size() {
 		t.Errorf("the lock file was replaced or grew to %d bytes", after.Size())
 	}
-	if got := fileNames(t, l.lockDir); got != lockFileName {
+	if got := fileNames(t, l.lockDir); got != lockFileName+" "+unsettledName {
 		t.Errorf("files in the directory of the locks: %s", got)
+	}
+	if got := fileNames(t, l.unsettledDir()); got != "" {
+		t.Errorf("containers that are unsettled: %s", got)
 	}
 	if got := fileNames(t, l.dir); got != "" {
 		t.Errorf("files in the directory of the ledger: %s", got)

@@ -21,7 +21,8 @@ import (
 // LockedRecord is a container's record that this process may change. Its methods may be called from
 // several goroutines, except for Quarantine and Close.
 type LockedRecord struct {
-	dir, id string
+	ledger  Ledger
+	id      string
 	lock    *containerLock
 	corrupt error
 
@@ -38,18 +39,20 @@ func (l Ledger) Lock(ctx context.Context, containerID string) (*LockedRecord, er
 	if err != nil {
 		return nil, fmt.Errorf("lock the container %s in the ledger: %w", containerID, err)
 	}
-	r := &LockedRecord{dir: l.dir, id: containerID, lock: lock}
+	r := &LockedRecord{ledger: l, id: containerID, lock: lock}
+	_ = l.markUnsettled(containerID) // without the mark, leftovers are found later
 	if err := r.read(); err != nil {
+		r.unsaved = err
 		r.Close()
 		return nil, err
 	}
 	return r, nil
 }
 
-func (r *LockedRecord) path(suffix string) string { return filepath.Join(r.dir, r.id+suffix) }
+func (r *LockedRecord) path(suffix string) string { return filepath.Join(r.ledger.dir, r.id+suffix) }
 
 func (r *LockedRecord) read() error {
-	record, err := At(r.dir, "").ReadRecord(r.id)
+	record, err := r.ledger.ReadRecord(r.id)
 	switch {
 	case err == nil:
 		r.record = record
@@ -95,6 +98,9 @@ func (r *LockedRecord) LockFile() *os.File { return r.lock.file }
 // Close releases the lock.
 func (r *LockedRecord) Close() {
 	_ = os.Remove(r.path(".tmp")) // left by an operation that was killed while writing
+	if r.corrupt == nil && r.unsaved == nil && r.record.IsSettled() {
+		r.ledger.markSettled(r.id)
+	}
 	r.lock.release()
 }
 
@@ -131,7 +137,7 @@ func (r *LockedRecord) writePlanned(
 	if r.corrupt != nil {
 		return r.corrupt
 	}
-	dir, err := lockDirectory(ctx, r.dir, unix.LOCK_SH)
+	dir, err := lockDirectory(ctx, r.ledger.dir, unix.LOCK_SH)
 	if err != nil {
 		return fmt.Errorf("lock the ledger: %w", err)
 	}

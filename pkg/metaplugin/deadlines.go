@@ -9,6 +9,7 @@ import "time"
 //	ADD             70 s    12 s for the lock, the netconf's apiTimeout for the apiserver
 //	  roll-back     20 s    10 s for the auxiliary attachments
 //	DEL             38 s    12 s for the lock; the auxiliary attachments end at 25 s
+//	  leftovers     2 s     of another container, after the DEL's own work
 //	CHECK           30 s    12 s for the lock
 //	GC              85 s    70 s to reclaim, 15 s to forward the valid attachments
 //	STATUS          0.75 s
@@ -21,6 +22,9 @@ const (
 
 	delTimeout          = 38 * time.Second
 	delAuxiliaryTimeout = 25 * time.Second
+
+	// leftoversTimeout is how long a DEL spends on what another container left.
+	leftoversTimeout = 2 * time.Second
 
 	checkTimeout = 30 * time.Second
 

@@ -19,7 +19,9 @@ func (p *Plugin) Del(ctx context.Context, req Request) error {
 	if req.Args.Hot != nil {
 		return asCNIOfDel(p.delHot(ctx, req))
 	}
-	return asCNIOfDel(p.delPod(ctx, req))
+	err := p.delPod(ctx, req)
+	p.reclaimLeftovers(ctx, req.ContainerID)
+	return asCNIOfDel(err)
 }
 
 func (p *Plugin) delPod(ctx context.Context, req Request) error {

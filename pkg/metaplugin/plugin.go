@@ -52,6 +52,11 @@ type Store interface {
 	Read() (ledger.Snapshot, error)
 	// LockExclusive keeps any plan from being written until the returned lock is closed.
 	LockExclusive(ctx context.Context) (io.Closer, error)
+	// Unsettled returns the containers that may have something left to tear down, at no cost that
+	// grows with the number of the others.
+	Unsettled() ([]string, error)
+	// ReadRecord returns the record of one container, without any lock.
+	ReadRecord(containerID string) (ledger.Record, error)
 	// Probe reports whether a record could be written.
 	Probe() error
 }
@@ -131,6 +136,24 @@ func (s *ledgerStore) LockExclusive(ctx context.Context) (io.Closer, error) {
 		return nil, err
 	}
 	return l.LockExclusive(ctx)
+}
+
+// Unsettled implements Store.
+func (s *ledgerStore) Unsettled() ([]string, error) {
+	l, err := s.open()
+	if err != nil {
+		return nil, err
+	}
+	return l.Unsettled()
+}
+
+// ReadRecord implements Store.
+func (s *ledgerStore) ReadRecord(containerID string) (ledger.Record, error) {
+	l, err := s.open()
+	if err != nil {
+		return ledger.Record{}, err
+	}
+	return l.ReadRecord(containerID)
 }
 
 // Probe implements Store.
