@@ -8,8 +8,11 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
 	"syscall"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/nullipam"
 )
 
 // Stamped by build.sh.
@@ -19,8 +22,9 @@ var (
 	date    = "unknown"
 )
 
-// cli is the process's environment, arguments and streams.
+// cli is the process's name, environment, arguments and streams.
 type cli struct {
+	name   string // of the file that is executed, which may be a link
 	getenv func(string) string
 	args   []string
 	stdin  io.Reader
@@ -36,7 +40,14 @@ func main() {
 	debug.SetMemoryLimit(memoryLimit)
 	// An operation that is told to end rolls back what it started, and then ends.
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	c := cli{getenv: os.Getenv, args: os.Args[1:], stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
+	c := cli{
+		name:   filepath.Base(os.Args[0]),
+		getenv: os.Getenv,
+		args:   os.Args[1:],
+		stdin:  os.Stdin,
+		stdout: os.Stdout,
+		stderr: os.Stderr,
+	}
 	code := c.run(ctx)
 	stop()
 	os.Exit(code)
@@ -44,10 +55,16 @@ func main() {
 
 // run returns the exit code.
 func (c cli) run(ctx context.Context) int {
-	if operation := c.getenv("CNI_COMMAND"); operation != "" {
+	operation := c.getenv("CNI_COMMAND")
+	if operation != "" {
 		// If nobody reads the result, the write fails, and kactus can report that. SIGPIPE would
 		// kill it.
 		signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	}
+	switch {
+	case c.name == nullipam.Name:
+		return c.runNull(ctx)
+	case operation != "":
 		return c.runOperation(ctx, operation)
 	}
 	return c.runSubcommand(ctx)

@@ -1,11 +1,12 @@
 // Package plugins builds the CNI plugins that tests use as delegates: those that go.mod lists as
-// tools, and null.
+// tools, and null, which is a link to kactus.
 package plugins
 
 import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -20,13 +21,13 @@ func Build(dir string) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command("go", "build", "-o", dir+"/", "tool", "./test/plugins/null")
+	cmd := exec.Command("go", "build", "-o", dir+"/", "tool", "./kactus")
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build the CNI plugins: %w\n%s", err, out)
 	}
-	return nil
+	return os.Symlink("kactus", filepath.Join(dir, "null"))
 }
 
 // Main is the TestMain of a package that needs the plugins: it builds them into a temporary
