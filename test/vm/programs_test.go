@@ -35,7 +35,11 @@ func build(t *testing.T) []vm.File {
 	for _, name := range []string{"vlan", "static", "ptp", "host-local"} {
 		files = append(files, program(t, pluginDir+name, filepath.Join(plugins, name)))
 	}
-	return files
+	busybox, err := exec.LookPath("busybox")
+	if err != nil {
+		t.Fatalf("finding busybox (Debian package busybox-static): %v", err)
+	}
+	return append(files, program(t, "/bin/busybox", busybox))
 }
 
 func program(t *testing.T, path, source string) vm.File {

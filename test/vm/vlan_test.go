@@ -18,8 +18,8 @@ import (
 const guestTimeout = 5 * time.Minute
 
 // TestVLAN runs kactus with the standard vlan plugin on a kernel with 802.1Q: two nodes, two Pods,
-// and the networks green and blue. The subtests are the guest's verdicts; the code is in the
-// directory guest.
+// and the networks green and blue, first with addresses from the annotation and then with the IPAM
+// plugin null. The subtests are the guest's verdicts; the code is in the directory guest.
 func TestVLAN(t *testing.T) {
 	if testing.Short() {
 		t.Skip("boots a virtual machine")
@@ -54,13 +54,16 @@ func judge(t *testing.T, v verdict.Verdict) {
 	})
 }
 
-// configuration returns the files that an installation puts on a node.
+// configuration returns the files that an installation puts on a node, and the commands of the init
+// containers that set addresses.
 func configuration(t *testing.T, cp *cluster.ControlPlane) []vm.File {
 	t.Helper()
 	return []vm.File{
 		{Path: "/etc/cni/net.d/05-kactus.conf", Mode: 0o644,
 			Content: read(t, filepath.Join("testdata", "05-kactus.conf"))},
 		{Path: "/etc/cni/net.d/kactus.d/kactus-kubeconfig.yaml", Mode: 0o600, Content: kubeconfig(t, cp)},
+		{Path: "/init-commands/app1", Mode: 0o644, Content: initCommand(t, cp, ownAddresses, "app1")},
+		{Path: "/init-commands/app2", Mode: 0o644, Content: initCommand(t, cp, ownAddresses, "app2")},
 	}
 }
 

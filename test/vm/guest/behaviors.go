@@ -7,7 +7,12 @@ import (
 	"time"
 )
 
-// The Pods' addresses, as requested in the annotations in examples/ips and of the Pod stray.
+// ownAddresses is the namespace of the Pods that set their addresses themselves. The test on the
+// host knows it by the same name.
+const ownAddresses = "own-addresses"
+
+// The Pods' addresses, as requested in the annotations in examples/ips and of the Pod stray, and as
+// set by the init containers in examples.
 const (
 	app1Green4, app1Green6 = "192.168.42.10", "fd10:42::1"
 	app1Blue4, app1Blue6   = "192.168.43.10", "fd10:43::1"
@@ -41,6 +46,17 @@ func (c *cluster) behaviors() []behavior {
 		{"DEL of a Pod leaves no interface, no lease and nothing in the ledger", c.del},
 		{"green does not reach an address in its subnet that is on blue", c.checkIsolation},
 		{"DEL of the other Pod leaves no interface, no lease and nothing in the ledger", c.delOther},
+		{"ADD with the IPAM plugin null gives each interface a link-local address alone", c.addOwn},
+		{"CHECK with the IPAM plugin null succeeds", c.checkOwn},
+		{"green carries IPv6 between the link-local addresses", c.pingsLinkLocal(c.green)},
+		{"blue carries IPv6 between the link-local addresses", c.pingsLinkLocal(c.blue)},
+		{"hot DEL and hot ADD with the IPAM plugin null restore green", c.hotOwn},
+		{"the init containers set the addresses", c.initOwn},
+		{"green carries IPv4 between the addresses of the init containers", c.ownPings(c.green, app2Green4)},
+		{"blue carries IPv6 between the addresses of the init containers", c.ownPings(c.blue, app2Blue6)},
+		{"CHECK succeeds with the addresses of the init containers", c.checkOwn},
+		{"DEL with the IPAM plugin null leaves nothing", c.delOwn},
+		{"null answers for a VLAN that cannot be up, because its master is down", c.nullWithoutMaster},
 	}
 }
 
@@ -145,7 +161,7 @@ func (c *cluster) del() error {
 // checkIsolation adds a Pod on blue, and so on VLAN 43, that also has an address in green's subnet.
 // Without tags, or with equal tags, it would reply over green.
 func (c *cluster) checkIsolation() error {
-	stray, err := c.node2.newPod("stray")
+	stray, err := c.node2.newPod("default", "stray")
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,19 @@ func boot() error {
 			return err
 		}
 	}
+	if err := linkPrograms(); err != nil {
+		return err
+	}
 	return loadModules()
+}
+
+// linkPrograms makes the links that an installation of kactus and busybox has.
+func linkPrograms() error {
+	return errors.Join(
+		os.Symlink("kactus", filepath.Join(pluginDir, "null")),
+		os.Symlink("busybox", "/bin/sh"),
+		os.Symlink("busybox", "/bin/ip"),
+	)
 }
 
 func mount(kind, at string) error {

@@ -16,7 +16,8 @@ type network struct {
 // A cluster has two nodes whose trunks are connected by a cable, and a Pod on each.
 type cluster struct {
 	node1, node2      *node
-	app1, app2        *pod
+	app1, app2        *pod // with addresses from the annotation
+	own1, own2        *pod // that set addresses themselves
 	green, blue, data network
 	// bare has the interfaces of each node before kactus ran there.
 	bare map[*node][]string
@@ -54,10 +55,16 @@ func (c *cluster) setUp() (err error) {
 	if err := c.node2.vlanHost(c.data.id, neighborCIDR); err != nil {
 		return err
 	}
-	if c.app1, err = c.node1.newPod("app1"); err != nil {
+	if c.app1, err = c.node1.newPod("default", "app1"); err != nil {
 		return err
 	}
-	if c.app2, err = c.node2.newPod("app2"); err != nil {
+	if c.app2, err = c.node2.newPod("default", "app2"); err != nil {
+		return err
+	}
+	if c.own1, err = c.node1.newPod(ownAddresses, "app1"); err != nil {
+		return err
+	}
+	if c.own2, err = c.node2.newPod(ownAddresses, "app2"); err != nil {
 		return err
 	}
 	c.bare = map[*node][]string{}

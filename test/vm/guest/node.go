@@ -81,12 +81,14 @@ func join(a, b *node) error {
 
 // newPod makes what a container runtime makes before it runs kactus: a network namespace, and a
 // file on the node that refers to it.
-func (n *node) newPod(name string) (*pod, error) {
+func (n *node) newPod(namespace, name string) (*pod, error) {
 	t, err := newThread(0)
 	if err != nil {
 		return nil, err
 	}
-	p := &pod{thread: t, node: n, name: name, containerID: "sandbox-" + name, netns: filepath.Join(netnsDir, name)}
+	id := namespace + "-" + name
+	p := &pod{thread: t, node: n, namespace: namespace, name: name, containerID: "sandbox-" + id,
+		netns: filepath.Join(netnsDir, id)}
 	err = n.do(func() error {
 		if err := os.WriteFile(p.netns, nil, 0o600); err != nil {
 			return err
@@ -99,16 +101,24 @@ func (n *node) newPod(name string) (*pod, error) {
 	return p, p.allowEcho()
 }
 
-// kactus runs an operation as a runtime or an agent on the node does, for at most a minute, so that
-// the failure names an operation that hangs.
-func (n *node) kactus(operation string, p *pod, ifName, args string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
+// kactus runs an operation as a runtime or an agent on the node does, and returns its output.
+func (n *node) kactus(operation string, p *pod, ifName, args string) ([]byte, error) {
 	stdin, err := os.ReadFile(netconf)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, filepath.Join(pluginDir, "kactus"))
+	if operation == "CHECK" {
+		stdin = bytes.Replace(stdin, []byte("{"), fmt.Appendf(nil, `{"prevResult": %s, `, p.result), 1)
+	}
+	return n.plugin("kactus", operation, p, ifName, args, stdin)
+}
+
+// plugin runs an operation of a plugin, and returns its output. It takes at most a minute, so that
+// the failure names an operation that hangs.
+func (n *node) plugin(name, operation string, p *pod, ifName, args string, stdin []byte) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, filepath.Join(pluginDir, name))
 	cmd.Env = []string{
 		"CNI_COMMAND=" + operation, "CNI_CONTAINERID=" + p.containerID, "CNI_NETNS=" + p.netns, "CNI_IFNAME=" + ifName,
 		"CNI_ARGS=" + args, "CNI_PATH=" + pluginDir,
@@ -116,9 +126,10 @@ func (n *node) kactus(operation string, p *pod, ifName, args string) error {
 	var output bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(stdin), &output, &output
 	if err := n.do(cmd.Run); err != nil {
-		return fmt.Errorf("running %s of %s, interface %s: %w: %s", operation, p.name, ifName, err, output.Bytes())
+		return nil, fmt.Errorf("running %s of %s for %s, interface %s: %w: %s", operation, name, p.name, ifName, err,
+			output.Bytes())
 	}
-	return nil
+	return output.Bytes(), nil
 }
 
 // vlanHost gives the node itself an interface on a VLAN, like a host that kactus does not manage.

@@ -1,7 +1,11 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 
 	"github.com/vishvananda/netlink"
 )
@@ -10,25 +14,55 @@ import (
 type pod struct {
 	*thread
 	node        *node
+	namespace   string
 	name        string
 	containerID string
 	netns       string // the file on the node
+	result      []byte // of its ADD
 }
 
 // identity returns the CNI_ARGS of every operation.
 func (p *pod) identity() string {
-	return "IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=" + p.name +
+	return "IgnoreUnknown=1;K8S_POD_NAMESPACE=" + p.namespace + ";K8S_POD_NAME=" + p.name +
 		";K8S_POD_INFRA_CONTAINER_ID=" + p.containerID
 }
 
 // runtime runs an operation for the whole Pod, as a container runtime does.
 func (p *pod) runtime(operation string) error {
-	return p.node.kactus(operation, p, "eth0", p.identity())
+	output, err := p.node.kactus(operation, p, "eth0", p.identity())
+	if operation == "ADD" {
+		p.result = output
+	}
+	return err
 }
 
 // agent runs an operation for one network of the Pod, as a node agent does.
 func (p *pod) agent(operation string, n network) error {
-	return p.node.kactus(operation, p, n.ifName, p.identity()+";K8S_POD_NETWORK="+n.name+";K8S_POD_IFMAC=")
+	_, err := p.node.kactus(operation, p, n.ifName, p.identity()+";K8S_POD_NETWORK="+n.name+";K8S_POD_IFMAC=")
+	return err
+}
+
+// runInit runs the command of the Pod's init container, in the Pod's network namespace.
+func (p *pod) runInit() error {
+	content, err := os.ReadFile(filepath.Join("/init-commands", p.name))
+	if err != nil {
+		return err
+	}
+	var command []string
+	if err := json.Unmarshal(content, &command); err != nil {
+		return fmt.Errorf("reading the init container's command: %w", err)
+	}
+	cmd := exec.Command(filepath.Join("/bin", command[0]), command[1:]...)
+	cmd.Env = []string{"PATH=/bin"}
+	var output []byte
+	err = p.do(func() (err error) {
+		output, err = cmd.CombinedOutput()
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("running the init container's command of %s: %w: %s", p.name, err, output)
+	}
+	return nil
 }
 
 // expectVLAN returns an error unless the network's interface is a VLAN with the network's ID on the
@@ -75,6 +109,23 @@ func (p *pod) expectAddresses(n network, ipv4, ipv6 string) error {
 		}
 	}
 	return expectSame("addresses of "+p.name+" on "+n.name, found, []string{ipv4 + "/24", ipv6 + "/64"})
+}
+
+// linkLocal returns the network's interface's address. An error is returned unless that is an IPv6
+// link-local address, and the only one.
+func (p *pod) linkLocal(n network) (string, error) {
+	link, err := p.links.LinkByName(n.ifName)
+	if err != nil {
+		return "", fmt.Errorf("finding %s in %s: %w", n.ifName, p.name, err)
+	}
+	all, err := p.links.AddrList(link, netlink.FAMILY_ALL)
+	if err != nil {
+		return "", fmt.Errorf("listing the addresses of %s in %s: %w", n.ifName, p.name, err)
+	}
+	if len(all) != 1 || all[0].IP.To4() != nil || !all[0].IP.IsLinkLocalUnicast() {
+		return "", fmt.Errorf("addresses of %s on %s: %v; want one IPv6 link-local address", p.name, n.name, all)
+	}
+	return all[0].IP.String(), nil
 }
 
 // indices returns the kernel's indices of interfaces. A new interface with the same name would have
