@@ -67,8 +67,8 @@ func (r *LockedRecord) read() error {
 }
 
 // transient reports whether the system failed to read the file, for a reason that may pass, such as
-// an error of the disk or a lack of descriptors: what the file holds is not to blame. A symbolic link
-// in its place does not pass.
+// an error of the disk or a lack of descriptors: what the file holds is not to blame. A symbolic
+// link in its place does not pass.
 func transient(err error) bool {
 	var errno unix.Errno
 	return errors.As(err, &errno) && errno != unix.ELOOP

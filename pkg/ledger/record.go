@@ -73,8 +73,8 @@ func (r *Record) listWith(ifName string) *[]Attachment {
 	return &r.Orphans
 }
 
-// failed returns a with one more failed DEL, after which the DELs of tornDown have succeeded. A time
-// in the future, from before the clock was set back, counts as now.
+// failed returns a with one more failed DEL, after which the DELs of tornDown have succeeded. A
+// time in the future, from before the clock was set back, counts as now.
 func (a Attachment) failed(now time.Time, cause error, tornDown []int) Attachment {
 	const maxLength = 4 << 10
 	a.Failures++

@@ -95,7 +95,8 @@ func TestUnsettled_AfterABoot(t *testing.T) {
 	expectUnsettled(t, l, "c2")
 }
 
-// A DEL lists the unsettled containers, of which there are mostly none, among those of a whole node.
+// A DEL lists the unsettled containers, of which there are mostly none, among those of a whole
+// node.
 func BenchmarkUnsettled_None(b *testing.B) {
 	l := openLedger(b)
 	for i := range 250 {

@@ -116,8 +116,8 @@ func (p *Plugin) retryOrphans(
 }
 
 // delByNetconf runs DEL of the netconf's own delegates, for a container whose default network the
-// ledger does not know: there was none, or it was made before kactus was installed, or the ledger was
-// lost. What fails is recorded, so that later DELs try it again, until it becomes an orphan.
+// ledger does not know: there was none, or it was made before kactus was installed, or the ledger
+// was lost. What fails is recorded, so that later DELs try it again, until it becomes an orphan.
 func (p *Plugin) delByNetconf(
 	ctx context.Context, locked LockedRecord, delegates Delegates, req Request, netnsPath string,
 ) error {

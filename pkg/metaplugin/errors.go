@@ -141,9 +141,9 @@ func toCNI(err error) *types.Error {
 	return types.NewError(code(err), oneLine(err.Error()), strings.Join(details, "\n"))
 }
 
-// asCNIOfDel returns err as asCNI does, for a DEL. containerd takes an error of a DEL whose text has
-// the words "not found", or without a network namespace "no such file or directory", for a success,
-// and delegates often say them, so they are joined by non-breaking spaces.
+// asCNIOfDel returns err as asCNI does, for a DEL. containerd takes an error of a DEL whose text
+// has the words "not found", or without a network namespace "no such file or directory", for a
+// success, and delegates often say them, so they are joined by non-breaking spaces.
 func asCNIOfDel(err error) error {
 	if err == nil {
 		return nil

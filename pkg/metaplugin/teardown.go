@@ -76,8 +76,8 @@ func (p *Plugin) tearDownOne(
 	return err
 }
 
-// isLastTry reports whether the attachment becomes an orphan if its next DEL fails: the container must
-// not wait forever for a plugin that always fails.
+// isLastTry reports whether the attachment becomes an orphan if its next DEL fails: the container
+// must not wait forever for a plugin that always fails.
 func isLastTry(a ledger.Attachment, now time.Time) bool {
 	return a.Failures+1 >= orphanAfterFailures && a.FailingSince != nil && now.Sub(*a.FailingSince) >= orphanAfter
 }

@@ -147,7 +147,8 @@ func TestAdd_RollsBackAChainWithItsPartialResult(t *testing.T) {
 	n.selectNetworks("green")
 	n.api.networks["tenant/green"] = `{"plugins": [{"type": "first"}, {"type": "second"}]}`
 	n.addFails(n.request(n.conf(`{"type": "master"}`)), CodeDelegate, "plugin second")
-	if stdin := n.read("first.DEL"); !strings.Contains(stdin, `"prevResult"`) || !strings.Contains(stdin, "10.9.0.2/24") {
+	stdin := n.read("first.DEL")
+	if !strings.Contains(stdin, `"prevResult"`) || !strings.Contains(stdin, "10.9.0.2/24") {
 		t.Errorf("the DEL got %s", stdin)
 	}
 }
