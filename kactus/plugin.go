@@ -36,8 +36,8 @@ func (c cli) openLog(conf netconf.Conf) (*slog.Logger, func()) {
 
 // newPlugin returns the plugin on its real collaborators, as the request configures them.
 func (c cli) newPlugin(req metaplugin.Request, log *slog.Logger) *metaplugin.Plugin {
-	if req.Warning != nil {
-		log.Warn("the netconf is not valid; the DEL goes on with what is", "cause", req.Warning)
+	for _, warning := range req.Warnings {
+		log.Warn("not valid; the DEL goes on with what is", "cause", warning)
 	}
 	conf := req.Conf
 	runner := delegate.Runner{

@@ -27,8 +27,9 @@ type Request struct {
 	// PluginDirs is CNI_PATH as a list.
 	PluginDirs []string
 	Conf       netconf.Conf
-	// Warning is what is wrong with the netconf of a DEL, which goes on with what is valid.
-	Warning *netconf.Error
+	// Warnings are what is wrong with the netconf and the CNI_ARGS of a DEL, which goes on with what
+	// is valid.
+	Warnings []error
 }
 
 // NewRequest returns the request that the environment and stdin make (CNI specification, section 2,
@@ -60,8 +61,20 @@ func (r *Request) readEnvironment(getenv func(string) string) error {
 	case r.Netns != "" && !filepath.IsAbs(r.Netns):
 		return environmentError("CNI_NETNS", fmt.Errorf("%.128q is not an absolute path", r.Netns))
 	}
-	var err error
-	if r.Args, err = podargs.Parse(getenv("CNI_ARGS")); err != nil {
+	return r.readArgs(getenv("CNI_ARGS"))
+}
+
+func (r *Request) readArgs(cniArgs string) (err error) {
+	var warnings []error
+	if r.Operation == "DEL" {
+		r.Args, warnings, err = podargs.ParseForDel(cniArgs)
+	} else {
+		r.Args, err = podargs.Parse(cniArgs)
+	}
+	for _, w := range warnings {
+		r.Warnings = append(r.Warnings, fmt.Errorf("CNI_ARGS: %w", w))
+	}
+	if err != nil {
 		return environmentError("CNI_ARGS", err)
 	}
 	return nil
@@ -70,10 +83,14 @@ func (r *Request) readEnvironment(getenv func(string) string) error {
 var errMissing = errors.New("missing")
 
 func (r *Request) readNetconf(stdin []byte) (err error) {
+	var warning *netconf.Error
 	if r.Operation == "DEL" {
-		r.Conf, r.Warning, err = netconf.ParseForDel(stdin)
+		r.Conf, warning, err = netconf.ParseForDel(stdin)
 	} else {
 		r.Conf, err = netconf.Parse(stdin)
+	}
+	if warning != nil {
+		r.Warnings = append(r.Warnings, fmt.Errorf("netconf: %w", warning))
 	}
 	if err != nil {
 		return fmt.Errorf("netconf: %w", err)

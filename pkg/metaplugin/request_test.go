@@ -147,9 +147,24 @@ func TestNewRequest_DelGoesOnWithWhatIsValid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if req.Warning == nil || !strings.Contains(req.Warning.Error(), "foo") || req.Conf.CNIDir != "/l" {
-		t.Errorf("got the warning %v and %+v", req.Warning, req.Conf)
+	if len(req.Warnings) != 1 || !strings.Contains(req.Warnings[0].Error(), "netconf: delegates") ||
+		!strings.Contains(req.Warnings[0].Error(), "foo") || req.Conf.CNIDir != "/l" {
+		t.Errorf("got the warnings %v and %+v", req.Warnings, req.Conf)
 	}
+}
+
+func TestNewRequest_DelNeedsNoArgs(t *testing.T) {
+	args := func(value string) func(string) string { return validEnv(map[string]string{"CNI_ARGS": value}) }
+	for _, value := range []string{"", "FOO=1", "a=b=c", "K8S_POD_NAME=../x", "K8S_POD_NAME=a;K8S_POD_NAME=b"} {
+		req, err := NewRequest("DEL", args(value), []byte(validNetconf))
+		if err != nil || len(req.Warnings) == 0 || !strings.HasPrefix(req.Warnings[0].Error(), "CNI_ARGS: ") {
+			t.Errorf("a DEL with %q: got the warnings %v and %v", value, req.Warnings, err)
+		}
+	}
+	_, err := NewRequest("DEL", args("K8S_POD_NETWORK="), []byte(validNetconf))
+	expectError(t, err, types.ErrInvalidEnvironmentVariables, "CNI_ARGS: ", "K8S_POD_NETWORK")
+	_, err = NewRequest("CHECK", args("FOO=1"), []byte(validNetconf))
+	expectError(t, err, types.ErrInvalidEnvironmentVariables, "CNI_ARGS: ", "FOO")
 }
 
 func TestNewRequest_SeveralErrors(t *testing.T) {

@@ -5,6 +5,8 @@ package podargs
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniconf"
@@ -13,6 +15,9 @@ import (
 
 // MaxSize is the size limit of CNI_ARGS in bytes.
 const MaxSize = 16 << 10
+
+// maxWarnings is how many problems of a DEL's CNI_ARGS are worth a line in the log.
+const maxWarnings = 16
 
 // Args holds what CNI_ARGS says.
 type Args struct {
@@ -48,58 +53,112 @@ const (
 )
 
 // Parse parses the value of CNI_ARGS: KEY=VALUE pairs, separated by semicolons. The Pod's name and
-// namespace may be missing, as in a DEL by hand: see Pod.Validate. Unknown keys are an error unless
-// IgnoreUnknown is true. The error names the key.
+// namespace may be missing, as in a DEL by hand: see Pod.Validate. A key that is repeated must have
+// the same value each time. Unknown keys are an error unless IgnoreUnknown is true. The error names
+// the key.
 func Parse(cniArgs string) (Args, error) {
-	pairs, err := split(cniArgs)
-	if err != nil {
-		return Args{}, err
+	args, problems := parse(cniArgs)
+	if len(problems) > 0 {
+		return Args{}, problems[0]
 	}
-	var args Args
-	checks := []struct {
-		key   string
-		check func(value string) error
-	}{
-		{keyNamespace, func(v string) error { args.Pod.Namespace = v; return optional(v, network.ValidateNamespace) }},
-		{keyName, func(v string) error { args.Pod.Name = v; return optional(v, network.ValidateName) }},
-		{keyUID, func(v string) error { args.Pod.UID = v; return optional(v, validateID) }},
-		{keyInfraContainerID, func(v string) error { args.Pod.InfraContainerID = v; return optional(v, validateID) }},
-	}
-	for _, c := range checks {
-		if err := c.check(pairs[c.key]); err != nil {
-			return Args{}, fmt.Errorf("%s: %w", c.key, err)
-		}
-	}
-	args.Hot, err = parseHot(pairs)
-	return args, err
+	return args, nil
 }
 
-func split(cniArgs string) (map[string]string, error) {
-	if len(cniArgs) > MaxSize {
-		return nil, fmt.Errorf("%d bytes, limit is %d", len(cniArgs), MaxSize)
+// ParseForDel parses CNI_ARGS for a DEL, which needs none of it but K8S_POD_NETWORK. Whatever else
+// is wrong is a warning, and left out of the Args, and so is a Pod's name that is missing. A broken
+// K8S_POD_NETWORK is an error: its author meant one network, and must not lose all of them to a DEL
+// of the whole Pod.
+func ParseForDel(cniArgs string) (args Args, warnings []error, err error) {
+	args, problems := parse(cniArgs)
+	for _, p := range problems {
+		if p.key == keyNetwork {
+			return Args{}, nil, p
+		}
+		if len(warnings) < maxWarnings {
+			warnings = append(warnings, p)
+		}
 	}
-	pairs := map[string]string{}
-	unknown := ""
+	if err := args.Pod.Validate(); err != nil {
+		warnings = append(warnings, err)
+	}
+	return args, warnings, nil
+}
+
+// A problem is what is wrong with one key of CNI_ARGS, whose value is left out.
+type problem struct {
+	key string
+	error
+}
+
+// A parser collects what is wrong with CNI_ARGS.
+type parser struct {
+	values   map[string]string
+	problems []problem
+}
+
+func (p *parser) fail(key, format string, args ...any) {
+	p.problems = append(p.problems, problem{key, fmt.Errorf(format, args...)})
+}
+
+func parse(cniArgs string) (Args, []problem) {
+	p := &parser{values: map[string]string{}}
+	if len(cniArgs) > MaxSize {
+		p.fail("", "%d bytes, limit is %d", len(cniArgs), MaxSize)
+	}
+	p.split(cniArgs)
+	args := Args{Pod: Pod{
+		Namespace:        p.value(keyNamespace, network.ValidateNamespace),
+		Name:             p.value(keyName, network.ValidateName),
+		UID:              p.value(keyUID, validateID),
+		InfraContainerID: p.value(keyInfraContainerID, validateID),
+	}}
+	args.Hot = p.hot()
+	return args, p.problems
+}
+
+// split reads the pairs. One that is malformed, or repeated with another value, is left out.
+func (p *parser) split(cniArgs string) {
+	conflicting := map[string]bool{}
 	for pair := range strings.SplitSeq(cniArgs, ";") {
 		if pair == "" {
 			continue
 		}
 		key, value, ok := strings.Cut(pair, "=")
-		if !ok || key == "" || strings.Contains(value, "=") {
-			return nil, fmt.Errorf("%.64q is not KEY=VALUE", pair)
-		}
-		if _, dup := pairs[key]; dup {
-			return nil, fmt.Errorf("%.64s: key occurs twice", key)
-		}
-		pairs[key] = value
-		if !known(key) && unknown == "" {
-			unknown = key
+		previous, repeated := p.values[key]
+		switch {
+		case !ok || key == "" || strings.Contains(value, "="):
+			p.fail(key, "%.64q is not KEY=VALUE", pair)
+		case key != keyNetwork && strings.EqualFold(strings.TrimSpace(key), keyNetwork):
+			p.fail(keyNetwork, "%s: spelled %.64q", keyNetwork, key)
+		case repeated && previous != value && !conflicting[key]:
+			p.fail(key, "%.64s: key occurs twice, as %.64q and as %.64q", key, previous, value)
+			conflicting[key] = true
+		case !repeated:
+			p.values[key] = value
 		}
 	}
-	if unknown != "" && !isTrue(pairs[keyIgnoreUnknown]) {
-		return nil, fmt.Errorf("unknown key %.64q, and %s is not true", unknown, keyIgnoreUnknown)
+	ignoreUnknown := isTrue(p.values[keyIgnoreUnknown])
+	for _, key := range slices.Sorted(maps.Keys(p.values)) {
+		if !ignoreUnknown && !known(key) {
+			p.fail(key, "unknown key %.64q, and %s is not true", key, keyIgnoreUnknown)
+		}
 	}
-	return pairs, nil
+	for key := range conflicting {
+		delete(p.values, key)
+	}
+}
+
+// value returns the value of key, or nothing if it is missing, empty or invalid.
+func (p *parser) value(key string, validate func(string) error) string {
+	value := p.values[key]
+	if value == "" {
+		return ""
+	}
+	if err := validate(value); err != nil {
+		p.fail(key, "%s: %w", key, err)
+		return ""
+	}
+	return value
 }
 
 func known(key string) bool {
@@ -113,34 +172,25 @@ func known(key string) bool {
 // isTrue parses a boolean as the CNI library does.
 func isTrue(value string) bool { return value == "1" || strings.EqualFold(value, "true") }
 
-// parseHot returns an error where K8S_POD_NETWORK is empty: its author meant one network, and must
-// not lose all of them to a DEL of the whole Pod.
-func parseHot(pairs map[string]string) (*Hot, error) {
-	name, ok := pairs[keyNetwork]
+// hot returns the network of a hot operation, or nil if there is none.
+func (p *parser) hot() *Hot {
+	name, ok := p.values[keyNetwork]
 	if !ok {
-		if pairs[keyIfMAC] != "" {
-			return nil, fmt.Errorf("%s: requires %s", keyIfMAC, keyNetwork)
+		if p.values[keyIfMAC] != "" {
+			p.fail(keyNetwork, "%s: requires %s", keyIfMAC, keyNetwork)
 		}
-		return nil, nil
-	}
-	if err := network.ValidateName(name); err != nil {
-		return nil, fmt.Errorf("%s: %w", keyNetwork, err)
-	}
-	hot := &Hot{Network: name}
-	if mac := pairs[keyIfMAC]; mac != "" {
-		var err error
-		if hot.MAC, err = network.ParseMAC(mac); err != nil {
-			return nil, fmt.Errorf("%s: %w", keyIfMAC, err)
-		}
-	}
-	return hot, nil
-}
-
-func optional(value string, validate func(string) error) error {
-	if value == "" {
 		return nil
 	}
-	return validate(value)
+	if err := network.ValidateName(name); err != nil {
+		p.fail(keyNetwork, "%s: %w", keyNetwork, err)
+		return nil
+	}
+	hot := &Hot{Network: name}
+	p.value(keyIfMAC, func(mac string) (err error) {
+		hot.MAC, err = network.ParseMAC(mac)
+		return err
+	})
+	return hot
 }
 
 // maxID is the size limit of a container's or a Pod's ID in bytes. The ledger appends to a

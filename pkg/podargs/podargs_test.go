@@ -1,6 +1,7 @@
 package podargs
 
 import (
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -26,6 +27,11 @@ func TestParse(t *testing.T) {
 			Args{Pod: Pod{Namespace: "red", Name: "app1", InfraContainerID: "abc"}, Hot: &Hot{Network: "green"}}},
 		{"a hot network with a MAC address", "K8S_POD_NETWORK=green;K8S_POD_IFMAC=0A:00:00:00:00:01",
 			Args{Hot: &Hot{Network: "green", MAC: "0a:00:00:00:00:01"}}},
+		{"a pair twice, as old kubelets say it", "IgnoreUnknown=1;IgnoreUnknown=1;" + identity + ";K8S_POD_UID=0b1c",
+			Args{Pod: pod}},
+		{"every pair twice", identity + ";K8S_POD_UID=0b1c;" + identity + ";K8S_POD_UID=0b1c", Args{Pod: pod}},
+		{"a hot network twice", "K8S_POD_NETWORK=green;K8S_POD_NETWORK=green", Args{Hot: &Hot{Network: "green"}}},
+		{"an unknown key twice", "IgnoreUnknown=1;FOO=bar;FOO=bar", Args{}},
 		{"an empty MAC address without a network", "K8S_POD_IFMAC=", Args{}},
 		{"16 KiB", "IgnoreUnknown=1;X=" + strings.Repeat("a", MaxSize-len("IgnoreUnknown=1;X=")), Args{}},
 	}
@@ -50,7 +56,11 @@ func TestParse_Errors(t *testing.T) {
 		{"a pair without a value", "K8S_POD_NAME", []string{"K8S_POD_NAME", "KEY=VALUE"}},
 		{"a pair without a key", "=x", []string{"KEY=VALUE"}},
 		{"a value with an equals sign", "K8S_POD_NAME=a=b", []string{"K8S_POD_NAME=a=b"}},
-		{"a key twice", "K8S_POD_NAME=a;K8S_POD_NAME=b", []string{"K8S_POD_NAME", "twice"}},
+		{"two values of one key", "K8S_POD_NAME=a;K8S_POD_NAME=b", []string{"K8S_POD_NAME", "twice", `"a"`, `"b"`}},
+		{"two values, the first again", "K8S_POD_NAME=a;K8S_POD_NAME=b;K8S_POD_NAME=a", []string{"K8S_POD_NAME", "twice"}},
+		{"a value and an empty one", "K8S_POD_UID=a;K8S_POD_UID=", []string{"K8S_POD_UID", "twice"}},
+		{"two values of an unknown key", "IgnoreUnknown=1;FOO=a;FOO=b", []string{"FOO", "twice"}},
+		{"two networks", "K8S_POD_NETWORK=green;K8S_POD_NETWORK=blue", []string{"K8S_POD_NETWORK", "twice"}},
 		{"an unknown key", "K8S_POD_NAME=a;FOO=bar", []string{`unknown key "FOO"`, "IgnoreUnknown"}},
 		{"an unknown key where IgnoreUnknown is false", "IgnoreUnknown=false;FOO=bar", []string{"FOO"}},
 		{"a Pod's name that is a path", "K8S_POD_NAME=../x", []string{"K8S_POD_NAME"}},
@@ -61,6 +71,8 @@ func TestParse_Errors(t *testing.T) {
 		{"an empty network, which must not become the whole Pod", "K8S_POD_NETWORK=",
 			[]string{"K8S_POD_NETWORK: must not be empty"}},
 		{"a network with a slash", "K8S_POD_NETWORK=a/b", []string{"K8S_POD_NETWORK"}},
+		{"a network's key in another case", "IgnoreUnknown=1;k8s_pod_network=green",
+			[]string{"K8S_POD_NETWORK", `"k8s_pod_network"`}},
 		{"a group address", "K8S_POD_NETWORK=green;K8S_POD_IFMAC=01:00:00:00:00:01", []string{"K8S_POD_IFMAC"}},
 		{"a MAC address without a network", "K8S_POD_IFMAC=0a:00:00:00:00:01",
 			[]string{"K8S_POD_IFMAC: requires K8S_POD_NETWORK"}},
@@ -78,6 +90,95 @@ func TestParse_Errors(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestParseForDel(t *testing.T) {
+	const hot = "K8S_POD_NAMESPACE=red;K8S_POD_NAME=app1;K8S_POD_NETWORK=green;"
+	pod := Pod{Namespace: "red", Name: "app1"}
+	tests := []struct {
+		name, args string
+		want       Args
+		warnings   []string // parts, in their order
+	}{
+		{"the arguments of a runtime", "IgnoreUnknown=1;K8S_POD_NAMESPACE=red;K8S_POD_NAME=app1;OTHER=x",
+			Args{Pod: pod}, nil},
+		{"the arguments of an old kubelet",
+			"IgnoreUnknown=1;IgnoreUnknown=1;K8S_POD_NAMESPACE=red;K8S_POD_NAME=app1", Args{Pod: pod}, nil},
+		{"no arguments", "", Args{}, []string{"K8S_POD_NAMESPACE: missing"}},
+		{"no Pod's name", "K8S_POD_NAMESPACE=red", Args{Pod: Pod{Namespace: "red"}},
+			[]string{"K8S_POD_NAME: missing"}},
+		{"unknown keys", "FOO=1;K8S_POD_NAMESPACE=red;K8S_POD_NAME=app1;BAR=2", Args{Pod: pod}, []string{"BAR", "FOO"}},
+		{"pairs that are not", "K8S_POD_NAMESPACE=red;K8S_POD_NAME=app1;a=b=c;x;=", Args{Pod: pod},
+			[]string{"a=b=c", `"x"`, `"="`}},
+		{"two values of one key, neither of which is used",
+			"K8S_POD_NAMESPACE=red;K8S_POD_NAME=app1;K8S_POD_UID=1;K8S_POD_UID=2;K8S_POD_UID=3", Args{Pod: pod},
+			[]string{"K8S_POD_UID: key occurs twice"}},
+		{"a UID with a space", "K8S_POD_NAMESPACE=red;K8S_POD_NAME=app1;K8S_POD_UID=a b", Args{Pod: pod},
+			[]string{"K8S_POD_UID"}},
+		{"an infra container ID that is a path",
+			"K8S_POD_NAMESPACE=red;K8S_POD_NAME=app1;K8S_POD_INFRA_CONTAINER_ID=../x", Args{Pod: pod},
+			[]string{"K8S_POD_INFRA_CONTAINER_ID"}},
+		{"a Pod's name that is a path", "K8S_POD_NAMESPACE=red;K8S_POD_NAME=../x", Args{Pod: Pod{Namespace: "red"}},
+			[]string{"K8S_POD_NAME: ", "K8S_POD_NAME: missing"}},
+		{"more than 16 KiB",
+			"IgnoreUnknown=1;K8S_POD_NAMESPACE=red;K8S_POD_NAME=app1;X=" + strings.Repeat("a", MaxSize), Args{Pod: pod},
+			[]string{"limit is 16384"}},
+		{"any number of unknown keys", "K8S_POD_NAMESPACE=red;K8S_POD_NAME=app1;" + keys(100), Args{Pod: pod},
+			strings.Split(strings.Repeat("unknown key,", 15)+"unknown key", ",")},
+		{"a hot network with a MAC address that is odd", hot + "K8S_POD_IFMAC=x",
+			Args{Pod: pod, Hot: &Hot{Network: "green"}}, []string{"K8S_POD_IFMAC"}},
+		{"a hot network twice, among odd keys", hot + "FOO=1;K8S_POD_UID=a b;K8S_POD_NETWORK=green",
+			Args{Pod: pod, Hot: &Hot{Network: "green"}}, []string{"FOO", "K8S_POD_UID"}},
+		{"a hot network without a Pod", "K8S_POD_NETWORK=green", Args{Hot: &Hot{Network: "green"}},
+			[]string{"K8S_POD_NAMESPACE: missing"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, warnings, err := ParseForDel(tt.args)
+			if err != nil || !reflect.DeepEqual(got, tt.want) {
+				t.Errorf("got %+v, %v, want %+v", got, err, tt.want)
+			}
+			if len(warnings) != len(tt.warnings) {
+				t.Fatalf("got the warnings %q, want those of %q", warnings, tt.warnings)
+			}
+			for i, want := range tt.warnings {
+				if !strings.Contains(warnings[i].Error(), want) {
+					t.Errorf("got the warning %q, want %q in it", warnings[i], want)
+				}
+			}
+		})
+	}
+}
+
+// keys returns n pairs whose keys are all different.
+func keys(n int) string {
+	var pairs []string
+	for i := range n {
+		pairs = append(pairs, fmt.Sprintf("X%d=", i))
+	}
+	return strings.Join(pairs, ";")
+}
+
+// A hot DEL whose network cannot be read must not become a DEL of the whole Pod.
+func TestParseForDel_BrokenNetwork(t *testing.T) {
+	for name, network := range map[string]string{
+		"empty":                  "K8S_POD_NETWORK=",
+		"invalid":                "K8S_POD_NETWORK=a/b",
+		"without a value":        "K8S_POD_NETWORK",
+		"with an equals sign":    "K8S_POD_NETWORK=a=b",
+		"with two values":        "K8S_POD_NETWORK=green;K8S_POD_NETWORK=blue",
+		"with an empty second":   "K8S_POD_NETWORK=green;K8S_POD_NETWORK=",
+		"once without a value":   "K8S_POD_NETWORK=green;K8S_POD_NETWORK",
+		"in another case":        "k8s_pod_network=green",
+		"with a space before":    " K8S_POD_NETWORK=green",
+		"a MAC address alone":    "K8S_POD_IFMAC=0a:00:00:00:00:01",
+		"after more than 16 KiB": "X=" + strings.Repeat("a", MaxSize) + ";K8S_POD_NETWORK=",
+	} {
+		args, _, err := ParseForDel("IgnoreUnknown=1;K8S_POD_NAMESPACE=red;K8S_POD_NAME=app1;" + network)
+		if err == nil || !strings.Contains(err.Error(), "K8S_POD_NETWORK") {
+			t.Errorf("%s: got %+v, %v", name, args, err)
+		}
 	}
 }
 
@@ -138,8 +239,14 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, cniArgs string) {
 		args, err := Parse(cniArgs)
-		if err != nil {
+		forDel, _, delErr := ParseForDel(cniArgs)
+		if err != nil && delErr == nil {
+			args = forDel // a delegate gets what is left of the identity
+		} else if err != nil {
 			return
+		}
+		if delErr != nil || !reflect.DeepEqual(forDel, args) {
+			t.Fatalf("a DEL gets %+v (%v), others %+v", forDel, delErr, args)
 		}
 		mac := network.MAC("")
 		if args.Hot != nil {
