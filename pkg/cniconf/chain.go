@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/containernetworking/cni/pkg/version"
 
@@ -75,10 +76,17 @@ func (c *Chain) readHead(head map[string]json.RawMessage) error {
 	if err := c.readVersions(head); err != nil {
 		return err
 	}
-	if err := readBool(head, "disableCheck", &c.DisableCheck); err != nil {
-		return err
+	for key, value := range map[string]*bool{"disableCheck": &c.DisableCheck, "disableGC": &c.DisableGC} {
+		raw, ok := head[key]
+		if !ok {
+			continue
+		}
+		var err error
+		if *value, err = ParseBool(raw); err != nil {
+			return fmt.Errorf("%s: %w", key, err)
+		}
 	}
-	return readBool(head, "disableGC", &c.DisableGC)
+	return nil
 }
 
 // readVersions selects the latest version that both the list and the CNI library support. A list
@@ -178,13 +186,22 @@ func readString(object map[string]json.RawMessage, key string, value *string) er
 	return nil
 }
 
-func readBool(object map[string]json.RawMessage, key string, value *bool) error {
-	raw, ok := object[key]
-	if !ok {
-		return nil
+// ParseBool parses the value of a boolean key of a configuration list. In version 0.4.0 of the CNI
+// specification, disableCheck is a string, and the CNI library reads "true" and "false" in any
+// letter case.
+func ParseBool(value json.RawMessage) (bool, error) {
+	var b bool
+	if json.Unmarshal(value, &b) == nil {
+		return b, nil
 	}
-	if err := json.Unmarshal(raw, value); err != nil {
-		return fmt.Errorf("%s: not true or false", key)
+	var text string
+	if json.Unmarshal(value, &text) == nil {
+		switch strings.ToLower(text) {
+		case "true":
+			return true, nil
+		case "false":
+			return false, nil
+		}
 	}
-	return nil
+	return false, errors.New("not true or false")
 }

@@ -75,6 +75,19 @@ func TestParse(t *testing.T) {
 			}},
 		},
 		{
+			"booleans of a list may be strings",
+			`{"disableCheck": "true", "disableGC": "FALSE", "loadOnlyInlinedPlugins": "True",
+				"plugins": [{"type": "bridge"}]}`, "",
+			parsed{Name: "green", CNIVersion: "1.0.0", DisableCheck: true,
+				Stdin: []string{`{"networkName":"green","type":"bridge"}`}},
+		},
+		{
+			"booleans of one plugin may be strings",
+			`{"type": "bridge", "disableCheck": "false", "disableGC": "tRUE"}`, "",
+			parsed{Name: "green", CNIVersion: "1.0.0", DisableGC: true,
+				Stdin: []string{`{"disableCheck":"false","disableGC":"tRUE","networkName":"green","type":"bridge"}`}},
+		},
+		{
 			"a list may begin with the default type",
 			`{"plugins": [{"type": "bridge"}]}`, "bridge",
 			green(`{"networkName":"green","type":"bridge"}`),
@@ -223,6 +236,10 @@ func TestParse_Errors(t *testing.T) {
 			[]string{"capabilities"}},
 		{"a disableCheck that is not a boolean", `{"disableCheck": 1, "plugins": [{"type": "ptp"}]}`, "",
 			[]string{"disableCheck"}},
+		{"a disableCheck of another string", `{"disableCheck": "yes", "plugins": [{"type": "ptp"}]}`, "",
+			[]string{"disableCheck: not true or false"}},
+		{"a disableGC that is an empty string", `{"disableGC": "", "plugins": [{"type": "ptp"}]}`, "",
+			[]string{"disableGC: not true or false"}},
 		{"a disableGC that is not a boolean", `{"disableGC": 1, "plugins": [{"type": "ptp"}]}`, "",
 			[]string{"disableGC"}},
 

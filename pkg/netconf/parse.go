@@ -34,8 +34,8 @@ func Parse(stdin []byte) (Conf, error) {
 		ParallelPlugins:    p.pluginTypes("parallelPlugins"),
 		LogLevel:           p.level("logLevel"),
 		LogFile:            p.path("logFile", ""),
-		DisableCheck:       p.boolean("disableCheck"),
-		DisableGC:          p.boolean("disableGC"),
+		DisableCheck:       p.listBoolean("disableCheck"),
+		DisableGC:          p.listBoolean("disableGC"),
 		ValidAttachments:   p.validAttachments(),
 	}
 	conf.PrevResult, _ = p.take("prevResult")

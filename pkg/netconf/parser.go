@@ -75,6 +75,19 @@ func (p *parser) boolean(key string) bool {
 	return b
 }
 
+// listBoolean returns the value of a key that configuration lists have too.
+func (p *parser) listBoolean(key string) bool {
+	raw, ok := p.take(key)
+	if !ok {
+		return false
+	}
+	b, err := cniconf.ParseBool(raw)
+	if err != nil || string(raw) == "null" {
+		p.fail("%s: must be true or false", key)
+	}
+	return b
+}
+
 // path returns the absolute path of key, def where the key is missing or empty, and "" where its
 // value is not a path in its shortest form.
 func (p *parser) path(key, def string) string {
