@@ -112,17 +112,9 @@ func (c *Chain) readVersions(head map[string]json.RawMessage) error {
 	return nil
 }
 
-// listKeys are the keys of a configuration list (CNI specification, section 1).
-var listKeys = []string{
-	"name", "cniVersion", "cniVersions", "disableCheck", "disableGC", "loadOnlyInlinedPlugins", "plugins",
-}
-
+// parseList passes over keys of the list that it does not know. Tools that write lists have keys of
+// their own, later versions of the specification may add some, and no plugin ever sees them.
 func parseList(head map[string]json.RawMessage, def Defaults) ([]Plugin, error) {
-	for key := range head {
-		if !slices.Contains(listKeys, key) {
-			return nil, fmt.Errorf("%.64s: not a key of a configuration list", key)
-		}
-	}
 	var raw []json.RawMessage
 	if err := json.Unmarshal(head["plugins"], &raw); err != nil || len(raw) == 0 {
 		return nil, errors.New("plugins: not an array of at least one plugin's configuration")

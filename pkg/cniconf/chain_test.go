@@ -75,6 +75,17 @@ func TestParse(t *testing.T) {
 			}},
 		},
 		{
+			"keys of the tool that wrote a list, and of its plugins, are passed over",
+			`{"toolID": "17f29b07", "toolLabels": {"example.com/default": "true"}, "type": "x", "ipam": {"type": "/x"},
+				"later": [null, {"type": "../x"}], "plugins": [{"type": "bridge", "toolMTU": "auto"}]}`, "",
+			green(`{"networkName":"green","toolMTU":"auto","type":"bridge"}`),
+		},
+		{
+			"a long key of a list is passed over",
+			`{"` + strings.Repeat("k", 100_000) + `": 1, "plugins": [{"type": "bridge"}]}`, "",
+			green(`{"networkName":"green","type":"bridge"}`),
+		},
+		{
 			"booleans of a list may be strings",
 			`{"disableCheck": "true", "disableGC": "FALSE", "loadOnlyInlinedPlugins": "True",
 				"plugins": [{"type": "bridge"}]}`, "",
@@ -202,6 +213,12 @@ func TestParse_Errors(t *testing.T) {
 		{"kactus as the IPAM plugin", `{"type": "ptp", "ipam": {"type": "kactus"}}`, "", []string{"ipam.type"}},
 
 		// Keys that two parsers could read differently.
+		{"a key of a tool twice", `{"toolLabels": {"a": 1, "a": 2}, "plugins": [{"type": "ptp"}]}`, "",
+			[]string{"toolLabels.a", "twice"}},
+		{"plugins twice", `{"plugins": [{"type": "ptp"}], "Plugins": [{"type": "sh"}]}`, "",
+			[]string{"Plugins", "twice"}},
+		{"a path in a key of a tool, of a plugin", `{"plugins": [{"type": "ptp", "tool": {"type": "../x"}}]}`, "",
+			[]string{"plugins[0].tool.type: a path"}},
 		{"a second type in another case", `{"type": "ptp", "Type": "sh"}`, "", []string{"Type", "twice"}},
 		{"a type in another case, with a default", `{"TYPE": "sh"}`, "ptp", []string{"type", `"TYPE"`}},
 		{"an IPAM type in another case", `{"type": "ptp", "ipam": {"tYpe": "x"}}`, "", []string{"ipam.type"}},
@@ -222,8 +239,6 @@ func TestParse_Errors(t *testing.T) {
 		{"plugins that are not an array", `{"plugins": {}}`, "", []string{"plugins"}},
 		{"an empty list", `{"plugins": []}`, "", []string{"plugins"}},
 		{"a plugin that is not an object", `{"plugins": [{"type": "ptp"}, null]}`, "", []string{"plugins[1]"}},
-		{"not a key of a list", `{"plugins": [{"type": "ptp"}], "ipam": {}}`, "", []string{"ipam", "list"}},
-		{"a type next to plugins", `{"plugins": [{"type": "ptp"}], "type": "ptp"}`, "", []string{"type", "list"}},
 		{"a name that is not a string", `{"type": "ptp", "name": 1}`, "", []string{"name: not a string"}},
 		{"a name with a slash", `{"type": "ptp", "name": "a/b"}`, "", []string{"name", "a/b"}},
 		{"a version that is not a string", `{"type": "ptp", "cniVersion": 1}`, "",
@@ -247,7 +262,6 @@ func TestParse_Errors(t *testing.T) {
 		{"a long name", `{"type": "ptp", "name": "` + long("/") + `"}`, "", []string{"name"}},
 		{"a long version", `{"type": "ptp", "cniVersion": "` + long("9") + `"}`, "", []string{"cniVersion"}},
 		{"a long networkName", `{"type": "ptp", "networkName": "` + long("a") + `"}`, "", []string{"networkName"}},
-		{"a long key in a list", `{"` + long("k") + `": 1, "plugins": [{"type": "ptp"}]}`, "", []string{"kkk"}},
 		{"a long key twice", `{"type": "ptp", "` + long("k") + `": 1, "` + long("k") + `": 1}`, "",
 			[]string{"kkk", "twice"}},
 		{"more than MaxSize", `{"type": "ptp", "x": "` + strings.Repeat("a", MaxSize) + `"}`, "", []string{"1048576"}},

@@ -67,6 +67,11 @@ func parseDelegate(element []byte, def cniconf.Defaults) (chain cniconf.Chain, i
 	if err := json.Unmarshal(element, &object); err != nil || object == nil {
 		return cniconf.Chain{}, false, errors.New("must be a JSON object")
 	}
+	for key := range object { // kactus's own key: unknown keys of a delegate are passed over
+		if key != "masterPlugin" && strings.EqualFold(key, "masterPlugin") {
+			return cniconf.Chain{}, false, fmt.Errorf("masterPlugin: spelled %q", key)
+		}
+	}
 	if raw, ok := object["masterPlugin"]; ok {
 		if err := json.Unmarshal(raw, &isMaster); err != nil {
 			return cniconf.Chain{}, false, errors.New("masterPlugin: must be true or false")

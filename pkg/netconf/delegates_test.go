@@ -32,6 +32,10 @@ func TestParse_Delegates(t *testing.T) {
 			func(c Conf) bool {
 				return len(c.Auxiliary) == 2 && c.Auxiliary[0].Name == "blue" && c.Auxiliary[1].Name == "green"
 			}},
+		{"a list with keys of the tool that wrote it",
+			`[{"masterPlugin": true, "toolID": "17f29b07", "toolLabels": {"example.com/x": "true"},
+				"plugins": [{"type": "bridge", "toolKey": 1}, {"type": "tuning"}]}]`,
+			func(c Conf) bool { return len(c.Master.Plugins) == 2 }},
 		{"a delegate of cniconf.MaxSize", `[` + delegateOf(cniconf.MaxSize) + `]`,
 			func(c Conf) bool { return c.Master.Plugins[0].Type == "ptp" }},
 	}
@@ -62,6 +66,8 @@ func TestParse_DelegateErrors(t *testing.T) {
 			"delegates[1]: masterPlugin: delegates[0] already is the master delegate"},
 		{"masterPlugin in quotes", `[{"type": "ptp", "masterPlugin": "true"}]`,
 			"delegates[0]: masterPlugin: must be true or false"},
+		{"masterPlugin in another case", `[` + master + `, {"name": "a", "masterplugin": true, "plugins": [{"type": "b"}]}]`,
+			`delegates[1]: masterPlugin: spelled "masterplugin"`},
 		{"an auxiliary delegate without a name", `[` + master + `, {"type": "bridge"}]`,
 			"delegates[1]: name: missing, and only the master delegate has a default"},
 		{"a string", `["ptp"]`, "delegates[0]: must be a JSON object"},
