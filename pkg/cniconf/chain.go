@@ -7,6 +7,7 @@
 package cniconf
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -70,9 +71,6 @@ func (c *Chain) readHead(head map[string]json.RawMessage) error {
 	if !IsNetworkName(c.Name) {
 		return fmt.Errorf("name: %.64q is not a letter or digit, followed by letters, digits, '_', '.' or '-'", c.Name)
 	}
-	if err := readString(head, "cniVersion", &c.CNIVersion); err != nil {
-		return err
-	}
 	if err := c.readVersions(head); err != nil {
 		return err
 	}
@@ -89,26 +87,36 @@ func (c *Chain) readHead(head map[string]json.RawMessage) error {
 	return nil
 }
 
-// readVersions selects the latest version that both the list and the CNI library support. A list
-// names those that its author tried in cniVersions (CNI specification 1.1.0, section 1).
+// readVersions selects the latest version that both the configuration and the CNI library support. A
+// list names those that its author tried in cniVersions (CNI specification 1.1.0, section 1). The
+// default is for a configuration that names none at all.
 func (c *Chain) readVersions(head map[string]json.RawMessage) error {
-	known := version.All.SupportedVersions() // in ascending order
-	if !slices.Contains(known, c.CNIVersion) {
-		return fmt.Errorf("cniVersion: %.64q is not a supported version of the CNI specification", c.CNIVersion)
-	}
-	raw, ok := head["cniVersions"]
-	if !ok {
-		return nil
+	var own string
+	if err := readString(head, "cniVersion", &own); err != nil {
+		return err
 	}
 	var offered []string
-	if err := json.Unmarshal(raw, &offered); err != nil {
-		return errors.New("cniVersions: not an array of strings")
-	}
-	for _, v := range offered {
-		if slices.Index(known, v) > slices.Index(known, c.CNIVersion) {
-			c.CNIVersion = v
+	if raw, ok := head["cniVersions"]; ok {
+		if err := json.Unmarshal(raw, &offered); err != nil {
+			return errors.New("cniVersions: not an array of strings")
 		}
 	}
+	key := "cniVersions"
+	if len(offered) == 0 {
+		key = "cniVersion"
+	}
+	if own != "" || len(offered) == 0 {
+		offered = append(offered, cmp.Or(own, c.CNIVersion))
+	}
+	known := version.All.SupportedVersions() // in ascending order
+	latest := -1
+	for _, v := range offered {
+		latest = max(latest, slices.Index(known, v))
+	}
+	if latest < 0 {
+		return fmt.Errorf("%s: %.64q is not a supported version of the CNI specification", key, strings.Join(offered, ", "))
+	}
+	c.CNIVersion = known[latest]
 	return nil
 }
 

@@ -120,6 +120,26 @@ func TestParse(t *testing.T) {
 			parsed{Name: "green", CNIVersion: "0.4.0", Stdin: []string{`{"networkName":"green","type":"bridge"}`}},
 		},
 		{
+			"without a cniVersion, the latest of cniVersions is selected, and not the default",
+			`{"cniVersions": ["0.3.1", "0.4.0", "0.3.0"], "plugins": [{"type": "bridge"}]}`, "",
+			parsed{Name: "green", CNIVersion: "0.4.0", Stdin: []string{`{"networkName":"green","type":"bridge"}`}},
+		},
+		{
+			"without a cniVersion, versions that are not supported are passed over",
+			`{"cniVersion": "", "cniVersions": ["9.0.0", "1.1.0", "nine"], "plugins": [{"type": "bridge"}]}`, "",
+			parsed{Name: "green", CNIVersion: "1.1.0", Stdin: []string{`{"networkName":"green","type":"bridge"}`}},
+		},
+		{
+			"a cniVersion that is not supported is passed over if one of cniVersions is",
+			`{"cniVersion": "9.0.0", "cniVersions": ["0.4.0"], "plugins": [{"type": "bridge"}]}`, "",
+			parsed{Name: "green", CNIVersion: "0.4.0", Stdin: []string{`{"networkName":"green","type":"bridge"}`}},
+		},
+		{
+			"an empty cniVersions leaves the default",
+			`{"cniVersions": [], "plugins": [{"type": "bridge"}]}`, "",
+			green(`{"networkName":"green","type":"bridge"}`),
+		},
+		{
 			"large integers keep every digit",
 			`{"type": "ptp", "id": 9007199254740993}`, "",
 			green(`{"id":9007199254740993,"networkName":"green","type":"ptp"}`),
@@ -245,6 +265,10 @@ func TestParse_Errors(t *testing.T) {
 			[]string{"cniVersion: not a string"}},
 		{"a version that is not supported", `{"type": "ptp", "cniVersion": "1.2.3"}`, "",
 			[]string{"cniVersion", "1.2.3"}},
+		{"cniVersions none of which is supported", `{"plugins": [{"type": "ptp"}], "cniVersions": ["8.0.0", "9.0.0"]}`, "",
+			[]string{`cniVersions: "8.0.0, 9.0.0" is not`}},
+		{"many cniVersions", `{"plugins": [{"type": "ptp"}], "cniVersions": ["` + long("8") + `", "` + long("9") + `"]}`, "",
+			[]string{`cniVersions: "888`}},
 		{"cniVersions that are not an array", `{"plugins": [{"type": "ptp"}], "cniVersions": "1.0.0"}`, "",
 			[]string{"cniVersions"}},
 		{"capabilities that are not booleans", `{"type": "ptp", "capabilities": {"mac": "yes"}}`, "",
