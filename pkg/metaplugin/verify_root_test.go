@@ -79,6 +79,39 @@ func TestAdd_RollsBackIfAnAddressIsMissing(t *testing.T) {
 	n.expectNothingLeft()
 }
 
+func TestAdd_PrefixLengthOfAddresses(t *testing.T) {
+	const static = `{"type": "static"}`
+	n := newTestNode(t)
+	hostLocal := fmt.Sprintf(`{"type": "host-local", "dataDir": %q, "subnet": "10.24.0.0/23"}`, n.path("leases"))
+	tests := []struct {
+		name, ipam, ip string
+		code           uint // 0 for success
+		words          []string
+	}{
+		{"that of the network", hostLocal, "10.24.1.10/23", 0, nil},
+		{"another than that of the network", hostLocal, "10.24.1.10/24", CodeNotHonored,
+			[]string{"network green", "10.24.1.10/23", "10.24.1.10/24"}},
+		{"none, where the plugin knows the network's", hostLocal, "10.24.1.10", 0, nil},
+		{"none, where the plugin needs one", static, "10.24.1.10", CodeDelegate, []string{"network green", "CIDR", "10.24.1.10"}},
+	}
+	for _, tt := range tests {
+		n.run(tt.name, func() {
+			n.api.annotation = fmt.Sprintf(`[{"name": "green", "ips": [%q]}]`, tt.ip)
+			n.api.networks["tenant/green"] = fmt.Sprintf(
+				`{"type": "bridge", "bridge": %q, "capabilities": {"ips": true}, "ipam": %s}`, n.bridge, tt.ipam)
+			req := n.request(n.conf(n.ptpConf(1)))
+			if tt.code != 0 {
+				n.addFails(req, tt.code, tt.words...)
+			} else {
+				n.add(req)
+				expectEqual(n.T, "addresses", n.netns.IPv4(n, greenIf), "[10.24.1.10/23]")
+				n.del(req)
+			}
+			n.expectNothingLeft()
+		})
+	}
+}
+
 // macIn returns the MAC address that the result has of the interface in the Pod.
 func macIn(t *testing.T, result json.RawMessage, ifName string) string {
 	t.Helper()

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/netip"
 	"strings"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/strictjson"
@@ -29,7 +28,7 @@ type Selection struct {
 	Namespace string
 	// IfMAC is the MAC address that the interface must have. Empty leaves it to the delegate.
 	IfMAC MAC
-	// IPs are the addresses that the interface must have, in CIDR notation.
+	// IPs are the addresses that the interface must have, as ParseIP reads them.
 	IPs []string
 	// IsPrimary makes this network the Pod's default network.
 	IsPrimary bool
@@ -133,8 +132,8 @@ func (u *upperLayer) UnmarshalJSON(data []byte) error {
 
 func validateIPs(ips []string) error {
 	for i, ip := range ips {
-		if _, err := netip.ParsePrefix(ip); err != nil {
-			return fmt.Errorf("ips[%d]: %.64q must be an address with a prefix length, such as 192.168.42.10/24", i, ip)
+		if _, _, err := ParseIP(ip); err != nil {
+			return fmt.Errorf("ips[%d]: %w", i, err)
 		}
 	}
 	return nil

@@ -23,7 +23,7 @@ type Attachment struct {
 	IfName string
 	// MAC is the address that the Pod asks for; empty if the delegate may choose.
 	MAC network.MAC
-	// IPs are the addresses that the Pod asks for, in CIDR notation.
+	// IPs are the addresses that the Pod asks for, with or without a prefix length.
 	IPs []string
 	// Config is the delegate's configuration.
 	Config cniconf.Chain
