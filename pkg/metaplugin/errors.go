@@ -170,6 +170,8 @@ func code(err error) uint {
 		return types.ErrDecodingFailure
 	case errors.As(err, &netconfErr) && netconfErr.UnknownVersion:
 		return types.ErrIncompatibleCNIVersion
+	case errors.As(err, &netconfErr) && netconfErr.UnknownKeys:
+		return types.ErrUnsupportedField
 	case errors.As(err, &netconfErr):
 		return types.ErrInvalidNetworkConfig
 	case errors.Is(err, plan.ErrIsolation):

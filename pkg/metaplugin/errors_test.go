@@ -46,6 +46,7 @@ func TestAsCNI_Codes(t *testing.T) {
 		{"a corrupt record", corruptError(errSome), 5},
 		{"a netconf that cannot be decoded", &netconf.Error{Undecodable: true}, 6},
 		{"a netconf of an unknown version", &netconf.Error{UnknownVersion: true}, 1},
+		{"a netconf with unknown keys alone", &netconf.Error{UnknownKeys: true}, 2},
 		{"an invalid netconf", &netconf.Error{Problems: []string{"foo: unknown key"}}, 7},
 		{"isolation", plan.ErrIsolation, 103},
 		{"an apiserver that has no such object", kubeError(http.StatusNotFound), 11},

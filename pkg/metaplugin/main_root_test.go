@@ -182,9 +182,6 @@ func (n *testNode) hostLocal(subnet int) string {
 		n.path("leases"), subnet)
 }
 
-// withKey returns a JSON object with one more key.
-func withKey(object, key string) string { return strings.Replace(object, "{", "{"+key+", ", 1) }
-
 // leases returns the addresses that host-local has given.
 func (n *testNode) leases() []string {
 	n.Helper()

@@ -15,6 +15,9 @@ import (
 const validNetconf = `{"cniVersion": "1.1.0", "name": "n", "type": "kactus", "logFile": "/var/log/kactus.log",
 	"delegates": [{"type": "ptp", "masterPlugin": true}]}`
 
+// withKey returns a JSON object with one more key.
+func withKey(object, key string) string { return strings.Replace(object, "{", "{"+key+", ", 1) }
+
 // validEnv returns the environment of an ADD, with changes.
 func validEnv(changes map[string]string) func(string) string {
 	env := map[string]string{
@@ -125,7 +128,9 @@ func TestNewRequest_Netconf(t *testing.T) {
 		{"not JSON, for a DEL", "DEL", "{", types.ErrDecodingFailure, []string{"JSON"}, ""},
 		{"too long", "ADD", strings.Repeat(" ", netconf.MaxSize+1), types.ErrDecodingFailure, []string{"bytes"}, ""},
 		{"an unknown version", "ADD", unknownVersion, types.ErrIncompatibleCNIVersion, []string{"9.9.9"}, "/l"},
-		{"an unknown key", "ADD", `{"name": "n", "logFile": "/l", "foo": 1}`,
+		{"an unknown key", "ADD", withKey(validNetconf, `"foo": 1`), types.ErrUnsupportedField,
+			[]string{"foo: unknown key, with the value 1"}, "/var/log/kactus.log"},
+		{"an unknown key, and other problems", "ADD", `{"name": "n", "logFile": "/l", "foo": 1}`,
 			types.ErrInvalidNetworkConfig, []string{"foo", "delegates"}, "/l"},
 		{"an invalid logFile", "ADD", `{"name": "n", "logFile": "l"}`,
 			types.ErrInvalidNetworkConfig, []string{"logFile"}, ""},

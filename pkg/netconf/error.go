@@ -10,6 +10,9 @@ type Error struct {
 	Undecodable bool
 	// UnknownVersion means that the cniVersion is not one of Versions.
 	UnknownVersion bool
+	// UnknownKeys means that nothing is wrong but keys that kactus does not know. Each problem has the
+	// key and its value.
+	UnknownKeys bool
 }
 
 // Error returns the problems, separated by semicolons.

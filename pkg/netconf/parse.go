@@ -41,9 +41,10 @@ func Parse(stdin []byte) (Conf, error) {
 	conf.PrevResult, _ = p.take("prevResult")
 	conf.Master, conf.Auxiliary = p.delegates(conf.Name, conf.CNIVersion)
 	p.text("type", "") // the runtime has read it
+	onlyUnknown := len(p.problems) == 0
 	p.rejectUnknownKeys()
 	if len(p.problems) > 0 {
-		return conf, &Error{Problems: p.problems, UnknownVersion: p.unknownVersion}
+		return conf, &Error{Problems: p.problems, UnknownVersion: p.unknownVersion, UnknownKeys: onlyUnknown}
 	}
 	return conf, nil
 }

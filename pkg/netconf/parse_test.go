@@ -130,7 +130,7 @@ func TestParse_Errors(t *testing.T) {
 		wantName = ` must begin with a letter or digit and have only those, '_', '.' and '-'`
 	)
 	tests := []struct{ name, keys, want string }{
-		{"an unknown key", `"namespaceIsolaton": true`, "namespaceIsolaton: unknown key"},
+		{"an unknown key", `"namespaceIsolaton": true`, "namespaceIsolaton: unknown key, with the value true"},
 		{"a known key in another case", `"CNIDir": "/x"`, "CNIDir: unknown key"},
 		{"no name", `"name": ""`, "name: missing"},
 		{"a name with a slash", `"name": "a/b"`, `name: "a/b"` + wantName},
@@ -185,8 +185,34 @@ func expectProblem(t *testing.T, stdin []byte, want string) {
 	if len(invalid.Problems) != 1 || !strings.HasPrefix(invalid.Error(), want) {
 		t.Errorf("got the problems %q, want %q", invalid.Problems, want)
 	}
+	if invalid.UnknownKeys != strings.Contains(want, "unknown key") {
+		t.Errorf("got UnknownKeys = %v for %q", invalid.UnknownKeys, invalid.Problems)
+	}
 	if invalid.Undecodable || invalid.UnknownVersion != strings.Contains(want, "is not supported") {
 		t.Errorf("got %+v", invalid)
+	}
+}
+
+func TestParse_UnknownKeys(t *testing.T) {
+	tests := []struct {
+		name, keys, want string
+		alone            bool
+	}{
+		{"one, with its value on one line", "\"foo\": {\"a\": [1,\n2]}", `foo: unknown key, with the value {"a":[1,2]}`, true},
+		{"two", `"zz": null, "aa": "x"`, `aa: unknown key, with the value "x"; zz: unknown key, with the value null`, true},
+		{"a long value", `"foo": "` + strings.Repeat("a", 1000) + `"`,
+			`foo: unknown key, with the value "` + strings.Repeat("a", 63), true},
+		{"one, and another problem", `"foo": 1, "logLevel": "loud"`,
+			`logLevel: "loud" must be 0 or none, 1 or error, 2 or info, 3 or debug; foo: unknown key, with the value 1`, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var invalid *Error
+			_, err := Parse(netconfWith(tt.keys))
+			if !errors.As(err, &invalid) || invalid.Error() != tt.want || invalid.UnknownKeys != tt.alone {
+				t.Errorf("got %+v, want %q", err, tt.want)
+			}
+		})
 	}
 }
 

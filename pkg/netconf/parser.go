@@ -1,6 +1,7 @@
 package netconf
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -172,6 +173,16 @@ func (p *parser) rejectUnknownKeys() {
 	}
 	slices.Sort(unknown)
 	for _, key := range unknown {
-		p.fail("%.64s: unknown key", key)
+		p.fail("%.64s: unknown key, with the value %.64s", key, compact(p.object[key]))
 	}
+}
+
+// compact returns the value without white space. The CNI specification wants the value of an
+// unknown key in the error.
+func compact(value json.RawMessage) string {
+	var b bytes.Buffer
+	if json.Compact(&b, value) != nil {
+		return ""
+	}
+	return b.String()
 }
