@@ -48,6 +48,8 @@ type Call struct {
 	Result json.RawMessage
 	// TornDown are the positions in Config of the plugins whose DEL has succeeded.
 	TornDown []int
+	// PrevResult is what the first plugin of an ADD gets as prevResult; nil for none.
+	PrevResult *cniconf.Result
 }
 
 // Find reports whether each plugin of the chain can be run. The error is ErrMissing, or says that
@@ -61,17 +63,18 @@ func (r Runner) Find(chain cniconf.Chain) error {
 	return nil
 }
 
-// Add runs ADD of each plugin in turn, passes each the result of the one before, and returns the
-// last one's result. An *Error says which plugin failed; what the plugins before it made is left, and
-// their result, if there is one, is returned too.
+// Add runs ADD of each plugin in turn, passes each the result of the one before, the first one
+// PrevResult, and returns the last one's result. An *Error says which plugin failed; what the
+// plugins before it made is left, and their result, if there is one, is returned too.
 func (r Runner) Add(ctx context.Context, c Call) (*cniconf.Result, error) {
 	var result *cniconf.Result
+	prev := c.PrevResult
 	for _, plugin := range c.Config.Plugins {
-		next, err := r.add(ctx, c, plugin, result)
+		next, err := r.add(ctx, c, plugin, prev)
 		if err != nil {
 			return result, newError("ADD", c, plugin, err)
 		}
-		result = next
+		result, prev = next, next
 	}
 	return result, nil
 }

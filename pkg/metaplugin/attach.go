@@ -24,6 +24,8 @@ type batch struct {
 	req         Request
 	delegates   Delegates
 	attachments []ledger.Attachment
+	// prevResult is for the delegate of the default network.
+	prevResult *cniconf.Result
 
 	mu      sync.Mutex
 	started []ledger.Attachment
@@ -39,13 +41,18 @@ type batch struct {
 func (p *Plugin) attach(
 	ctx context.Context, record LockedRecord, req Request, ns netns.ID, attachments []plan.Attachment,
 ) (json.RawMessage, error) {
+	prevResult, err := req.prevResult()
+	if err != nil {
+		return nil, err
+	}
 	b := &batch{
-		plugin:    p,
-		record:    record,
-		req:       req,
-		delegates: p.Delegates(record.LockFile()),
-		neverRan:  map[string]bool{},
-		results:   map[string]json.RawMessage{},
+		plugin:     p,
+		record:     record,
+		req:        req,
+		delegates:  p.Delegates(record.LockFile()),
+		prevResult: prevResult,
+		neverRan:   map[string]bool{},
+		results:    map[string]json.RawMessage{},
 	}
 	for _, a := range attachments {
 		if err := b.delegates.Find(a.Config); err != nil {
@@ -114,8 +121,12 @@ func (b *batch) add(ctx context.Context, a ledger.Attachment) (*cniconf.Result, 
 	b.mu.Lock()
 	b.started = append(b.started, a)
 	b.mu.Unlock()
+	c := call(b.req.ContainerID, b.req.Netns, a)
+	if a.IfName == b.req.defaultIfName() {
+		c.PrevResult = b.prevResult
+	}
 	start := b.plugin.Now()
-	result, err := b.delegates.Add(ctx, call(b.req.ContainerID, b.req.Netns, a))
+	result, err := b.delegates.Add(ctx, c)
 	b.plugin.logDelegate("ADD", a, start, err)
 	if err != nil {
 		return nil, b.failed(a, result, err)

@@ -2,10 +2,12 @@ package metaplugin
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniconf"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/ledger"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netns"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/plan"
@@ -133,6 +135,9 @@ func (p *Plugin) delByNetconf(
 			Args:       req.Args.Pod.CNIArgs(""),
 			Created:    p.Now().UTC(),
 		}
+		if a.IfName == req.IfName {
+			a.Result = p.resultOfRuntime(req, a.Config.CNIVersion)
+		}
 		tornDown, err := delegates.Del(ctx, call(req.ContainerID, netnsPath, a))
 		if err == nil {
 			continue
@@ -158,6 +163,24 @@ func (p *Plugin) recordFailure(
 		err = locked.MarkFailed(a.IfName, p.Now(), cause, tornDown)
 	}
 	return storeError(err)
+}
+
+// resultOfRuntime returns the result that the runtime passes to a DEL, in that version, for a
+// default network whose own result the ledger does not have; nil if there is none.
+func (p *Plugin) resultOfRuntime(req Request, cniVersion string) json.RawMessage {
+	result, err := req.prevResult()
+	if result == nil && err == nil {
+		return nil
+	}
+	var data json.RawMessage
+	if err == nil {
+		data, err = cniconf.EncodeResult(result, cniVersion)
+	}
+	if err != nil {
+		p.Log.Warn("the delegate gets no result: that of the runtime cannot be used", "cause", err)
+		return nil
+	}
+	return data
 }
 
 // usableNetns returns the path of the network namespace in which delegates are to find the

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"github.com/containernetworking/cni/pkg/types/create"
 	"github.com/containernetworking/cni/pkg/utils"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniconf"
@@ -118,6 +119,23 @@ func (r *Request) defaultIfName() string {
 		return ""
 	}
 	return r.IfName
+}
+
+// prevResult returns the result that the runtime passes for the default network; nil if there is
+// none.
+func (r *Request) prevResult() (*cniconf.Result, error) {
+	if r.Conf.PrevResult == nil || r.Args.Hot != nil {
+		return nil, nil
+	}
+	printed, err := create.Create(r.Conf.CNIVersion, r.Conf.PrevResult)
+	var result *cniconf.Result
+	if err == nil {
+		result, err = cniconf.NewResult(printed)
+	}
+	if err != nil {
+		return nil, configError(fmt.Errorf("netconf: prevResult: %w", err))
+	}
+	return result, nil
 }
 
 // checkVersion reports an operation that the netconf's version of the specification does not have.

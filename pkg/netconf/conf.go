@@ -74,7 +74,9 @@ type Conf struct {
 	// DisableCheck and DisableGC make CHECK and GC succeed without doing anything. Runtimes apply
 	// those keys of a configuration list, but do not see them in a netconf with a file of its own.
 	DisableCheck, DisableGC bool
-	// PrevResult is the result of the ADD, for a CHECK, and nil where the runtime does not pass it.
+	// PrevResult is the result of the plugin before kactus in a configuration list, for an ADD, or
+	// that of the whole list's ADD, for a CHECK or a DEL. It is nil where the runtime does not pass
+	// it.
 	PrevResult json.RawMessage
 	// ValidAttachments are the attachments that the runtime still has, for a GC. They are nil where
 	// the runtime does not pass them, and empty, but not nil, where it has none.

@@ -38,7 +38,9 @@ func Parse(stdin []byte) (Conf, error) {
 		DisableGC:          p.listBoolean("disableGC"),
 		ValidAttachments:   p.validAttachments(),
 	}
-	conf.PrevResult, _ = p.take("prevResult")
+	if raw, ok := p.take("prevResult"); ok && string(raw) != "null" {
+		conf.PrevResult = raw
+	}
 	conf.Master, conf.Auxiliary = p.delegates(conf.Name, conf.CNIVersion)
 	p.text("type", "") // the runtime has read it
 	onlyUnknown := len(p.problems) == 0

@@ -76,6 +76,7 @@ func TestParse(t *testing.T) {
 		{"disableGC in quotes, in upper case", `"disableGC": "TRUE"`, func(c Conf) bool { return c.DisableGC }},
 		{"false in quotes", `"disableCheck": "False"`, func(c Conf) bool { return !c.DisableCheck }},
 		{"prevResult", `"prevResult": {"ips": []}`, func(c Conf) bool { return string(c.PrevResult) == `{"ips":[]}` }},
+		{"null as prevResult", `"prevResult": null`, func(c Conf) bool { return c.PrevResult == nil }},
 		{"no cniVersion", `"cniVersion": ""`,
 			func(c Conf) bool { return c.CNIVersion == "0.1.0" && c.Master.CNIVersion == "0.1.0" }},
 		{"keys of any CNI configuration",
