@@ -104,6 +104,13 @@ func TestOperations_WithoutStdin(t *testing.T) {
 func TestOperations_Errors(t *testing.T) {
 	dir := t.TempDir()
 	netconf, netconf110 := netconfIn(dir, "1.0.0"), netconfIn(dir, "1.1.0")
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	must(t, os.WriteFile(kubeconfig, []byte(`
+current-context: c
+clusters: [{name: c, cluster: {server: "https://127.0.0.1"}}]
+users: [{name: u, user: {token: "secret\n"}}]
+contexts: [{name: c, context: {cluster: c, user: u}}]
+`), 0o600))
 	tests := []struct {
 		name  string
 		env   map[string]string
@@ -139,6 +146,8 @@ func TestOperations_Errors(t *testing.T) {
 
 		{"a STATUS of a version that has none", addEnv("CNI_COMMAND", "STATUS"), netconf, 1, "1.0.0"},
 		{"a STATUS without the delegate's binary", addEnv("CNI_COMMAND", "STATUS"), netconf110, 50, "ptp"},
+		{"a STATUS with a token that cannot be sent", addEnv("CNI_COMMAND", "STATUS"),
+			withKey(netconf110, fmt.Sprintf(`"kubeconfig": %q`, kubeconfig)), 50, "use the kubeconfig " + kubeconfig + ": token: "},
 		{"a STATUS where the ledger cannot be", addEnv("CNI_COMMAND", "STATUS"),
 			strings.Replace(netconf110, dir, "/proc", 1), 50, "/proc/ledger"},
 	}

@@ -17,8 +17,10 @@ type Client struct {
 	http *http.Client
 	base *url.URL
 	// header is sent with every request.
-	header      http.Header
-	credentials secret
+	header http.Header
+	// proxy is the host and port of the proxy in the way; empty for none.
+	proxy   string
+	secrets secrets
 	// attemptTimeout bounds one request; firstPause is the longest pause before the second.
 	attemptTimeout, firstPause time.Duration
 	budget                     *budget.Budget
@@ -35,15 +37,31 @@ func New(kubeconfig, userAgent string) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	transport, err := config.transport()
+	c, err := config.client(userAgent)
 	if err != nil {
 		return nil, &Error{Doing: "use the credentials of " + source(kubeconfig), Cause: err}
 	}
+	return c, nil
+}
+
+func (c clientConfig) client(userAgent string) (*Client, error) {
+	if err := checkHeaderValue("User-Agent", userAgent); err != nil {
+		return nil, err
+	}
+	proxy, err := c.proxyURL()
+	if err != nil {
+		return nil, err
+	}
+	transport, err := c.transport(proxy)
+	if err != nil {
+		return nil, err
+	}
 	return &Client{
 		http:           &http.Client{Transport: transport, CheckRedirect: noRedirect},
-		base:           config.server.JoinPath("/"),
-		header:         config.header(userAgent),
-		credentials:    config.credentials(),
+		base:           c.server.JoinPath("/"),
+		header:         c.header(userAgent),
+		proxy:          proxyAddress(proxy),
+		secrets:        newSecrets(c.credentials(), proxyCredentials(proxy)),
 		attemptTimeout: defaultAttemptTimeout,
 		firstPause:     50 * time.Millisecond,
 		budget:         budget.New(maxResponses),
@@ -80,7 +98,7 @@ func (c *Client) Pod(ctx context.Context, namespace, name string) (Pod, error) {
 	}
 	pod, err := c.parsePod(body, name)
 	if err != nil {
-		return Pod{}, decodeError(target, err)
+		return Pod{}, c.decodeError(target, err)
 	}
 	return pod, nil
 }
@@ -104,7 +122,7 @@ func (c *Client) parsePod(body []byte, name string) (Pod, error) {
 		return Pod{Name: m.Name, Namespace: m.Namespace, UID: m.UID, Annotations: m.Annotations}, nil
 	}
 	return Pod{}, fmt.Errorf("got kind %.64q, name %.64q, not the metadata of the Pod",
-		c.credentials.redact(object.Kind), c.credentials.redact(object.Metadata.Name))
+		c.secrets.redact(object.Kind), c.secrets.redact(object.Metadata.Name))
 }
 
 // Network reads a Network. The error is an *Error.
@@ -117,19 +135,20 @@ func (c *Client) Network(ctx context.Context, namespace, name string) (network.N
 	}
 	n, err := network.Parse(body)
 	if err == nil && n.Name != name {
-		err = fmt.Errorf("got the Network %.64q", c.credentials.redact(n.Name))
+		err = fmt.Errorf("got the Network %.64q", c.secrets.redact(n.Name))
 	}
 	if err != nil {
-		return network.Network{}, decodeError(target, err)
+		return network.Network{}, c.decodeError(target, err)
 	}
 	return n, nil
 }
 
-func decodeError(target *url.URL, cause error) *Error {
+func (c *Client) decodeError(target *url.URL, cause error) *Error {
 	return &Error{
 		Doing:  "decode the response to GET " + target.Path,
 		Path:   target.Path,
 		Status: http.StatusOK,
 		Cause:  cause,
+		Proxy:  c.proxy,
 	}
 }

@@ -55,11 +55,14 @@ func (config *clientConfig) setCluster(c cluster, dir string) (err error) {
 		return errors.New("server: must be a URL without user information")
 	}
 	if c.Proxy != "" {
-		if config.proxy, err = parseURL("proxy-url", c.Proxy, "http", "https", "socks5"); err != nil {
+		if config.proxy, err = parseURL("proxy-url", c.Proxy, "http", "https", "socks5", "socks5h"); err != nil {
 			return err
 		}
 	}
 	config.serverName, config.insecure = c.ServerName, c.Insecure
+	if name := strings.Trim(c.ServerName, "[]"); name != "" && !isHost(name) {
+		return errors.New("tls-server-name: must be the name or the IP address of a host")
+	}
 	if config.ca, err = dataOrFile("certificate-authority", c.CA, c.CAFile, dir); err != nil {
 		return err
 	}
@@ -67,19 +70,6 @@ func (config *clientConfig) setCluster(c cluster, dir string) (err error) {
 		return errors.New("insecure-skip-tls-verify: cannot be combined with a certificate authority")
 	}
 	return nil
-}
-
-// parseURL parses the value of a key. The error does not quote the value, which may hold a
-// password.
-func parseURL(key, text string, schemes ...string) (*url.URL, error) {
-	if u, err := url.Parse(text); err == nil && u.Host != "" {
-		for _, scheme := range schemes {
-			if u.Scheme == scheme {
-				return u, nil
-			}
-		}
-	}
-	return nil, fmt.Errorf("%s: must be a URL with scheme %s", key, strings.Join(schemes, " or "))
 }
 
 // setUser takes the credentials from u. Relative paths are below dir.
@@ -102,34 +92,46 @@ func (config *clientConfig) setUser(u user, dir string) (err error) {
 		return errors.New("client-certificate, client-key: both are required")
 	}
 	config.username, config.password = u.Username, u.Password
-	config.token = u.Token
-	if u.TokenFile != "" {
-		token, err := dataOrFile("tokenFile", nil, u.TokenFile, dir)
-		if err != nil {
-			return err
-		}
-		config.token = strings.TrimSpace(string(token))
+	if config.token, err = u.token(dir); err != nil {
+		return err
 	}
 	if config.username != "" && config.token != "" {
 		return errors.New("username, token: only one may be set")
 	}
-	return nil
+	return checkPassword(config.username, config.password)
 }
 
-// dataOrFile returns data or, where there is none, the content of the file at path.
-func dataOrFile(key string, data []byte, path, dir string) ([]byte, error) {
-	if len(data) > 0 || path == "" {
-		return data, nil
+// token returns the bearer token; empty where there is none. A relative path is below dir.
+func (u user) token(dir string) (string, error) {
+	if u.TokenFile == "" {
+		return u.Token, checkToken("token", u.Token)
+	}
+	content, err := dataOrFile("tokenFile", "", u.TokenFile, dir)
+	if err != nil {
+		return "", err
+	}
+	token := strings.TrimSpace(string(content))
+	if token == "" {
+		return "", errors.New("tokenFile: has no token")
+	}
+	return token, checkToken("tokenFile", token)
+}
+
+// dataOrFile returns the data, which is base64, or, where there is none, the content of the file at
+// path.
+func dataOrFile(key, data, path, dir string) ([]byte, error) {
+	if data != "" || path == "" {
+		return decodeBase64(key+"-data", data)
 	}
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(dir, path)
 	}
-	data, err := os.ReadFile(path)
-	if err == nil && len(data) == 0 {
+	content, err := os.ReadFile(path)
+	if err == nil && len(content) == 0 {
 		err = errors.New("empty file")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: read %s: %w", key, path, withoutPath(err))
 	}
-	return data, nil
+	return content, nil
 }

@@ -8,11 +8,15 @@
 // lasts. The pauses grow exponentially with jitter, or are what Retry-After asks for. Errors that
 // do not pass are returned at once: TLS verification failures and the other 4xx. One exception: for
 // a few seconds after an apiserver came up, its 401 and 403 are not final, because it serves
-// requests before it has loaded its authorization rules.
+// requests before it has loaded its authorization rules. What can never be sent, such as a token
+// with a newline, is an error of [New].
 //
 // Bounds. Each attempt has a timeout. All responses to one Client draw on one [budget.Budget], and
 // headers, error bodies and HTTP/2 receive buffers are limited too, so that neither a large object
 // nor a Pod that names many Networks makes kactus large.
+//
+// Proxies. The kubeconfig's proxy-url counts, else HTTPS_PROXY. Unless the apiserver is known to
+// have answered, an error names the proxy: its words must not pass for the apiserver's.
 //
 // Redaction. No error quotes a kubeconfig's content, nor the credentials that were sent, even where
 // a proxy repeats them in its response. Redirects are not followed, so that the token reaches no

@@ -22,19 +22,27 @@ type Error struct {
 	Tries int
 	// Cause is the underlying error.
 	Cause error
+	// Proxy is the host and port of the proxy in the way; empty where there is none, or where the
+	// apiserver itself is known to have answered.
+	Proxy string
 
 	retry bool
+	// byProxy says that the response may be the proxy's own.
+	byProxy bool
 	// broken says that the connection may be dead.
 	broken bool
 }
 
-// Error returns what was being done, the HTTP status, and the cause.
+// Error returns what was being done, the HTTP status, the cause, and the proxy.
 func (e *Error) Error() string {
 	s := e.Doing + ": "
 	if e.Status != 0 && e.Status != http.StatusOK {
 		s += fmt.Sprintf("%d %s: ", e.Status, http.StatusText(e.Status))
 	}
 	s += e.Cause.Error()
+	if e.Proxy != "" {
+		s += " (through the proxy " + e.Proxy + ")"
+	}
 	if e.Tries > 1 {
 		s += fmt.Sprintf(" (tried %d times)", e.Tries)
 	}
@@ -44,21 +52,24 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Cause }
 
-// Missing reports whether the apiserver has no such object.
-func (e *Error) Missing() bool { return e.Status == http.StatusNotFound }
+// Missing reports whether the apiserver has no such object. A proxy cannot know.
+func (e *Error) Missing() bool { return e.Status == http.StatusNotFound && !e.byProxy }
 
 // Temporary reports whether the same request may succeed later: the apiserver was unreachable or
 // overloaded, or the object does not exist yet.
 func (e *Error) Temporary() bool { return e.retry || e.Missing() }
 
-// refused reports whether the apiserver denied the request.
+// refused reports whether the apiserver, or a proxy, denied the request.
 func (e *Error) refused() bool {
 	return e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden
 }
 
-// retryable reports whether a request that got no response should be sent again. Only TLS errors
-// should not: a wrong certificate stays wrong.
+// retryable reports whether a request that got no response should be sent again. TLS errors should
+// not, because a wrong certificate stays wrong, and neither should what a proxy does not allow.
 func retryable(err error) bool {
+	if refused := (*refusal)(nil); errors.As(err, &refused) {
+		return overloaded(refused.status)
+	}
 	var (
 		verification *tls.CertificateVerificationError
 		record       tls.RecordHeaderError

@@ -82,11 +82,12 @@ func (c *Client) try(ctx context.Context, target *url.URL, accept string) ([]byt
 	req.Header.Set("Accept", accept)
 	resp, err := c.http.Do(req)
 	if err != nil {
-		failed.Cause, failed.retry = c.credentials.redactError(unwrapURL(err)), retryable(err)
+		failed.Cause, failed.retry = c.secrets.redactError(unwrapURL(err)), retryable(err)
 		failed.broken = true
 		if failed.Cause == tryCtx.Err() { // and not an error that says more, such as ECONNREFUSED
 			failed.Cause = context.Cause(tryCtx)
 		}
+		c.blameProxy(failed)
 		return nil, 0, failed
 	}
 	defer resp.Body.Close()
@@ -94,28 +95,37 @@ func (c *Client) try(ctx context.Context, target *url.URL, accept string) ([]byt
 	failed.Status = resp.StatusCode
 	switch {
 	case resp.StatusCode != http.StatusOK:
-		failed.Cause = statusCause(body, c.credentials)
-		failed.retry = resp.StatusCode == http.StatusTooManyRequests ||
-			resp.StatusCode >= http.StatusInternalServerError
-		return nil, retryAfter(resp.Header), failed
+		failed.Cause, failed.retry = statusCause(body, c.secrets), overloaded(resp.StatusCode)
 	case errors.Is(err, errTooLarge):
 		failed.Cause = err
-		return nil, 0, failed
 	case err != nil:
 		failed.Cause, failed.retry, failed.broken = fmt.Errorf("response interrupted: %w", err), true, true
-		return nil, 0, failed
+	default:
+		return body, 0, nil
 	}
-	return body, 0, nil
+	c.blameProxy(failed)
+	return nil, retryAfter(resp.Header), failed
 }
 
+// overloaded reports whether a response of that status may be another one soon.
+func overloaded(status int) bool {
+	return status == http.StatusTooManyRequests || status >= http.StatusInternalServerError
+}
+
+// A statusError has the message of a Status, the apiserver's own form of an error.
+type statusError struct{ message string }
+
+// Error returns the message.
+func (s *statusError) Error() string { return s.message }
+
 // statusCause returns the message of a Status, or the beginning of a body that is not one.
-func statusCause(body []byte, credentials secret) error {
+func statusCause(body []byte, secrets secrets) error {
 	var status struct{ Kind, Message string }
 	if err := json.Unmarshal(body, &status); err == nil && status.Kind == "Status" && status.Message != "" {
-		return errors.New(credentials.redact(status.Message))
+		return &statusError{secrets.redact(status.Message)}
 	}
 	const quoted = 128
-	text := credentials.redact(string(body))
+	text := secrets.redact(string(body))
 	return fmt.Errorf("response begins with %q", text[:min(quoted, len(text))])
 }
 

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"encoding/base64"
 	"errors"
 	"os"
 	"path/filepath"
@@ -37,7 +38,7 @@ type cluster struct {
 	ServerName string `json:"tls-server-name,omitempty"`
 	Insecure   bool   `json:"insecure-skip-tls-verify,omitempty"`
 	CAFile     string `json:"certificate-authority,omitempty"`
-	CA         []byte `json:"certificate-authority-data,omitempty"`
+	CA         string `json:"certificate-authority-data,omitempty"` // base64, as are Cert and Key
 	Proxy      string `json:"proxy-url,omitempty"`
 }
 
@@ -50,9 +51,9 @@ type user struct {
 	Token        string `json:"token,omitempty"`
 	TokenFile    string `json:"tokenFile,omitempty"`
 	CertFile     string `json:"client-certificate,omitempty"`
-	Cert         []byte `json:"client-certificate-data,omitempty"`
+	Cert         string `json:"client-certificate-data,omitempty"`
 	KeyFile      string `json:"client-key,omitempty"`
-	Key          []byte `json:"client-key-data,omitempty"`
+	Key          string `json:"client-key-data,omitempty"`
 	Username     string `json:"username,omitempty"`
 	Password     string `json:"password,omitempty"`
 	Exec         any    `json:"exec,omitempty"`
@@ -65,7 +66,7 @@ type user struct {
 func Kubeconfig(server string, ca []byte, token string) ([]byte, error) {
 	const name = "kactus"
 	f := kubeconfigFile{APIVersion: "v1", Kind: "Config", CurrentContext: name, Contexts: []namedContext{{Name: name}}}
-	f.Clusters = []namedCluster{{Name: name, Cluster: cluster{Server: server, CA: ca}}}
+	f.Clusters = []namedCluster{{Name: name, Cluster: cluster{Server: server, CA: base64.StdEncoding.EncodeToString(ca)}}}
 	f.Users = []namedUser{{Name: name, User: user{Token: token}}}
 	f.Contexts[0].Context.Cluster, f.Contexts[0].Context.User = name, name
 	return yaml.Marshal(f)

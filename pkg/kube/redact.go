@@ -2,31 +2,37 @@ package kube
 
 import (
 	"encoding/base64"
+	"slices"
 	"strings"
 )
 
-// secret holds credentials. Some proxies and apiservers repeat what they were sent, so it is
+// secrets hold credentials. Some proxies and apiservers repeat what they were sent, so they are
 // redacted from whatever of a response gets into an error.
-type secret string
+type secrets []string
+
+// newSecrets returns those of the values that are not empty.
+func newSecrets(values ...string) secrets {
+	return slices.DeleteFunc(values, func(value string) bool { return value == "" })
+}
 
 // credentials returns what the Authorization header carries after its scheme.
-func (c clientConfig) credentials() secret {
+func (c clientConfig) credentials() string {
 	if c.username != "" {
-		return secret(base64.StdEncoding.EncodeToString([]byte(c.username + ":" + c.password)))
+		return base64.StdEncoding.EncodeToString([]byte(c.username + ":" + c.password))
 	}
-	return secret(c.token)
+	return c.token
 }
 
-// redact returns text without the secret.
-func (s secret) redact(text string) string {
-	if s == "" {
-		return text
+// redact returns text without the secrets.
+func (s secrets) redact(text string) string {
+	for _, secret := range s {
+		text = strings.ReplaceAll(text, secret, "(redacted)")
 	}
-	return strings.ReplaceAll(text, string(s), "(redacted)")
+	return text
 }
 
-// redactError returns err, or an error that wraps it where its text has the secret.
-func (s secret) redactError(err error) error {
+// redactError returns err, or an error that wraps it where its text has a secret.
+func (s secrets) redactError(err error) error {
 	if text := err.Error(); s.redact(text) != text {
 		return &redactedError{error: err, text: s.redact(text)}
 	}

@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 )
 
-// transport returns an HTTP transport for the server and the credentials of c. It bounds what is
+// transport returns an HTTP transport for the server and the credentials of c, through the proxy,
+// unless that is nil. It bounds what is
 // buffered of responses: net/http's own limits are megabytes for each Network that is being read.
-func (c clientConfig) transport() (*http.Transport, error) {
+func (c clientConfig) transport(proxy *url.URL) (*http.Transport, error) {
 	config := &tls.Config{ServerName: c.serverName, InsecureSkipVerify: c.insecure}
 	if len(c.ca) > 0 {
 		config.RootCAs = x509.NewCertPool()
@@ -25,12 +27,9 @@ func (c clientConfig) transport() (*http.Transport, error) {
 		}
 		config.Certificates = []tls.Certificate{pair}
 	}
-	proxy := http.ProxyFromEnvironment
-	if c.proxy != nil {
-		proxy = http.ProxyURL(c.proxy)
-	}
 	return &http.Transport{
-		Proxy:                  proxy,
+		Proxy:                  http.ProxyURL(proxy),
+		OnProxyConnectResponse: checkConnect,
 		TLSClientConfig:        config,
 		ForceAttemptHTTP2:      true,
 		MaxResponseHeaderBytes: maxHeader,
@@ -46,7 +45,7 @@ func (c clientConfig) header(userAgent string) http.Header {
 	h := http.Header{"User-Agent": {userAgent}}
 	switch {
 	case c.username != "":
-		h.Set("Authorization", "Basic "+string(c.credentials()))
+		h.Set("Authorization", "Basic "+c.credentials())
 	case c.token != "":
 		h.Set("Authorization", "Bearer "+c.token)
 	}
