@@ -147,7 +147,8 @@ contexts: [{name: c, context: {cluster: c, user: u}}]
 		{"a STATUS of a version that has none", addEnv("CNI_COMMAND", "STATUS"), netconf, 1, "1.0.0"},
 		{"a STATUS without the delegate's binary", addEnv("CNI_COMMAND", "STATUS"), netconf110, 50, "ptp"},
 		{"a STATUS with a token that cannot be sent", addEnv("CNI_COMMAND", "STATUS"),
-			withKey(netconf110, fmt.Sprintf(`"kubeconfig": %q`, kubeconfig)), 50, "use the kubeconfig " + kubeconfig + ": token: "},
+			withKey(netconf110, fmt.Sprintf(`"kubeconfig": %q`, kubeconfig)), 50,
+			"use the kubeconfig " + kubeconfig + ": token: "},
 		{"a STATUS where the ledger cannot be", addEnv("CNI_COMMAND", "STATUS"),
 			strings.Replace(netconf110, dir, "/proc", 1), 50, "/proc/ledger"},
 	}

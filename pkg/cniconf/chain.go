@@ -87,8 +87,8 @@ func (c *Chain) readHead(head map[string]json.RawMessage) error {
 	return nil
 }
 
-// readVersions selects the latest version that both the configuration and the CNI library support. A
-// list names those that its author tried in cniVersions (CNI specification 1.1.0, section 1). The
+// readVersions selects the latest version that both the configuration and the CNI library support.
+// A list names those that its author tried in cniVersions (CNI specification 1.1.0, section 1). The
 // default is for a configuration that names none at all.
 func (c *Chain) readVersions(head map[string]json.RawMessage) error {
 	var own string
@@ -114,7 +114,8 @@ func (c *Chain) readVersions(head map[string]json.RawMessage) error {
 		latest = max(latest, slices.Index(known, v))
 	}
 	if latest < 0 {
-		return fmt.Errorf("%s: %.64q is not a supported version of the CNI specification", key, strings.Join(offered, ", "))
+		return fmt.Errorf("%s: %.64q is not a supported version of the CNI specification",
+			key, strings.Join(offered, ", "))
 	}
 	c.CNIVersion = known[latest]
 	return nil

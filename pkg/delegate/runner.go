@@ -107,9 +107,10 @@ func (r Runner) add(
 	return result, err
 }
 
-// Del runs DEL of each plugin in reverse order, but for those that c.TornDown names, and passes each
-// the result of the ADD. It stops at the first that fails, with an *Error: the DEL of a plugin may
-// need what the plugins before it made. It returns c.TornDown with the plugins whose DEL succeeded.
+// Del runs DEL of each plugin in reverse order, but for those that c.TornDown names, and passes
+// each the result of the ADD. It stops at the first that fails, with an *Error: the DEL of a plugin
+// may need what the plugins before it made. It returns c.TornDown with the plugins whose DEL
+// succeeded.
 func (r Runner) Del(ctx context.Context, c Call) (tornDown []int, err error) {
 	tornDown, failed := r.del(ctx, c, true)
 	return tornDown, errors.Join(failed...)

@@ -66,7 +66,8 @@ type user struct {
 func Kubeconfig(server string, ca []byte, token string) ([]byte, error) {
 	const name = "kactus"
 	f := kubeconfigFile{APIVersion: "v1", Kind: "Config", CurrentContext: name, Contexts: []namedContext{{Name: name}}}
-	f.Clusters = []namedCluster{{Name: name, Cluster: cluster{Server: server, CA: base64.StdEncoding.EncodeToString(ca)}}}
+	encoded := base64.StdEncoding.EncodeToString(ca)
+	f.Clusters = []namedCluster{{Name: name, Cluster: cluster{Server: server, CA: encoded}}}
 	f.Users = []namedUser{{Name: name, User: user{Token: token}}}
 	f.Contexts[0].Context.Cluster, f.Contexts[0].Context.User = name, name
 	return yaml.Marshal(f)

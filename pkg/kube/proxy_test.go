@@ -65,7 +65,8 @@ func refuse(status int) http.HandlerFunc {
 // through returns a Client of the server at a URL through the proxy.
 func through(t *testing.T, proxy *url.URL, server, cluster string) *Client {
 	t.Helper()
-	return newClient(t, configWith(t, fmt.Sprintf("server: %q, proxy-url: %q%s", server, proxy, cluster), "token: "+token))
+	cluster = fmt.Sprintf("server: %q, proxy-url: %q%s", server, proxy, cluster)
+	return newClient(t, configWith(t, cluster, "token: "+token))
 }
 
 func (s *apiserver) authority() string {
@@ -92,14 +93,17 @@ func expectProxy(t *testing.T, err error, proxy *url.URL, words ...string) *Erro
 }
 
 func TestPod_ProxyRefusesToConnect(t *testing.T) {
-	for status, retried := range map[int]bool{400: false, 403: false, 404: false, 407: false, 429: true, 502: true, 504: true} {
+	for status, retried := range map[int]bool{
+		400: false, 403: false, 404: false, 407: false, 429: true, 502: true, 504: true,
+	} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			requests := 0
 			proxy := startProxy(t, func(w http.ResponseWriter, r *http.Request) {
 				requests++
 				refuse(status)(w, r)
 			})
-			_, err := through(t, proxy, "https://apiserver.example:6443", "").Pod(within(t, 200*time.Millisecond), "tenant", "app")
+			c := through(t, proxy, "https://apiserver.example:6443", "")
+			_, err := c.Pod(within(t, 200*time.Millisecond), "tenant", "app")
 			failed := expectProxy(t, err, proxy, fmt.Sprintf("CONNECT with %d %s", status, http.StatusText(status)))
 			if failed.Temporary() != retried || failed.Missing() || (requests > 1) != retried {
 				t.Errorf("%d requests, temporary: %v: %v", requests, failed.Temporary(), err)
@@ -112,9 +116,11 @@ func TestPod_ProxyAnswersInPlaceOfTheAPIServer(t *testing.T) {
 	for status, temporary := range map[int]bool{403: false, 404: false, 407: false, 502: true, 200: false} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			proxy := startProxy(t, refuse(status))
-			_, err := through(t, proxy, "http://apiserver.example:8080", "").Pod(within(t, 100*time.Millisecond), "tenant", "app")
+			c := through(t, proxy, "http://apiserver.example:8080", "")
+			_, err := c.Pod(within(t, 100*time.Millisecond), "tenant", "app")
 			failed := expectProxy(t, err, proxy)
-			if failed.Temporary() != temporary || failed.Missing() || status != 200 && !strings.Contains(err.Error(), "own page") {
+			quoted := strings.Contains(err.Error(), "own page")
+			if failed.Temporary() != temporary || failed.Missing() || quoted != (status != 200) {
 				t.Errorf("temporary: %v, missing: %v: %v", failed.Temporary(), failed.Missing(), err)
 			}
 		})
@@ -130,7 +136,8 @@ func TestPod_ProxyCannotBeReached(t *testing.T) {
 	listener.Close()
 	for _, scheme := range []string{"http", "https", "socks5"} {
 		proxy := &url.URL{Scheme: scheme, Host: addr, User: url.UserPassword("user", proxyPassword)}
-		_, err := through(t, proxy, "https://apiserver.example:6443", "").Pod(within(t, 100*time.Millisecond), "tenant", "app")
+		c := through(t, proxy, "https://apiserver.example:6443", "")
+		_, err := c.Pod(within(t, 100*time.Millisecond), "tenant", "app")
 		if failed := expectProxy(t, err, proxy, "connection refused"); !failed.Temporary() {
 			t.Errorf("%s: got %v", scheme, err)
 		}

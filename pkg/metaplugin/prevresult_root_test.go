@@ -11,7 +11,8 @@ import (
 )
 
 const (
-	previous = `{"cniVersion": "1.0.0", "interfaces": [{"name": "eth0", "sandbox": "/n"}], "ips": [{"address": "10.9.0.1/24"}]}`
+	previous = `{"cniVersion": "1.0.0", "interfaces": [{"name": "eth0", "sandbox": "/n"}],
+		"ips": [{"address": "10.9.0.1/24"}]}`
 	// keepStdin appends the plugin's stdin to a file, on one line.
 	keepStdin = `tr -d '\n' >>$CNI_COMMAND.$CNI_IFNAME; echo >>$CNI_COMMAND.$CNI_IFNAME; `
 )
@@ -44,8 +45,10 @@ func TestAdd_PassesPrevResultToTheDefaultNetwork(t *testing.T) {
 	n.selectNetworks("green")
 	req := n.request(n.conf(chain, `"prevResult": `+previous))
 	n.add(req)
-	expectEqual(t, "prevResult of the default network's plugins", n.prevResults("ADD.eth0"), []string{"10.9.0.1/24", "10.9.0.2/24"})
-	expectEqual(t, "prevResult of another network's plugins", n.prevResults("ADD."+greenIf), []string{"", "10.9.0.2/24"})
+	expectEqual(t, "prevResult of the default network's plugins",
+		n.prevResults("ADD.eth0"), []string{"10.9.0.1/24", "10.9.0.2/24"})
+	expectEqual(t, "prevResult of another network's plugins",
+		n.prevResults("ADD."+greenIf), []string{"", "10.9.0.2/24"})
 	n.del(req)
 	expectEqual(t, "prevResult of the DEL", n.prevResults("DEL.eth0"), []string{"10.9.0.3/24", "10.9.0.3/24"})
 	n.expectNothingLeft()
@@ -70,7 +73,8 @@ func TestAdd_InvalidPrevResult(t *testing.T) {
 		n.addFails(req, types.ErrInvalidNetworkConfig, "netconf: prevResult")
 		n.del(req)
 	}
-	n.addFails(n.hotRequest(n.conf(`{"type": "master"}`, `"prevResult": 1`), "green"), types.ErrTryAgainLater, "no Network")
+	hot := n.hotRequest(n.conf(`{"type": "master"}`, `"prevResult": 1`), "green")
+	n.addFails(hot, types.ErrTryAgainLater, "no Network")
 	expectEqual(t, "calls", strings.Contains(n.read("calls"), "ADD"), false)
 }
 

@@ -28,8 +28,8 @@ type Request struct {
 	// PluginDirs is CNI_PATH as a list.
 	PluginDirs []string
 	Conf       netconf.Conf
-	// Warnings are what is wrong with the netconf and the CNI_ARGS of a DEL, which goes on with what
-	// is valid.
+	// Warnings are what is wrong with the netconf and the CNI_ARGS of a DEL, which goes on with
+	// what is valid.
 	Warnings []error
 }
 

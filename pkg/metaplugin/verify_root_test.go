@@ -92,7 +92,8 @@ func TestAdd_PrefixLengthOfAddresses(t *testing.T) {
 		{"another than that of the network", hostLocal, "10.24.1.10/24", CodeNotHonored,
 			[]string{"network green", "10.24.1.10/23", "10.24.1.10/24"}},
 		{"none, where the plugin knows the network's", hostLocal, "10.24.1.10", 0, nil},
-		{"none, where the plugin needs one", static, "10.24.1.10", CodeDelegate, []string{"network green", "CIDR", "10.24.1.10"}},
+		{"none, where the plugin needs one", static, "10.24.1.10", CodeDelegate,
+			[]string{"network green", "CIDR", "10.24.1.10"}},
 	}
 	for _, tt := range tests {
 		n.run(tt.name, func() {

@@ -43,7 +43,8 @@ func (f *fakeNetns) plugin() *Plugin {
 
 func TestVerify_Addresses(t *testing.T) {
 	const result = `{"cniVersion": "1.0.0", "ips": [{"address": "10.7.0.5/24"}, {"address": "::ffff:10.7.0.6/120"},
-		{"address": "fd00::5/64"}, {"address": "10.24.1.10/23"}, {"address": "10.9.0.1/24"}, {"address": "10.9.0.1/32"}]}`
+		{"address": "fd00::5/64"}, {"address": "10.24.1.10/23"},
+		{"address": "10.9.0.1/24"}, {"address": "10.9.0.1/32"}]}`
 	tests := []struct {
 		name string
 		ips  []string
@@ -52,9 +53,11 @@ func TestVerify_Addresses(t *testing.T) {
 		{"none asked for", nil, ""},
 		{"all of them", []string{"10.7.0.5/24", "fd00::5/64"}, ""},
 		{"another prefix length", []string{"10.7.0.5/16"}, "the address 10.7.0.5/24, and not 10.7.0.5/16"},
-		{"a longer prefix than that of the network", []string{"10.24.1.10/24"}, "the address 10.24.1.10/23, and not 10.24.1.10/24"},
+		{"a longer prefix than that of the network", []string{"10.24.1.10/24"},
+			"the address 10.24.1.10/23, and not 10.24.1.10/24"},
 		{"another prefix length of IPv6", []string{"fd00::5/128"}, "the address fd00::5/64, and not fd00::5/128"},
-		{"another prefix length of IPv4 that the result maps to IPv6", []string{"10.7.0.6/16"}, "the address 10.7.0.6/24"},
+		{"another prefix length of IPv4 that the result maps to IPv6", []string{"10.7.0.6/16"},
+			"the address 10.7.0.6/24"},
 		{"IPv4 that the Pod maps to IPv6", []string{"::ffff:10.7.0.5/120", "::ffff:10.7.0.5"}, ""},
 		{"one of two prefix lengths", []string{"10.9.0.1/32", "10.9.0.1/24"}, ""},
 		{"no prefix length", []string{"10.24.1.10", "fd00::5", "10.7.0.6"}, ""},

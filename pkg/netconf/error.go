@@ -10,8 +10,8 @@ type Error struct {
 	Undecodable bool
 	// UnknownVersion means that the cniVersion is not one of Versions.
 	UnknownVersion bool
-	// UnknownKeys means that nothing is wrong but keys that kactus does not know. Each problem has the
-	// key and its value.
+	// UnknownKeys means that nothing is wrong but keys that kactus does not know. Each problem has
+	// the key and its value.
 	UnknownKeys bool
 }
 

@@ -199,12 +199,15 @@ func TestParse_UnknownKeys(t *testing.T) {
 		name, keys, want string
 		alone            bool
 	}{
-		{"one, with its value on one line", "\"foo\": {\"a\": [1,\n2]}", `foo: unknown key, with the value {"a":[1,2]}`, true},
-		{"two", `"zz": null, "aa": "x"`, `aa: unknown key, with the value "x"; zz: unknown key, with the value null`, true},
+		{"one, with its value on one line", "\"foo\": {\"a\": [1,\n2]}",
+			`foo: unknown key, with the value {"a":[1,2]}`, true},
+		{"two", `"zz": null, "aa": "x"`,
+			`aa: unknown key, with the value "x"; zz: unknown key, with the value null`, true},
 		{"a long value", `"foo": "` + strings.Repeat("a", 1000) + `"`,
 			`foo: unknown key, with the value "` + strings.Repeat("a", 63), true},
 		{"one, and another problem", `"foo": 1, "logLevel": "loud"`,
-			`logLevel: "loud" must be 0 or none, 1 or error, 2 or info, 3 or debug; foo: unknown key, with the value 1`, false},
+			`logLevel: "loud" must be 0 or none, 1 or error, 2 or info, 3 or debug; foo: unknown key, with the value 1`,
+			false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -5,8 +5,8 @@ import (
 	"net/netip"
 )
 
-// ParseIP parses an IP address that a Pod asks for: in CIDR notation, or without a prefix length, in
-// which case prefixLength is -1 and the network's own applies. An IPv4 address that is mapped to
+// ParseIP parses an IP address that a Pod asks for: in CIDR notation, or without a prefix length,
+// in which case prefixLength is -1 and the network's own applies. An IPv4 address that is mapped to
 // IPv6 becomes the IPv4 address.
 func ParseIP(s string) (addr netip.Addr, prefixLength int, err error) {
 	if addr, err := netip.ParseAddr(s); err == nil && addr.Zone() == "" {
