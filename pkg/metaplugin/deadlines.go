@@ -12,7 +12,7 @@ import "time"
 //	  leftovers     2 s     of another container, after the DEL's own work
 //	CHECK           30 s    12 s for the lock
 //	GC              85 s    70 s to reclaim, 15 s to forward the valid attachments
-//	STATUS          0.75 s
+//	STATUS          10 s
 //	stdin           4 s     before any of the above
 const (
 	addTimeout = 70 * time.Second
@@ -31,7 +31,9 @@ const (
 	reclaimTimeout   = 70 * time.Second
 	forwardGCTimeout = 15 * time.Second
 
-	statusTimeout = 750 * time.Millisecond
+	// statusTimeout is for plugins that are slow, not for runtimes, which wait: containerd for as
+	// long as the kubelet does, CRI-O without end. A STATUS that is cut short makes a node NotReady.
+	statusTimeout = 10 * time.Second
 
 	// lockTimeout is how long an operation waits for another one on the same container.
 	lockTimeout = 12 * time.Second

@@ -18,7 +18,7 @@ func TestDeadlines_FitIntoThoseOfRuntimes(t *testing.T) {
 	}{
 		{"an ADD, with its roll-back", StdinTimeout + addTimeout + grace + rollBackTimeout + grace, 100 * time.Second},
 		{"a DEL", StdinTimeout + delTimeout + grace, 45 * time.Second},
-		{"a STATUS", statusTimeout, time.Second},
+		{"a STATUS", statusTimeout, 10 * time.Second},
 		{"waiting for the lock", lockTimeout, delAuxiliaryTimeout},
 		{"the auxiliary attachments of a DEL", delAuxiliaryTimeout, delTimeout - grace},
 		{"those of a roll-back", rollBackAuxiliaryTimeout, rollBackTimeout - grace},

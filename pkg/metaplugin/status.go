@@ -12,8 +12,8 @@ import (
 // Status runs STATUS (CNI specification 1.1.0, section 2): it reports whether an ADD could work
 // now. The ledger must be writable, the kubeconfig usable, and each of the netconf's delegates
 // present and ready by its own STATUS. The apiserver is not asked, since its outage must not turn
-// every node NotReady. Status takes less than a second. The error, a *types.Error with the code 50
-// or 51, joins all problems.
+// every node NotReady. A delegate may take its time, up to statusTimeout. The error, a *types.Error
+// with the code 50 or 51, joins all problems.
 func (p *Plugin) Status(ctx context.Context, req Request) error {
 	if err := req.checkVersion("STATUS"); err != nil {
 		return asCNI(err)
