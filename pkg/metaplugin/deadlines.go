@@ -11,7 +11,8 @@ import "time"
 //	DEL             38 s    12 s for the lock; the auxiliary attachments end at 25 s
 //	  leftovers     2 s     of another container, after the DEL's own work
 //	CHECK           30 s    12 s for the lock
-//	GC              85 s    70 s to reclaim, 15 s to forward the valid attachments
+//	GC              23 s    10 s to forward the valid attachments, and the rest to reclaim
+//	kactus gc       70 s
 //	STATUS          10 s
 //	stdin           4 s     before any of the above
 const (
@@ -28,8 +29,12 @@ const (
 
 	checkTimeout = 30 * time.Second
 
-	reclaimTimeout   = 70 * time.Second
-	forwardGCTimeout = 15 * time.Second
+	// gcTimeout is within the 30 seconds after which CRI-O kills a GC.
+	gcTimeout        = 23 * time.Second
+	forwardGCTimeout = 10 * time.Second
+
+	// reclaimTimeout is for a person who waits.
+	reclaimTimeout = 70 * time.Second
 
 	// statusTimeout is for plugins that are slow, not for runtimes, which wait: containerd for as
 	// long as the kubelet does, CRI-O without end. A STATUS that is cut short makes a node NotReady.

@@ -18,6 +18,9 @@ func TestDeadlines_FitIntoThoseOfRuntimes(t *testing.T) {
 	}{
 		{"an ADD, with its roll-back", StdinTimeout + addTimeout + grace + rollBackTimeout + grace, 100 * time.Second},
 		{"a DEL", StdinTimeout + delTimeout + grace, 45 * time.Second},
+		{"a GC", gcTimeout + grace, 25 * time.Second},
+		{"a GC, with stdin", StdinTimeout + gcTimeout + grace, 30 * time.Second},
+		{"what a GC forwards", forwardGCTimeout + grace, gcTimeout - 10*time.Second},
 		{"a STATUS", statusTimeout, 10 * time.Second},
 		{"waiting for the lock", lockTimeout, delAuxiliaryTimeout},
 		{"the auxiliary attachments of a DEL", delAuxiliaryTimeout, delTimeout - grace},
@@ -44,8 +47,8 @@ func TestDeadlines_AgreeWithTheTable(t *testing.T) {
 		{"DEL", seconds(delTimeout),
 			seconds(lockTimeout) + " for the lock; the auxiliary attachments end at " + seconds(delAuxiliaryTimeout)},
 		{"CHECK", seconds(checkTimeout), seconds(lockTimeout) + " for the lock"},
-		{"GC", seconds(reclaimTimeout + forwardGCTimeout),
-			seconds(reclaimTimeout) + " to reclaim, " + seconds(forwardGCTimeout) + " to forward"},
+		{"GC", seconds(gcTimeout), seconds(forwardGCTimeout) + " to forward"},
+		{"kactus gc", seconds(reclaimTimeout), ""},
 		{"STATUS", seconds(statusTimeout), ""},
 		{"stdin", seconds(StdinTimeout), "before"},
 	} {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/containernetworking/cni/pkg/types"
@@ -39,7 +40,7 @@ func (p *Plugin) forwardGC(ctx context.Context, conf netconf.Conf, g collection)
 		return notForwardedError(fmt.Errorf(
 			"the valid attachments are not forwarded to the delegates, which would free what the others have: %w", err))
 	}
-	valid := g.validByName(snapshot)
+	valid := g.validByName(snapshot, conf.Master.Name, p.Store.Busy)
 	delegates := p.Delegates(nil) // a plugin that hangs must not keep the ledger locked after kactus is killed
 	failed := make([]error, len(chains))
 	inParallel(p.Parallel, len(chains), func(i int) {
@@ -76,16 +77,12 @@ func chainsWithGC(conf netconf.Conf, snapshot ledger.Snapshot) ([]cniconf.Chain,
 }
 
 // checkComplete reports what the ledger cannot name of the listed containers: a list that lacks an
-// attachment would have the delegates free what is in use.
+// attachment would have the delegates free what is in use. A container without a record is no gap:
+// it never had attachments, such as one on the node's own network, or its DEL tore down all.
 func (g collection) checkComplete(snapshot ledger.Snapshot) error {
 	var gaps []error
-	for id := range g.listed {
-		if _, known := snapshot.Find(id); !known {
-			gaps = append(gaps, fmt.Errorf("the runtime lists the container %s, of which the ledger has no record", id))
-		}
-	}
 	for _, c := range snapshot.Corrupt {
-		if g.listed[c.ContainerID] {
+		if len(g.listed[c.ContainerID]) > 0 {
 			gaps = append(gaps, errors.New(c.String()))
 		}
 	}
@@ -95,16 +92,26 @@ func (g collection) checkComplete(snapshot ledger.Snapshot) error {
 
 // validByName returns the valid attachments by the names of their delegates: delegates of one name
 // share what they keep, such as the addresses of an IPAM plugin, however their configurations
-// differ otherwise.
-func (g collection) validByName(snapshot ledger.Snapshot) map[string][]types.GCAttachment {
+// differ otherwise. What is not listed, but busy, may be live. What is listed and has no record is
+// passed on to the master delegate, which may have attached the container before kactus was
+// installed.
+func (g collection) validByName(
+	snapshot ledger.Snapshot, master string, busy func(containerID string) bool,
+) map[string][]types.GCAttachment {
 	valid := map[string][]types.GCAttachment{}
+	unknown := maps.Clone(g.listed)
 	for _, r := range snapshot.Records {
-		for _, a := range slices.Concat(r.Attachments, r.Orphans) {
-			if g.isValid(r.ContainerID, a) {
-				attachment := types.GCAttachment{ContainerID: r.ContainerID, IfName: a.IfName}
-				valid[a.Config.Name] = append(valid[a.Config.Name], attachment)
-			}
+		delete(unknown, r.ContainerID)
+		if g.isStale(r) && !busy(r.ContainerID) {
+			continue
 		}
+		for _, a := range slices.Concat(r.Attachments, r.Orphans) {
+			attachment := types.GCAttachment{ContainerID: r.ContainerID, IfName: a.IfName}
+			valid[a.Config.Name] = append(valid[a.Config.Name], attachment)
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(unknown)) {
+		valid[master] = append(valid[master], unknown[id]...)
 	}
 	return valid
 }

@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"github.com/containernetworking/cni/pkg/types"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniconf"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/delegate"
 )
 
 func TestGC_NoNetworkIsAddedWhileDelegatesRunIt(t *testing.T) {
@@ -36,7 +39,6 @@ func TestGC_ForwardsNoListWithGaps(t *testing.T) {
 		"a corrupt record": func(n *testNode) error {
 			return os.WriteFile(n.path("ledger/c2.json"), []byte("{"), 0o600)
 		},
-		"a missing record": func(n *testNode) error { return os.Remove(n.path("ledger/c2.json")) },
 		"a record that was quarantined": func(n *testNode) error {
 			return os.WriteFile(n.path("ledger/c2.json.20260101T000000.0.corrupt"), nil, 0o600)
 		},
@@ -51,6 +53,66 @@ func TestGC_ForwardsNoListWithGaps(t *testing.T) {
 			n.gc(conf, "c1") // c2 is not listed, and so has nothing to lose
 			n.expectValid("default", "c1/eth0")
 		})
+	}
+}
+
+// Runtimes list Pods on the node's own network and sandboxes that were stopped. The master delegate
+// may have attached one before kactus was installed.
+func TestGC_AContainerWithoutARecordIsNoGap(t *testing.T) {
+	n, conf, requests := newTwoContainers(t)
+	n.del(requests[1])
+	n.gc(conf, "a-host", "c1", "c2")
+	n.expectValid("default", "c1/eth0", "a-host/eth0", "c2/eth0")
+	n.expectValid("green", "c1/"+greenIf)
+	n.run("though that of another is quarantined", func() {
+		must(n, os.WriteFile(n.path("ledger/c3.json.20260101T000000.0.corrupt"), nil, 0o600))
+		n.gc(conf, "a-host", "c1")
+		n.expectValid("default", "c1/eth0", "a-host/eth0")
+		n.gcFails(gcRequest(conf, "a-host", "c1", "c3"), CodeNotForwarded, "c3")
+	})
+}
+
+// A DEL may take all of the time that the runtime has.
+func TestGC_ForwardsBeforeItReclaims(t *testing.T) {
+	n, conf, _ := newTwoContainers(t)
+	n.script("late", `[ $CNI_COMMAND != DEL ] || [ -e gc.default ] || exit 1; `+emptyResult)
+	n.api.networks["tenant/blue"] = `{"type": "late"}`
+	n.selectNetworks("blue")
+	n.add(n.otherContainer("c3", conf))
+	n.gc(conf, "c1", "c2")
+	n.expectValid("default", "c1/eth0", "c2/eth0")
+	expectEqual(t, "files in the ledger", n.ledgerFiles(), "[c1.json c2.json]")
+}
+
+// timed are Delegates that note until when a GC and a DEL may run.
+type timed struct {
+	Delegates
+	gc, del *time.Time
+}
+
+func (d timed) GC(ctx context.Context, _ cniconf.Chain, _ []types.GCAttachment) error {
+	*d.gc, _ = ctx.Deadline()
+	return nil
+}
+
+func (d timed) Del(ctx context.Context, _ delegate.Call) error {
+	*d.del, _ = ctx.Deadline()
+	return nil
+}
+
+func TestGC_EndsBeforeTheRuntimeKillsIt(t *testing.T) {
+	n := newTestNode(t)
+	n.recorder("master")
+	conf := n.conf110(`{"type": "master"}`)
+	n.add(n.request(conf))
+	var gc, del time.Time
+	n.plugin.Delegates = func(lock *os.File) Delegates { return timed{n.delegates(lock), &gc, &del} }
+	start := time.Now()
+	n.gc(conf)
+	for name, deadline := range map[string]time.Time{"GC": gc, "DEL": del} {
+		if left := deadline.Sub(start); left < time.Second || left > 24*time.Second { // and two more to end the plugin
+			t.Errorf("the delegate's %s may run for %v", name, left)
+		}
 	}
 }
 

@@ -50,6 +50,8 @@ type Store interface {
 	Lock(ctx context.Context, containerID string) (LockedRecord, error)
 	// Read returns all records, without any lock.
 	Read() (ledger.Snapshot, error)
+	// Busy reports whether an operation on the container is running, without any lock.
+	Busy(containerID string) bool
 	// LockExclusive keeps any plan from being written until the returned lock is closed.
 	LockExclusive(ctx context.Context) (io.Closer, error)
 	// Unsettled returns the containers that may have something left to tear down, at no cost that
@@ -127,6 +129,12 @@ func (s *ledgerStore) Read() (ledger.Snapshot, error) {
 		return ledger.Snapshot{}, err
 	}
 	return l.Read()
+}
+
+// Busy implements Store.
+func (s *ledgerStore) Busy(containerID string) bool {
+	l, err := s.open()
+	return err == nil && l.Busy(containerID)
 }
 
 // LockExclusive implements Store.
