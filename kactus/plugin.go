@@ -49,6 +49,7 @@ func (c cli) newPlugin(req metaplugin.Request, log *slog.Logger) *metaplugin.Plu
 	return &metaplugin.Plugin{
 		API:   func() (metaplugin.API, error) { return kube.New(conf.Kubeconfig, "kactus/"+version) },
 		Store: metaplugin.LedgerStore(conf.CNIDir, conf.LockDir),
+		Marks: metaplugin.NewMarks(conf.CNIDir, conf.LockDir),
 		Delegates: func(lock *os.File) metaplugin.Delegates {
 			r := runner
 			r.Inherit = lock

@@ -55,6 +55,7 @@ type diskAttachment struct {
 	State         string                     `json:"state"`
 	Args          string                     `json:"args"`
 	Created       time.Time                  `json:"created"`
+	Hot           bool                       `json:"hot,omitempty"`
 	Result        json.RawMessage            `json:"result,omitempty"`
 	TornDown      []int                      `json:"tornDown,omitempty"`
 	Failures      int                        `json:"failures,omitempty"`
@@ -113,6 +114,7 @@ func toDisk(list []Attachment) ([]diskAttachment, error) {
 			State:         string(a.State),
 			Args:          a.Args,
 			Created:       a.Created,
+			Hot:           a.Hot,
 			Result:        a.Result,
 			TornDown:      a.TornDown,
 			Failures:      a.Failures,
@@ -199,6 +201,7 @@ func fromDisk(list []diskAttachment) ([]Attachment, error) {
 			State:        State(d.State),
 			Args:         d.Args,
 			Created:      d.Created,
+			Hot:          d.Hot,
 			Result:       d.Result,
 			TornDown:     d.TornDown,
 			Failures:     d.Failures,

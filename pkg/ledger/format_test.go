@@ -66,6 +66,7 @@ func goldenRecord(t *testing.T) Record {
 			State:   "attached",
 			Args:    goldenArgs,
 			Created: time.Date(2026, 11, 1, 12, 30, 45, 123456789, time.UTC),
+			Hot:     true,
 			Result:  json.RawMessage(goldenResult),
 		}
 	}
@@ -103,7 +104,7 @@ func goldenRecord(t *testing.T) Record {
 }
 
 // The golden file was written by a version that did not have these types, with every field set.
-// Only its indentation was added.
+// Only its indentation was added, and the fields that are optional since: hot.
 func TestFormat1(t *testing.T) {
 	golden, err := os.ReadFile(goldenPath)
 	must(t, err)

@@ -32,6 +32,8 @@ type Attachment struct {
 	Args string
 	// Created is when the attachment was planned.
 	Created time.Time
+	// Hot means that a hot ADD planned it, and not the ADD of the Pod.
+	Hot bool
 	// Result is the result of the delegate's ADD as corrected by kactus; empty while State is
 	// Planned.
 	Result json.RawMessage

@@ -63,6 +63,7 @@ func (p *Plugin) attach(
 			State:      ledger.Planned,
 			Args:       req.Args.Pod.CNIArgs(a.MAC),
 			Created:    p.Now().UTC(),
+			Hot:        req.Args.Hot != nil,
 		})
 	}
 	if err := record.WritePlanned(ctx, ns, req.Args.Pod, req.defaultIfName(), b.attachments); err != nil {

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/containernetworking/cni/pkg/types/create"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniconf"
-	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/delegate"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/ledger"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netconf"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netns"
@@ -17,7 +17,8 @@ import (
 // Check runs CHECK (CNI specification, section 2) for a whole Pod, or, where the request is for a
 // hot network, for that one alone. Each attachment must be whole and have its interface, with the
 // MAC address that was asked for, and its delegate's CHECK must pass, with the result that the
-// ledger has. The error, a *types.Error, joins all problems.
+// ledger has. The error, a *types.Error, joins all problems. Those of hot networks are no error of
+// the Pod, which the runtime would end, but warnings in the log.
 func (p *Plugin) Check(ctx context.Context, req Request) error {
 	if req.Conf.DisableCheck {
 		p.Log.Info("nothing is checked: the netconf has disableCheck")
@@ -35,35 +36,51 @@ func (p *Plugin) check(ctx context.Context, req Request) error {
 	if err := checkPrevResult(req.Conf); err != nil {
 		return configError(fmt.Errorf("netconf: prevResult: %w", err))
 	}
-	locked, err := p.lock(ctx, req.ContainerID, lockTimeout)
+	s, err := p.recordToCheck(ctx, req)
 	if err != nil {
 		return err
 	}
-	defer locked.Close()
-	record := locked.Record()
-	attachments, err := toCheck(record, req)
+	defer s.close()
+	attachments, err := toCheck(s.record, req)
 	if err != nil {
 		return checkError(fmt.Errorf("CHECK of the container %s: %w", req.ContainerID, err))
 	}
-	ns, err := p.openRecordedNetns(req, record)
+	ns, err := p.openRecordedNetns(req, s.record)
 	if err != nil {
 		return netnsError(fmt.Errorf("CNI_NETNS: %w", err))
 	}
 	defer ns.Close()
-	delegates := p.Delegates(locked.LockFile())
-	failed := make([]error, len(attachments))
-	inParallel(p.Parallel, len(attachments), func(i int) {
-		path := netnsOfAdd(attachments[i], record.Netns, req.Netns)
-		failed[i] = checkAttachment(ctx, ns, delegates, call(req.ContainerID, path, attachments[i]), attachments[i])
+	if req.Args.Hot != nil {
+		return p.checkAttachment(ctx, ns, s, req, attachments[0])
+	}
+	hot := slices.DeleteFunc(slices.Clone(attachments), func(a ledger.Attachment) bool { return !s.isHot(a) })
+	needed := slices.DeleteFunc(attachments, s.isHot)
+	failed := make([]error, len(needed))
+	inParallel(p.Parallel, len(needed), func(i int) {
+		failed[i] = p.checkAttachment(ctx, ns, s, req, needed[i])
 	})
+	p.checkHot(ctx, ns, s, req, hot)
 	return errors.Join(failed...)
 }
 
+// checkHot checks the hot networks of a Pod, whose problems are warnings in the log.
+func (p *Plugin) checkHot(ctx context.Context, ns Netns, s checked, req Request, attachments []ledger.Attachment) {
+	ctx, cancel := context.WithTimeoutCause(ctx, checkHotTimeout,
+		fmt.Errorf("the limit of checking hot networks is %s", checkHotTimeout))
+	defer cancel()
+	inParallel(p.Parallel, len(attachments), func(i int) {
+		if err := p.checkAttachment(ctx, ns, s, req, attachments[i]); err != nil {
+			p.Log.Warn("a hot network of the Pod is not as it was made",
+				"network", attachments[i].Network, "cause", err)
+		}
+	})
+}
+
 // checkPrevResult checks the result of the ADD that the runtime passes. What the CHECK goes by is
-// the ledger, which knows all networks.
+// the ledger, which knows all networks, and has not lost the result where the runtime has.
 func checkPrevResult(conf netconf.Conf) error {
 	if conf.PrevResult == nil {
-		return errors.New("missing, and required for a CHECK")
+		return nil
 	}
 	_, err := create.Create(conf.CNIVersion, conf.PrevResult)
 	return err
@@ -120,11 +137,19 @@ func netnsOfAdd(a ledger.Attachment, recorded netns.ID, requested string) string
 	return requested
 }
 
-func checkAttachment(ctx context.Context, ns Netns, delegates Delegates, c delegate.Call, a ledger.Attachment) error {
+func (p *Plugin) checkAttachment(ctx context.Context, ns Netns, s checked, req Request, a ledger.Attachment) error {
 	if err := checkInterface(ns, a); err != nil {
 		return checkError(fmt.Errorf("network %s: %w", a.Network, err))
 	}
-	if err := delegates.Check(ctx, c); err != nil {
+	c := call(req.ContainerID, netnsOfAdd(a, s.record.Netns, req.Netns), a)
+	c.Config.Plugins = slices.DeleteFunc(slices.Clone(c.Config.Plugins), func(plugin cniconf.Plugin) bool {
+		reason := cannotCheck(plugin)
+		if reason != "" {
+			p.Log.Info("a plugin's CHECK is passed over", "network", a.Network, "plugin", plugin.Type, "cause", reason)
+		}
+		return reason != ""
+	})
+	if err := s.delegates.Check(ctx, c); err != nil {
 		return fmt.Errorf("network %s: %w", a.Network, err)
 	}
 	return nil

@@ -4,7 +4,6 @@ package metaplugin
 
 import (
 	"context"
-	"encoding/json"
 	"os"
 	"testing"
 
@@ -54,9 +53,10 @@ func TestCheck_NamesTheNamespaceAsTheAddDid(t *testing.T) {
 	blue.Netns = n.path("link")
 	must(t, os.Symlink(n.netns.Path, blue.Netns))
 	n.add(blue)
-	n.check(req)
+	ofBlue := n.hotRequest(req.Conf, "blue")
+	n.check(ofBlue)
 	must(t, os.Remove(blue.Netns))
-	n.checkFails(req, CodeDelegate, "network blue")
+	n.checkFails(ofBlue, CodeDelegate, "network blue")
 }
 
 func TestCheck_ReportsWhatChanged(t *testing.T) {
@@ -101,15 +101,20 @@ func TestCheck_OfAHotNetworkIgnoresTheOthers(t *testing.T) {
 
 func TestCheck_ReportsWhatIsHalfMadeOrHalfTornDown(t *testing.T) {
 	n, req := newStuckPod(t)
-	req.Conf.PrevResult = json.RawMessage(`{"cniVersion": "1.0.0"}`)
-	n.delFails(n.hotRequest(req.Conf, "green"), CodeDelegate)
-	locked := n.lock(container) // a hot ADD of blue was killed
-	blue, _ := locked.Record().Find(greenIf)
-	blue.Network, blue.IfName, blue.State, blue.Failures = "blue", "eth1", ledger.Planned, 0
-	must(t, locked.WritePlanned(context.Background(), locked.Record().Netns, pod, "", []ledger.Attachment{blue}))
-	locked.Close()
-	n.checkFails(req, CodeCheck, "network green: the interface "+greenIf+" may be half torn down",
-		"network blue: the interface eth1 is half made")
+	n.script("stuck", `exit 1`)
+	n.delFails(req, CodeDelegate)
+	n.checkFails(req, CodeCheck, "the ledger has no default network on the interface eth0")
+	n.run("by the ADD of the Pod", func() {
+		locked := n.lock("c2") // its ADD was killed
+		eth0 := locked.Record()
+		green, _ := n.record().Find(greenIf)
+		green.IfName, green.State, green.Failures = "eth0", ledger.Planned, 0
+		must(n, locked.WritePlanned(context.Background(), n.record().Netns, pod, "eth0", []ledger.Attachment{green}))
+		locked.Close()
+		killed := req
+		killed.ContainerID = eth0.ContainerID
+		n.checkFails(killed, CodeCheck, "network green: the interface eth0 is half made")
+	})
 }
 
 func TestCheck_OfAnotherNamespaceOrContainerFails(t *testing.T) {

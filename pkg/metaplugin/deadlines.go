@@ -10,7 +10,8 @@ import "time"
 //	  roll-back     20 s    10 s for the auxiliary attachments
 //	DEL             38 s    12 s for the lock; the auxiliary attachments end at 25 s
 //	  leftovers     2 s     of another container, after the DEL's own work
-//	CHECK           30 s    12 s for the lock
+//	CHECK           30 s    12 s for the lock, unless a hot operation has it
+//	  hot networks  5 s
 //	GC              23 s    10 s to forward the valid attachments, and the rest to reclaim
 //	kactus gc       70 s
 //	STATUS          10 s
@@ -28,6 +29,8 @@ const (
 	leftoversTimeout = 2 * time.Second
 
 	checkTimeout = 30 * time.Second
+	// checkHotTimeout is for the hot networks of a Pod, whose trouble must not delay its CHECK.
+	checkHotTimeout = 5 * time.Second
 
 	// gcTimeout is within the 30 seconds after which CRI-O kills a GC.
 	gcTimeout        = 23 * time.Second
@@ -37,7 +40,7 @@ const (
 	reclaimTimeout = 70 * time.Second
 
 	// statusTimeout is for plugins that are slow, not for runtimes, which wait: containerd for as
-	// long as the kubelet does, CRI-O without end. A STATUS that is cut short makes a node NotReady.
+	// long as the kubelet does, CRI-O without end. One that is cut short makes a node NotReady.
 	statusTimeout = 10 * time.Second
 
 	// lockTimeout is how long an operation waits for another one on the same container.

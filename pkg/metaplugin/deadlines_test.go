@@ -47,6 +47,7 @@ func TestDeadlines_AgreeWithTheTable(t *testing.T) {
 		{"DEL", seconds(delTimeout),
 			seconds(lockTimeout) + " for the lock; the auxiliary attachments end at " + seconds(delAuxiliaryTimeout)},
 		{"CHECK", seconds(checkTimeout), seconds(lockTimeout) + " for the lock"},
+		{"  hot networks", seconds(checkHotTimeout), ""},
 		{"GC", seconds(gcTimeout), seconds(forwardGCTimeout) + " to forward"},
 		{"kactus gc", seconds(reclaimTimeout), ""},
 		{"STATUS", seconds(statusTimeout), ""},

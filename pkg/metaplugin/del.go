@@ -9,6 +9,7 @@ import (
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniconf"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/ledger"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netns"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/plan"
 )
 

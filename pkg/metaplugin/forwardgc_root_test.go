@@ -95,9 +95,9 @@ func (d timed) GC(ctx context.Context, _ cniconf.Chain, _ []types.GCAttachment) 
 	return nil
 }
 
-func (d timed) Del(ctx context.Context, _ delegate.Call) error {
+func (d timed) Del(ctx context.Context, _ delegate.Call) ([]int, error) {
 	*d.del, _ = ctx.Deadline()
-	return nil
+	return nil, nil
 }
 
 func TestGC_EndsBeforeTheRuntimeKillsIt(t *testing.T) {

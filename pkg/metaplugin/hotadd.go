@@ -24,6 +24,7 @@ func (p *Plugin) addHot(ctx context.Context, req Request) (json.RawMessage, erro
 		return nil, err
 	}
 	defer locked.Close()
+	defer p.markHot(req.ContainerID, req.IfName)()
 	record := locked.Record()
 	if len(record.Attachments) > 0 && !record.Netns.Same(ns) {
 		return nil, attachedError(fmt.Errorf(

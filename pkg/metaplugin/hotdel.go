@@ -16,6 +16,7 @@ func (p *Plugin) delHot(ctx context.Context, req Request) error {
 		return err
 	}
 	defer locked.Close()
+	defer p.markHot(req.ContainerID, req.IfName)()
 	if corrupt != nil { // the next hot DEL finds nothing, and succeeds: the agent must learn of it once
 		return ioError(fmt.Errorf(
 			"hot DEL of the network %s: the interface %s may be left, since nothing is known of it: %w",

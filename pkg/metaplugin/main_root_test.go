@@ -103,6 +103,7 @@ func newTestNode(t *testing.T) *testNode {
 	n.plugin = &Plugin{
 		API:       func() (API, error) { return n.api, nil },
 		Store:     n.store,
+		Marks:     NewMarks(n.path("ledger"), n.path("locks")),
 		Delegates: n.delegates,
 		OpenNetns: func(path string) (Netns, error) { return netns.Open(path) },
 		Parallel:  16,

@@ -25,6 +25,7 @@ type Plugin struct {
 	// API connects to the apiserver; a DEL never does.
 	API   func() (API, error)
 	Store Store
+	Marks Marks
 	// Delegates returns what runs delegates, whose plugins inherit the lock; nil for none.
 	Delegates func(lock *os.File) Delegates
 	// OpenNetns opens the network namespace at path.
@@ -48,6 +49,8 @@ type API interface {
 type Store interface {
 	// Lock waits for the container's lock until ctx ends, and reads its record.
 	Lock(ctx context.Context, containerID string) (LockedRecord, error)
+	// ReadRecord reads the container's record without any lock; fs.ErrNotExist if there is none.
+	ReadRecord(containerID string) (ledger.Record, error)
 	// Read returns all records, without any lock.
 	Read() (ledger.Snapshot, error)
 	// Busy reports whether an operation on the container is running, without any lock.
@@ -57,8 +60,6 @@ type Store interface {
 	// Unsettled returns the containers that may have something left to tear down, at no cost that
 	// grows with the number of the others.
 	Unsettled() ([]string, error)
-	// ReadRecord returns the record of one container, without any lock.
-	ReadRecord(containerID string) (ledger.Record, error)
 	// Probe reports whether a record could be written.
 	Probe() error
 }
@@ -122,6 +123,15 @@ func (s *ledgerStore) Lock(ctx context.Context, containerID string) (LockedRecor
 	return record, nil
 }
 
+// ReadRecord implements Store.
+func (s *ledgerStore) ReadRecord(containerID string) (ledger.Record, error) {
+	l, err := s.open()
+	if err != nil {
+		return ledger.Record{}, err
+	}
+	return l.ReadRecord(containerID)
+}
+
 // Read implements Store.
 func (s *ledgerStore) Read() (ledger.Snapshot, error) {
 	l, err := s.open()
@@ -155,15 +165,6 @@ func (s *ledgerStore) Unsettled() ([]string, error) {
 	return l.Unsettled()
 }
 
-// ReadRecord implements Store.
-func (s *ledgerStore) ReadRecord(containerID string) (ledger.Record, error) {
-	l, err := s.open()
-	if err != nil {
-		return ledger.Record{}, err
-	}
-	return l.ReadRecord(containerID)
-}
-
 // Probe implements Store.
 func (s *ledgerStore) Probe() error {
 	l, err := s.open()
@@ -195,6 +196,7 @@ func (p *Plugin) lockAny(ctx context.Context, containerID string, wait time.Dura
 	if err != nil {
 		return nil, storeError(err)
 	}
+	p.Marks.remove(hotMark, containerID) // left by a hot operation that was killed
 	return record, nil
 }
 
