@@ -134,7 +134,7 @@ contexts: [{name: c, context: {cluster: c, user: u}}]
 			netconf, 4, "net9f27410725ab"},
 
 		{"a CHECK of a version that has none", addEnv("CNI_COMMAND", "CHECK"), netconfIn(dir, "0.3.1"), 1, "0.3.1"},
-		{"a CHECK without the result of the ADD", addEnv("CNI_COMMAND", "CHECK"), netconf, 7, "prevResult"},
+		{"a CHECK without the result of the ADD", addEnv("CNI_COMMAND", "CHECK"), netconf, 107, "the ledger"},
 		{"a CHECK with an invalid result", addEnv("CNI_COMMAND", "CHECK"),
 			withKey(netconf, `"prevResult": {"ips": 1}`), 7, "prevResult"},
 		{"a CHECK of an unknown container", addEnv("CNI_COMMAND", "CHECK"),

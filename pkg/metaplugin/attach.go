@@ -66,6 +66,9 @@ func (p *Plugin) attach(
 			Hot:        req.Args.Hot != nil,
 		})
 	}
+	if err := p.checkFree(req.Netns, b.attachments); err != nil {
+		return nil, err
+	}
 	if err := record.WritePlanned(ctx, ns, req.Args.Pod, req.defaultIfName(), b.attachments); err != nil {
 		return nil, storeError(err)
 	}
@@ -74,6 +77,27 @@ func (p *Plugin) attach(
 		return nil, b.rollBack(ctx, err)
 	}
 	return result, nil
+}
+
+// checkFree reports an interface that is in the Pod already. What kactus attached is in the ledger,
+// and was seen to before: this one is another program's, which a roll-back must not remove.
+func (p *Plugin) checkFree(netnsPath string, attachments []ledger.Attachment) error {
+	ns, err := p.OpenNetns(netnsPath)
+	if err != nil {
+		return netnsError(fmt.Errorf("CNI_NETNS: %w", err))
+	}
+	defer ns.Close()
+	for _, a := range attachments {
+		_, err := ns.MAC(a.IfName)
+		switch {
+		case err == nil:
+			return attachedError(fmt.Errorf("ADD of the network %s for %s: the Pod has an interface of that name, "+
+				"which is not in the ledger and is left alone", a.Network, a.IfName))
+		case !errors.Is(err, netns.ErrNoInterface):
+			return netnsError(fmt.Errorf("ADD of the network %s for %s: %w", a.Network, a.IfName, err))
+		}
+	}
+	return nil
 }
 
 func (b *batch) run(ctx context.Context) (json.RawMessage, error) {

@@ -100,6 +100,8 @@ func (d timed) Del(ctx context.Context, _ delegate.Call) ([]int, error) {
 	return nil, nil
 }
 
+func (d timed) DelEach(ctx context.Context, c delegate.Call) ([]int, error) { return d.Del(ctx, c) }
+
 func TestGC_EndsBeforeTheRuntimeKillsIt(t *testing.T) {
 	n := newTestNode(t)
 	n.recorder("master")
