@@ -10,6 +10,7 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/ledger"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netns"
 )
 
 // GC runs GC (CNI specification 1.1.0, section 2). It forwards to each delegate which of its
@@ -34,7 +35,7 @@ func (p *Plugin) gc(ctx context.Context, req Request) error {
 	if req.Conf.ValidAttachments == nil {
 		return configError(errors.New("netconf: cni.dev/valid-attachments: missing, which does not mean an empty list"))
 	}
-	g := collection{start: p.Now(), listed: map[string][]types.GCAttachment{}}
+	g := collection{start: p.Now(), now: p.Now, listed: map[string][]types.GCAttachment{}}
 	for _, a := range req.Conf.ValidAttachments {
 		g.listed[a.ContainerID] = append(g.listed[a.ContainerID], a)
 	}
@@ -45,15 +46,23 @@ func (p *Plugin) gc(ctx context.Context, req Request) error {
 // collection is the state of one GC.
 type collection struct {
 	start time.Time
+	now   func() time.Time
 	// listed holds what is valid according to the runtime, by container.
 	listed map[string][]types.GCAttachment
 }
 
 // isStale reports whether the container is to be reclaimed.
 func (g collection) isStale(r ledger.Record) bool {
-	return len(g.listed[r.ContainerID]) == 0 && !slices.ContainsFunc(r.Attachments, g.isNew)
+	if len(g.listed[r.ContainerID]) > 0 {
+		return false
+	}
+	own, err := netns.Own()
+	anotherBoot := err == nil && r.Netns.BootID != own.BootID
+	return anotherBoot || !slices.ContainsFunc(r.Attachments, g.isNew)
 }
 
 // isNew reports whether the attachment was made after the GC started: the runtime's list may be
-// older.
-func (g collection) isNew(a ledger.Attachment) bool { return a.Created.After(g.start) }
+// older. A time in the future is from before the clock was set back.
+func (g collection) isNew(a ledger.Attachment) bool {
+	return a.Created.After(g.start) && !a.Created.After(g.now())
+}

@@ -168,7 +168,13 @@ func TestGC_LeavesABusyContainerAlone(t *testing.T) {
 
 func TestGC_LeavesWhatIsNewerThanItself(t *testing.T) {
 	n, conf, _ := newTwoContainers(t)
-	n.now = time.Now().Add(-time.Hour) // when the GC starts
+	start := time.Now().Add(-time.Hour)
+	n.plugin.Now = func() time.Time { // the GC asks for its start first
+		now := start
+		start = time.Now()
+		return now
+	}
+	n.plugin.Parallel = 1
 	n.gc(conf)
 	n.expectLeases(4)
 	n.expectValid("default", "c1/eth0", "c2/eth0")
@@ -195,4 +201,11 @@ func TestGC_DoesNothing(t *testing.T) {
 	})
 	n.expectLeases(4)
 	n.expectValid("default", noGC)
+}
+
+func TestGC_TimesInTheFuture(t *testing.T) {
+	n, conf, _ := newTwoContainers(t)
+	n.now = time.Now().Add(-24 * time.Hour) // the clock was set back after the ADDs
+	n.gc(conf)
+	n.expectLeases(0)
 }
