@@ -3,7 +3,6 @@ package netns
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 
 	"github.com/vishvananda/netlink"
@@ -19,7 +18,7 @@ var ErrNoInterface = errors.New("no such interface")
 // Namespace is an open network namespace.
 type Namespace struct {
 	path   string
-	handle *netlink.Handle
+	handle links
 }
 
 // Open opens the network namespace at path.
@@ -66,23 +65,6 @@ func (n *Namespace) Addresses(ifName string) ([]netip.Prefix, error) {
 		}
 	}
 	return prefixes, nil
-}
-
-// SetMAC sets the MAC address of the interface. The interface stays up: taking it down would cost
-// it its routes.
-func (n *Namespace) SetMAC(ifName string, mac network.MAC) error {
-	link, err := n.link(ifName)
-	if err != nil {
-		return err
-	}
-	addr, err := net.ParseMAC(string(mac))
-	if err != nil {
-		return err
-	}
-	if err := n.handle.LinkSetHardwareAddr(link, addr); err != nil {
-		return fmt.Errorf("set the MAC address of %s in %s to %s: %w", ifName, n.path, mac, err)
-	}
-	return nil
 }
 
 func (n *Namespace) link(ifName string) (netlink.Link, error) {
