@@ -2,7 +2,8 @@ package main
 
 import (
 	"context"
-	"slices"
+	"errors"
+	"iter"
 	"strings"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/inventory"
@@ -16,21 +17,32 @@ func (c cli) check(_ context.Context, args []string) int {
 	if code, done := c.parse(f, args); done {
 		return code
 	}
-	all, err := inventory.Compare(f.ledger())
-	if err == nil && as == "json" {
-		err = c.printJSON(all)
-	} else if err == nil {
-		err = c.printTable("POD\tCONTAINER\tNETWORK\tINTERFACE\tSTATUS", len(all), func(i int) string {
-			return identityCells(all[i].Attachment) + "\t" + status(all[i])
-		})
+	var failed error
+	code := 0
+	all := func(yield func(inventory.Finding) bool) {
+		for found, err := range inventory.Compare(f.ledger()) {
+			if found.HasProblem() {
+				code = 1
+			}
+			if failed = err; err != nil || !yield(found) {
+				return
+			}
+		}
 	}
-	if err != nil {
+	if err := errors.Join(c.printFindings(as, all), failed); err != nil {
 		return c.failed("check", err)
 	}
-	if slices.ContainsFunc(all, inventory.Finding.HasProblem) {
-		return 1
+	return code
+}
+
+func (c cli) printFindings(as format, all iter.Seq[inventory.Finding]) error {
+	if as == "json" {
+		return printJSON(c.stdout, all)
 	}
-	return 0
+	const heading = "POD\tCONTAINER\tNETWORK\tINTERFACE\tSTATUS"
+	return printTable(c.stdout, heading, mapped(all, func(f inventory.Finding) string {
+		return identityCells(f.Attachment) + "\t" + status(f)
+	}))
 }
 
 func status(f inventory.Finding) string {
@@ -38,7 +50,9 @@ func status(f inventory.Finding) string {
 	case f.Busy:
 		return "busy"
 	case f.HasProblem():
-		return strings.ReplaceAll(f.Problem, "\n", "; ")
+		const maxLength = 512 // a table holds all its lines; JSON has the whole text
+		problem := strings.ReplaceAll(f.Problem, "\n", "; ")
+		return strings.ToValidUTF8(problem[:min(len(problem), maxLength)], "")
 	}
 	return "ok"
 }

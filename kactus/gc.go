@@ -55,13 +55,10 @@ func (r reclaimer) run(ctx context.Context, l ledger.Ledger) error {
 	if r.index, err = netns.Scan(); err != nil {
 		return err
 	}
-	snapshot, err := l.Read()
-	if err != nil {
-		return err
-	}
-	r.reportUndecided(snapshot)
-	before := r.stale(snapshot)
+	before, err := r.stale(l, r.reportUndecided)
 	switch {
+	case err != nil:
+		return err
 	case len(before) == 0:
 		_, err := fmt.Fprintln(r.stdout, "nothing to reclaim")
 		return err
@@ -69,46 +66,64 @@ func (r reclaimer) run(ctx context.Context, l ledger.Ledger) error {
 		return r.printResults(before, func(inventory.Attachment) string { return "would be torn down" })
 	}
 	failed := r.reclaim(ctx)
-	if snapshot, err = l.Read(); err != nil {
+	after, err := r.stale(l, func(ledger.Record, error) {})
+	if err != nil {
 		return errors.Join(failed, err)
 	}
-	after := r.stale(snapshot)
+	left := map[identity]bool{}
+	for _, a := range after {
+		left[identify(a)] = true
+	}
 	return errors.Join(failed, r.printResults(before, func(a inventory.Attachment) string {
-		if slices.ContainsFunc(after, func(b inventory.Attachment) bool { return isSame(a, b) }) {
+		if left[identify(a)] {
 			return "left"
 		}
 		return "torn down"
 	}))
 }
 
-// reportUndecided reports the records that may hold something stale, which cannot be told from
-// here.
-func (r reclaimer) reportUndecided(snapshot ledger.Snapshot) {
-	for _, corrupt := range snapshot.Corrupt {
+// reportUndecided reports a record that may hold something stale, which cannot be told from here.
+func (r reclaimer) reportUndecided(record ledger.Record, corrupt error) {
+	switch {
+	case corrupt != nil:
 		fmt.Fprintf(r.stderr, "kactus: gc: left alone: %s\n", corrupt)
-	}
-	for _, record := range snapshot.Records {
-		if !r.index.Visible(record.Netns) {
-			fmt.Fprintf(r.stderr, "kactus: gc: left alone: the container %s, whose network namespace is not visible "+
-				"from here: this is not the mount namespace of the container runtime\n", record.ContainerID)
-		}
+	case !r.index.Visible(record.Netns):
+		fmt.Fprintf(r.stderr, "kactus: gc: left alone: the container %s, whose network namespace is not visible "+
+			"from here: this is not the mount namespace of the container runtime\n", record.ContainerID)
 	}
 }
 
 func (r reclaimer) isStale(record ledger.Record) bool { return r.index.Gone(record.Netns) }
 
-func (r reclaimer) stale(snapshot ledger.Snapshot) []inventory.Attachment {
-	var stale ledger.Snapshot
-	for _, record := range snapshot.Records {
-		if r.isStale(record) {
-			stale.Records = append(stale.Records, record)
+// stale returns the attachments of the records that are stale, without what is not printed of them.
+// It calls inspect for every record, and for those that are corrupt.
+func (r reclaimer) stale(
+	l ledger.Ledger, inspect func(ledger.Record, error),
+) (stale []inventory.Attachment, err error) {
+	for record, err := range inventory.Records(l) {
+		var corrupt ledger.CorruptRecord
+		if err != nil && !errors.As(err, &corrupt) {
+			return nil, err
+		}
+		inspect(record, err)
+		if err == nil && r.isStale(record) {
+			for _, a := range inventory.Of(record) {
+				a.MAC, a.IPs, a.LastFailure = "", nil, ""
+				stale = append(stale, a)
+			}
 		}
 	}
-	return inventory.List(stale)
+	return stale, nil
 }
 
-func isSame(a, b inventory.Attachment) bool {
-	return a.ContainerID == b.ContainerID && a.IfName == b.IfName && a.State == b.State && a.Created.Equal(b.Created)
+// identity tells an attachment from all others.
+type identity struct {
+	containerID, ifName, state string
+	created                    int64
+}
+
+func identify(a inventory.Attachment) identity {
+	return identity{a.ContainerID, a.IfName, a.State, a.Created.UnixNano()}
 }
 
 func (r reclaimer) reclaim(ctx context.Context) error {
@@ -120,7 +135,8 @@ func (r reclaimer) reclaim(ctx context.Context) error {
 }
 
 func (r reclaimer) printResults(all []inventory.Attachment, result func(inventory.Attachment) string) error {
-	return r.printTable("POD\tCONTAINER\tNETWORK\tINTERFACE\tSTATE\tRESULT", len(all), func(i int) string {
-		return identityCells(all[i]) + "\t" + all[i].State + "\t" + result(all[i])
-	})
+	const heading = "POD\tCONTAINER\tNETWORK\tINTERFACE\tSTATE\tRESULT"
+	return printTable(r.stdout, heading, mapped(slices.Values(all), func(a inventory.Attachment) string {
+		return identityCells(a) + "\t" + a.State + "\t" + result(a)
+	}))
 }

@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"slices"
+	"iter"
 	"strings"
 	"time"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/inventory"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/ledger"
 )
 
 // list prints the ledger's attachments. It exits with 1 if a record is corrupt.
@@ -18,27 +20,37 @@ func (c cli) list(_ context.Context, args []string) int {
 	if code, done := c.parse(f, args); done {
 		return code
 	}
-	snapshot, err := f.ledger().Read()
-	if err != nil {
+	var failed error
+	var corrupt []ledger.CorruptRecord
+	all := func(yield func(inventory.Attachment) bool) {
+		for a, err := range inventory.List(f.ledger()) {
+			var c ledger.CorruptRecord
+			switch {
+			case errors.As(err, &c):
+				corrupt = append(corrupt, c)
+			case err != nil:
+				failed = err
+			case orphans == (a.State == inventory.Orphan) && !yield(a):
+				return
+			}
+		}
+	}
+	if err := errors.Join(c.printAttachments(as, all), failed); err != nil {
 		return c.failed("list", err)
 	}
-	all := slices.DeleteFunc(inventory.List(snapshot), func(a inventory.Attachment) bool {
-		return orphans != (a.State == inventory.Orphan)
-	})
+	for _, problem := range corrupt {
+		fmt.Fprintf(c.stderr, "kactus: list: %s\n", problem)
+	}
+	return min(len(corrupt), 1)
+}
+
+func (c cli) printAttachments(as format, all iter.Seq[inventory.Attachment]) error {
 	if as == "json" {
-		err = c.printJSON(all)
-	} else {
-		err = c.printTable("POD\tCONTAINER\tNETWORK\tINTERFACE\tMAC\tIPS\tSTATE\tAGE", len(all), func(i int) string {
-			a := all[i]
-			cells := []string{identityCells(a), orDash(a.MAC), addresses(a), a.State, age(time.Since(a.Created))}
-			return strings.Join(cells, "\t")
-		})
+		return printJSON(c.stdout, all)
 	}
-	if err != nil {
-		return c.failed("list", err)
-	}
-	for _, corrupt := range snapshot.Corrupt {
-		fmt.Fprintf(c.stderr, "kactus: list: %s\n", corrupt)
-	}
-	return min(len(snapshot.Corrupt), 1)
+	const heading = "POD\tCONTAINER\tNETWORK\tINTERFACE\tMAC\tIPS\tSTATE\tAGE"
+	return printTable(c.stdout, heading, mapped(all, func(a inventory.Attachment) string {
+		cells := []string{identityCells(a), orDash(a.MAC), addresses(a), a.State, age(time.Since(a.Created))}
+		return strings.Join(cells, "\t")
+	}))
 }

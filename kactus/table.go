@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
+	"io"
+	"iter"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -10,20 +13,48 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/inventory"
 )
 
-func (c cli) printJSON(v any) error {
-	enc := json.NewEncoder(c.stdout)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
+// printJSON prints an array, one element after the other: the elements of a whole node can be too
+// many to be held in memory at once.
+func printJSON[T any](to io.Writer, all iter.Seq[T]) error {
+	w := bufio.NewWriter(to)
+	const indent = "  "
+	open := "[\n" + indent
+	for element := range all {
+		data, err := json.MarshalIndent(element, indent, indent)
+		if err != nil {
+			return err
+		}
+		_, _ = w.WriteString(open) // Flush returns the first error
+		_, _ = w.Write(data)
+		open = ",\n" + indent
+	}
+	end := "\n]\n"
+	if strings.HasPrefix(open, "[") {
+		end = "[]\n"
+	}
+	_, _ = w.WriteString(end)
+	return w.Flush()
 }
 
-// printTable prints a heading and n lines, whose cells are separated by tabs.
-func (c cli) printTable(heading string, n int, line func(i int) string) error {
-	w := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
+// printTable prints a heading and lines, whose cells are separated by tabs.
+func printTable(to io.Writer, heading string, lines iter.Seq[string]) error {
+	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, heading)
-	for i := range n {
-		fmt.Fprintln(w, line(i))
+	for line := range lines {
+		fmt.Fprintln(w, line)
 	}
 	return w.Flush()
+}
+
+// mapped returns what to makes of each element.
+func mapped[T, U any](all iter.Seq[T], to func(T) U) iter.Seq[U] {
+	return func(yield func(U) bool) {
+		for element := range all {
+			if !yield(to(element)) {
+				return
+			}
+		}
+	}
 }
 
 // identityCells returns the cells that identify an attachment: Pod, container, network and

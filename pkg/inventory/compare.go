@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"net/netip"
 	"slices"
 	"strings"
@@ -26,29 +27,44 @@ func (f Finding) HasProblem() bool { return f.Problem != "" }
 
 // Compare compares each attachment of the ledger with the kernel: its network namespace must exist,
 // with the interface in it, which must have the MAC address and the IP addresses that its delegate
-// gave it. A corrupt record is a finding, too.
-func Compare(l ledger.Ledger) ([]Finding, error) {
-	snapshot, err := l.Read()
-	if err != nil {
-		return nil, err
-	}
-	index, err := netns.Scan()
-	if err != nil {
-		return nil, err
-	}
-	all := []Finding{}
-	for _, r := range snapshot.Records {
-		found := compareRecord(l, index, r)
-		if slices.ContainsFunc(found, Finding.HasProblem) {
-			found = compareAgain(l, index, r.ContainerID, found)
+// gave it. A corrupt record is a finding, too. The order is that of List.
+func Compare(l ledger.Ledger) iter.Seq2[Finding, error] {
+	return func(yield func(Finding, error) bool) {
+		index, err := netns.Scan()
+		if err != nil {
+			yield(Finding{}, err)
+			return
 		}
-		all = append(all, found...)
+		for r, err := range Records(l) {
+			found, err := compareOrReport(l, index, r, err)
+			if err != nil {
+				yield(Finding{}, err)
+				return
+			}
+			for _, f := range found {
+				if !yield(f, nil) {
+					return
+				}
+			}
+		}
 	}
-	slices.SortStableFunc(all, func(a, b Finding) int { return byPod(a.Attachment, b.Attachment) })
-	for _, c := range snapshot.Corrupt {
-		all = append(all, Finding{Attachment: Attachment{ContainerID: c.ContainerID}, Problem: c.String()})
+}
+
+// compareOrReport compares a record, or, where it could not be read, reports that it is corrupt.
+func compareOrReport(l ledger.Ledger, index netns.Index, r ledger.Record, unread error) ([]Finding, error) {
+	var corrupt ledger.CorruptRecord
+	switch {
+	case errors.As(unread, &corrupt):
+		f := Finding{Attachment: Attachment{ContainerID: corrupt.ContainerID}, Problem: corrupt.Error()}
+		return []Finding{f}, nil
+	case unread != nil:
+		return nil, unread
 	}
-	return all, nil
+	found := compareRecord(l, index, r)
+	if slices.ContainsFunc(found, Finding.HasProblem) {
+		found = compareAgain(l, index, r.ContainerID, found)
+	}
+	return found, nil
 }
 
 // compareAgain compares the record as it is now: an operation that ended since it was read may have
@@ -70,7 +86,7 @@ func compareRecord(l ledger.Ledger, index netns.Index, r ledger.Record) []Findin
 		defer ns.Close()
 	}
 	var found []Finding
-	for _, a := range listRecord(r) {
+	for _, a := range Of(r) {
 		problem := stateProblem(a)
 		if problem == "" && err != nil {
 			problem = err.Error()

@@ -1,9 +1,8 @@
 package inventory
 
 import (
-	"cmp"
+	"iter"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniconf"
@@ -32,26 +31,28 @@ type Attachment struct {
 // Orphan is the state of an attachment that a DEL gave up.
 const Orphan = "orphan"
 
-// List returns the attachments of the snapshot, ordered by Pod and then by container.
-func List(snapshot ledger.Snapshot) []Attachment {
-	all := []Attachment{}
-	for _, r := range snapshot.Records {
-		all = append(all, listRecord(r)...)
+// List returns the attachments of the ledger, ordered by Pod and then by container. The errors are
+// those of ledger.Records; the corrupt records come last.
+func List(l ledger.Ledger) iter.Seq2[Attachment, error] {
+	return func(yield func(Attachment, error) bool) {
+		for r, err := range Records(l) {
+			if err != nil {
+				if !yield(Attachment{}, err) {
+					return
+				}
+				continue
+			}
+			for _, a := range Of(r) {
+				if !yield(a, nil) {
+					return
+				}
+			}
+		}
 	}
-	slices.SortStableFunc(all, byPod)
-	return all
 }
 
-func byPod(a, b Attachment) int {
-	return cmp.Or(
-		cmp.Compare(a.Namespace, b.Namespace),
-		cmp.Compare(a.Pod, b.Pod),
-		cmp.Compare(a.ContainerID, b.ContainerID),
-	)
-}
-
-// listRecord returns the attachments in the record's order, and then the orphans.
-func listRecord(r ledger.Record) []Attachment {
+// Of returns the attachments of a record in the record's order, and then the orphans.
+func Of(r ledger.Record) []Attachment {
 	var all []Attachment
 	for _, a := range r.Attachments {
 		all = append(all, newAttachment(r, a, string(a.State)))

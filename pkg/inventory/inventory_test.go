@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -95,9 +97,7 @@ func TestList_JSON(t *testing.T) {
 		return r.Orphan("net1", testCreated.Add(time.Hour), errors.New("the daemon is down"), nil)
 	})
 	l.change(l.addPlanned)
-	snapshot, err := l.Read()
-	must(t, err)
-	got, err := json.MarshalIndent(List(snapshot), "", " ")
+	got, err := json.MarshalIndent(collect(t, List(l.Ledger)), "", " ")
 	must(t, err)
 	const want = `[
  {
@@ -145,30 +145,52 @@ func TestList_JSON(t *testing.T) {
 	}
 }
 
-func TestList_Empty(t *testing.T) {
-	if got, err := json.Marshal(List(ledger.Snapshot{})); err != nil || string(got) != "[]" {
-		t.Errorf("got %s, %v", got, err)
+// collect returns the elements of a sequence that has no error.
+func collect[T any](t testing.TB, all iter.Seq2[T, error]) []T {
+	t.Helper()
+	var list []T
+	for element, err := range all {
+		must(t, err)
+		list = append(list, element)
 	}
+	return list
 }
 
 func TestList_Order(t *testing.T) {
-	record := func(id, namespace, name string) ledger.Record {
-		return ledger.Record{
-			ContainerID: id,
-			Pod:         podargs.Pod{Namespace: namespace, Name: name},
-			Attachments: []ledger.Attachment{newPlanned(t, "eth0"), newPlanned(t, "a")},
+	dir := t.TempDir()
+	l, err := ledger.Open(dir, filepath.Join(t.TempDir(), "locks"))
+	must(t, err)
+	for _, c := range []struct{ id, namespace, name string }{
+		{"1", "b", "a"}, {"2", "a", "b"}, {"4", "a", "a"}, {"3", "a", "a"},
+	} {
+		r, err := l.Lock(t.Context(), c.id)
+		must(t, err)
+		planned := []ledger.Attachment{newPlanned(t, "eth0"), newPlanned(t, "a")}
+		pod := podargs.Pod{Namespace: c.namespace, Name: c.name}
+		must(t, r.WritePlanned(t.Context(), netns.ID{}, pod, "eth0", planned))
+		r.Close()
+	}
+	must(t, os.WriteFile(filepath.Join(dir, "0.json"), []byte("{"), 0o600))
+	var got []string
+	for a, err := range List(l) {
+		got = append(got, a.ContainerID+" "+a.IfName)
+		var corrupt ledger.CorruptRecord
+		if errors.As(err, &corrupt) {
+			got[len(got)-1] = corrupt.ContainerID + " corrupt"
 		}
 	}
-	var got []string
-	for _, a := range List(ledger.Snapshot{Records: []ledger.Record{
-		record("1", "b", "a"), record("2", "a", "b"), record("4", "a", "a"), record("3", "a", "a"),
-	}}) {
-		got = append(got, a.ContainerID+" "+a.IfName)
-	}
-	want := []string{"3 eth0", "3 a", "4 eth0", "4 a", "2 eth0", "2 a", "1 eth0", "1 a"}
+	want := []string{"3 eth0", "3 a", "4 eth0", "4 a", "2 eth0", "2 a", "1 eth0", "1 a", "0 corrupt"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
+	t.Run("a caller can stop early", func(t *testing.T) {
+		for a, err := range List(l) {
+			if err != nil || a.ContainerID != "3" {
+				t.Errorf("got %+v, %v", a, err)
+			}
+			break
+		}
+	})
 }
 
 func TestGiven(t *testing.T) {

@@ -48,8 +48,8 @@ func TestLockExclusive(t *testing.T) {
 			written <- r.WritePlanned(context.Background(), netns.ID{}, podargs.Pod{}, "eth0", planned)
 		}()
 		eventually(t, "the plan waits", func() bool { return opened(l.dir) == 2 })
-		if s, err := l.Read(); err != nil || len(s.Records) != 0 {
-			t.Errorf("meanwhile: %+v, %v", s, err)
+		if records, _, err := readAll(l); err != nil || len(records) != 0 {
+			t.Errorf("meanwhile: %+v, %v", records, err)
 		}
 		must(t, exclusive.Close())
 		must(t, <-written)

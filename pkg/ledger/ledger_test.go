@@ -65,8 +65,8 @@ func TestOpen_FileInItsPlace(t *testing.T) {
 func TestAt_NeedsNoDirectory(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "none")
 	l := At(dir, filepath.Join(dir, "locks"))
-	if s, err := l.Read(); err != nil || len(s.Records)+len(s.Corrupt) != 0 {
-		t.Errorf("got %+v, %v", s, err)
+	if records, corrupt, err := readAll(l); err != nil || len(records)+len(corrupt) != 0 {
+		t.Errorf("got %+v, %+v, %v", records, corrupt, err)
 	}
 	if l.Busy("c1") {
 		t.Error("busy")

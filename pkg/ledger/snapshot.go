@@ -4,18 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"strings"
-)
 
-// Snapshot holds what a ledger's directory holds.
-type Snapshot struct {
-	// Records are in the order of their container IDs.
-	Records []Record
-	// Corrupt are the files that cannot be read as records, and those that were quarantined.
-	Corrupt []CorruptRecord
-}
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/podargs"
+)
 
 // CorruptRecord is a file that cannot be read as a record.
 type CorruptRecord struct {
@@ -27,8 +22,8 @@ type CorruptRecord struct {
 	Cause error
 }
 
-// String returns a sentence for an operator.
-func (c CorruptRecord) String() string {
+// Error returns a sentence for an operator.
+func (c CorruptRecord) Error() string {
 	if c.Quarantined {
 		return fmt.Sprintf("the record of the container %s was corrupt, and is quarantined as %s",
 			c.ContainerID, c.Path)
@@ -36,44 +31,79 @@ func (c CorruptRecord) String() string {
 	return fmt.Sprintf("the record of the container %s is corrupt: %s: %v", c.ContainerID, c.Path, c.Cause)
 }
 
-// Find returns the record of that container.
-func (s Snapshot) Find(containerID string) (Record, bool) {
-	for _, r := range s.Records {
-		if r.ContainerID == containerID {
-			return r, true
-		}
-	}
-	return Record{}, false
+// Records reads every record, one at a time and in the order of their container IDs, and changes
+// nothing. No operation waits for it, since it takes no lock, and each record is as some operation
+// left it. A directory that is missing holds nothing.
+//
+// The error is a CorruptRecord, after which the other records follow, or says why the directory
+// cannot be listed.
+func (l Ledger) Records() iter.Seq2[Record, error] { return read(l, decode) }
+
+// Head is what identifies a record to an operator.
+type Head struct {
+	ContainerID string
+	Pod         podargs.Pod
 }
 
-// Read reads every record, and changes nothing. No operation waits for it, since it takes no lock,
-// and each record is as some operation left it. A directory that is missing holds nothing.
-func (l Ledger) Read() (Snapshot, error) {
-	files, err := os.ReadDir(l.dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return Snapshot{}, fmt.Errorf("list the ledger's directory: %w", err)
+// Heads reads as Records does, but of each record only the head, in a fraction of the time. A
+// record whose head can be read may be corrupt.
+func (l Ledger) Heads() iter.Seq2[Head, error] { return read(l, decodeHead) }
+
+func decodeHead(data []byte, containerID string) (Head, error) {
+	var disk struct {
+		Pod diskPod `json:"pod"`
 	}
-	var s Snapshot
-	for _, file := range files {
-		path := filepath.Join(l.dir, file.Name())
-		id, quarantined, ok := parseFileName(file.Name())
-		switch {
-		case !ok:
-			continue
-		case quarantined:
-			s.Corrupt = append(s.Corrupt, CorruptRecord{ContainerID: id, Path: path, Quarantined: true})
-			continue
+	if err := unmarshal(data, &disk); err != nil {
+		return Head{}, err
+	}
+	return Head{ContainerID: containerID, Pod: podargs.Pod(disk.Pod)}, nil
+}
+
+func read[T any](l Ledger, decode func(data []byte, containerID string) (T, error)) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var none T
+		files, err := os.ReadDir(l.dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			yield(none, fmt.Errorf("list the ledger's directory: %w", err))
+			return
 		}
-		record, err := l.ReadRecord(id)
-		switch {
-		case errors.Is(err, fs.ErrNotExist): // torn down meanwhile
-		case err != nil:
-			s.Corrupt = append(s.Corrupt, CorruptRecord{ContainerID: id, Path: path, Cause: err})
-		default:
-			s.Records = append(s.Records, record)
+		for _, file := range files {
+			decoded, err := readOne(l, file.Name(), decode)
+			if errors.Is(err, fs.ErrNotExist) { // not a record, or torn down meanwhile
+				continue
+			}
+			if !yield(decoded, err) {
+				return
+			}
 		}
 	}
-	return s, nil
+}
+
+// readOne reads the record in the file of that name. The error is fs.ErrNotExist if the file is
+// none of the ledger's, and otherwise a CorruptRecord.
+func readOne[T any](l Ledger, name string, decode func(data []byte, containerID string) (T, error)) (T, error) {
+	var none T
+	id, quarantined, ok := parseFileName(name)
+	if !ok {
+		return none, fs.ErrNotExist
+	}
+	corrupt := CorruptRecord{ContainerID: id, Path: filepath.Join(l.dir, name), Quarantined: quarantined}
+	if quarantined {
+		return none, corrupt
+	}
+	data, err := readFile(corrupt.Path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return none, err
+	}
+	var decoded T
+	if err == nil {
+		decoded, err = decode(data, id)
+	}
+	if err != nil {
+		corrupt.Cause = err
+		return none, corrupt
+	}
+	return decoded, nil
 }
 
 // parseFileName returns whose record the file of that name is, and whether it is quarantined. Other
@@ -87,8 +117,8 @@ func parseFileName(name string) (containerID string, quarantined, ok bool) {
 	return id, false, found && id != ""
 }
 
-// ReadRecord reads the record of one container as Read does. The error is fs.ErrNotExist if there
-// is none.
+// ReadRecord reads the record of one container, without its lock. The error is fs.ErrNotExist if
+// there is none.
 func (l Ledger) ReadRecord(containerID string) (Record, error) {
 	data, err := readFile(filepath.Join(l.dir, containerID+".json"))
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-func TestRead_ChangesNothingAndTakesNoLock(t *testing.T) {
+func TestRecords_ChangesNothingAndTakesNoLock(t *testing.T) {
 	l := openLedger(t)
 	r := lock(t, l, "c1")
 	defer r.Close()
@@ -19,17 +19,17 @@ func TestRead_ChangesNothingAndTakesNoLock(t *testing.T) {
 	must(t, os.WriteFile(r.path(".tmp"), []byte("half"), 0o600))
 	must(t, os.WriteFile(filepath.Join(l.dir, "a.json"), []byte("{"), 0o600))
 	before := fileNames(t, l.dir)
-	s, err := At(l.dir, l.lockDir).Read()
+	records, _, err := readAll(At(l.dir, l.lockDir))
 	must(t, err)
-	if len(s.Records) != 1 || ifNames(s.Records[0].Attachments) != "eth0 net1" {
-		t.Errorf("read %+v", s.Records)
+	if len(records) != 1 || ifNames(records[0].Attachments) != "eth0 net1" {
+		t.Errorf("read %+v", records)
 	}
 	if after := fileNames(t, l.dir); after != before {
 		t.Errorf("the directory had %s, and has %s", before, after)
 	}
 }
 
-func TestRead_Corrupt(t *testing.T) {
+func TestRecords_Corrupt(t *testing.T) {
 	l := openLedger(t)
 	r := lock(t, l, "good")
 	writePlanned(t, r, "eth0")
@@ -46,16 +46,13 @@ func TestRead_Corrupt(t *testing.T) {
 		must(t, os.WriteFile(filepath.Join(l.dir, name), nil, 0o600))
 	}
 
-	s, err := l.Read()
+	records, corrupt, err := readAll(l)
 	must(t, err)
-	if _, ok := s.Find("good"); !ok || len(s.Records) != 1 {
-		t.Errorf("records: %+v", s.Records)
-	}
-	if r, ok := s.Find("bad"); ok {
-		t.Errorf("a corrupt record was found: %+v", r)
+	if len(records) != 1 || records[0].ContainerID != "good" {
+		t.Errorf("records: %+v", records)
 	}
 	quarantined := map[string]bool{}
-	for _, c := range s.Corrupt {
+	for _, c := range corrupt {
 		quarantined[c.ContainerID] = c.Quarantined
 		if (c.Cause == nil) != c.Quarantined || !exists(c.Path) {
 			t.Errorf("%+v", c)
@@ -64,7 +61,7 @@ func TestRead_Corrupt(t *testing.T) {
 		if c.Quarantined {
 			want = "the record of the container worse was corrupt, and is quarantined as " + c.Path
 		}
-		if got := c.String(); !strings.HasPrefix(got, want) {
+		if got := c.Error(); !strings.HasPrefix(got, want) {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
 	}
@@ -73,11 +70,42 @@ func TestRead_Corrupt(t *testing.T) {
 	}
 }
 
-func TestRead_NotADirectory(t *testing.T) {
+func TestRecords_NotADirectory(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	must(t, os.WriteFile(file, nil, 0o600))
-	if s, err := At(file, "").Read(); err == nil || !strings.Contains(err.Error(), file) {
-		t.Errorf("got %+v, %v", s, err)
+	if records, _, err := readAll(At(file, "")); err == nil || !strings.Contains(err.Error(), file) {
+		t.Errorf("got %+v, %v", records, err)
+	}
+}
+
+// readAll returns what Records returns.
+func readAll(l Ledger) (records []Record, corrupt []CorruptRecord, err error) {
+	for r, err := range l.Records() {
+		var c CorruptRecord
+		switch {
+		case errors.As(err, &c):
+			corrupt = append(corrupt, c)
+		case err != nil:
+			return nil, nil, err
+		default:
+			records = append(records, r)
+		}
+	}
+	return records, corrupt, nil
+}
+
+func TestRecords_CanBeLeftEarly(t *testing.T) {
+	l := openLedger(t)
+	for _, id := range []string{"c1", "c2"} {
+		r := lock(t, l, id)
+		writePlanned(t, r, "eth0")
+		r.Close()
+	}
+	for r, err := range l.Records() {
+		if err != nil || r.ContainerID != "c1" {
+			t.Errorf("got %+v, %v", r, err)
+		}
+		break
 	}
 }
 
@@ -101,8 +129,8 @@ func BenchmarkReadOf500Pods(b *testing.B) {
 		r.Close()
 	}
 	for b.Loop() {
-		if s, err := l.Read(); err != nil || len(s.Records) != 500 {
-			b.Fatal(len(s.Records), err)
+		if records, _, err := readAll(l); err != nil || len(records) != 500 {
+			b.Fatal(len(records), err)
 		}
 	}
 }

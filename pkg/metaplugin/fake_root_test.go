@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"iter"
 	"net/http"
 	"slices"
 	"sync/atomic"
@@ -94,11 +95,11 @@ func (s *faultyStore) Lock(ctx context.Context, containerID string) (LockedRecor
 	return &faultyRecord{LockedRecord: record, store: s}, nil
 }
 
-func (s *faultyStore) Read() (ledger.Snapshot, error) {
-	if err := s.err("Read"); err != nil {
-		return ledger.Snapshot{}, err
+func (s *faultyStore) Records() iter.Seq2[ledger.Record, error] {
+	if err := s.err("Records"); err != nil {
+		return func(yield func(ledger.Record, error) bool) { yield(ledger.Record{}, err) }
 	}
-	return s.Store.Read()
+	return s.Store.Records()
 }
 
 func (s *faultyStore) Probe() error {

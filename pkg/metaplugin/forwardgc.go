@@ -3,6 +3,7 @@ package metaplugin
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"maps"
@@ -28,90 +29,121 @@ func (p *Plugin) forwardGC(ctx context.Context, conf netconf.Conf, g collection)
 		return storeError(err)
 	}
 	defer lock.Close()
-	snapshot, err := p.Store.Read()
+	known, err := p.survey(conf, g)
 	if err != nil {
-		return storeError(err)
-	}
-	chains, err := chainsWithGC(conf, snapshot)
-	if err != nil || len(chains) == 0 {
 		return err
 	}
-	if err := g.checkComplete(snapshot); err != nil {
+	chains := known.sortedChains()
+	if len(chains) == 0 {
+		return nil
+	}
+	if err := g.checkComplete(known); err != nil {
 		return notForwardedError(fmt.Errorf(
 			"the valid attachments are not forwarded to the delegates, which would free what the others have: %w", err))
 	}
-	valid := g.validByName(snapshot, conf.Master.Name, p.Store.Busy)
 	delegates := p.Delegates(nil) // a plugin that hangs must not keep the ledger locked after kactus is killed
 	failed := make([]error, len(chains))
 	inParallel(p.Parallel, len(chains), func(i int) {
-		failed[i] = delegates.GC(ctx, chains[i], valid[chains[i].Name])
+		failed[i] = delegates.GC(ctx, chains[i], known.valid[chains[i].Name])
 	})
 	return errors.Join(failed...)
 }
 
-// chainsWithGC returns the distinct configurations of delegates that support GC, ordered by name.
-func chainsWithGC(conf netconf.Conf, snapshot ledger.Snapshot) ([]cniconf.Chain, error) {
-	var all []cniconf.Chain
+// survey is what forwardGC has to know of all records together.
+type survey struct {
+	// chains are the distinct configurations of delegates that support GC.
+	chains map[[sha256.Size]byte]cniconf.Chain
+	// valid holds the valid attachments by the names of their delegates: delegates of one name
+	// share what they keep, such as the addresses of an IPAM plugin, however their configurations
+	// differ otherwise.
+	valid map[string][]types.GCAttachment
+	// recorded holds the containers that have a record that can be read.
+	recorded map[string]bool
+	corrupt  []ledger.CorruptRecord
+}
+
+func (p *Plugin) survey(conf netconf.Conf, g collection) (survey, error) {
+	s := survey{
+		chains:   map[[sha256.Size]byte]cniconf.Chain{},
+		valid:    map[string][]types.GCAttachment{},
+		recorded: map[string]bool{},
+	}
 	for _, a := range plan.Default(conf, "") {
-		all = append(all, a.Config)
-	}
-	for _, r := range snapshot.Records {
-		for _, a := range slices.Concat(r.Attachments, r.Orphans) {
-			all = append(all, a.Config)
+		if err := s.addChain(a.Config); err != nil {
+			return survey{}, err
 		}
 	}
-	seen := map[string]bool{}
-	var chains []cniconf.Chain
-	for _, chain := range all {
-		key, err := chain.Encode()
+	for r, err := range p.Store.Records() {
+		var corrupt ledger.CorruptRecord
+		if errors.As(err, &corrupt) {
+			s.corrupt = append(s.corrupt, corrupt)
+			continue
+		}
 		if err != nil {
-			return nil, fmt.Errorf("compare the configurations of the delegate %s: %w", chain.Name, err)
+			return survey{}, storeError(err)
 		}
-		if chain.Supports("GC") && !seen[string(key)] {
-			seen[string(key)] = true
-			chains = append(chains, chain)
+		// What is not listed, but busy, may be live.
+		if err := s.addRecord(r, !g.isStale(r) || p.Store.Busy(r.ContainerID)); err != nil {
+			return survey{}, err
 		}
 	}
-	slices.SortStableFunc(chains, func(a, b cniconf.Chain) int { return cmp.Compare(a.Name, b.Name) })
-	return chains, nil
+	s.addUnrecorded(g, conf.Master.Name)
+	return s, nil
+}
+
+func (s survey) addRecord(r ledger.Record, valid bool) error {
+	s.recorded[r.ContainerID] = true
+	for _, a := range slices.Concat(r.Attachments, r.Orphans) {
+		if err := s.addChain(a.Config); err != nil {
+			return err
+		}
+		if valid {
+			attachment := types.GCAttachment{ContainerID: r.ContainerID, IfName: a.IfName}
+			s.valid[a.Config.Name] = append(s.valid[a.Config.Name], attachment)
+		}
+	}
+	return nil
+}
+
+// addUnrecorded adds what the runtime lists, and the ledger has no record of, for the master
+// delegate: it may have attached the container before kactus was installed.
+func (s survey) addUnrecorded(g collection, master string) {
+	for _, id := range slices.Sorted(maps.Keys(g.listed)) {
+		if !s.recorded[id] {
+			s.valid[master] = append(s.valid[master], g.listed[id]...)
+		}
+	}
+}
+
+func (s survey) addChain(chain cniconf.Chain) error {
+	if !chain.Supports("GC") {
+		return nil
+	}
+	encoded, err := chain.Encode()
+	if err != nil {
+		return fmt.Errorf("compare the configurations of the delegate %s: %w", chain.Name, err)
+	}
+	s.chains[sha256.Sum256(encoded)] = chain
+	return nil
+}
+
+// sortedChains returns the chains ordered by name.
+func (s survey) sortedChains() []cniconf.Chain {
+	return slices.SortedFunc(maps.Values(s.chains), func(a, b cniconf.Chain) int {
+		return cmp.Compare(a.Name, b.Name)
+	})
 }
 
 // checkComplete reports what the ledger cannot name of the listed containers: a list that lacks an
 // attachment would have the delegates free what is in use. A container without a record is no gap:
 // it never had attachments, such as one on the node's own network, or its DEL tore down all.
-func (g collection) checkComplete(snapshot ledger.Snapshot) error {
+func (g collection) checkComplete(known survey) error {
 	var gaps []error
-	for _, c := range snapshot.Corrupt {
+	for _, c := range known.corrupt {
 		if len(g.listed[c.ContainerID]) > 0 {
-			gaps = append(gaps, errors.New(c.String()))
+			gaps = append(gaps, c)
 		}
 	}
 	slices.SortFunc(gaps, func(a, b error) int { return cmp.Compare(a.Error(), b.Error()) })
 	return errors.Join(gaps...)
-}
-
-// validByName returns the valid attachments by the names of their delegates: delegates of one name
-// share what they keep, such as the addresses of an IPAM plugin, however their configurations
-// differ otherwise. What is not listed, but busy, may be live. What is listed and has no record is
-// passed on to the master delegate, which may have attached the container before kactus was
-// installed.
-func (g collection) validByName(
-	snapshot ledger.Snapshot, master string, busy func(containerID string) bool,
-) map[string][]types.GCAttachment {
-	valid := map[string][]types.GCAttachment{}
-	unknown := maps.Clone(g.listed)
-	for _, r := range snapshot.Records {
-		delete(unknown, r.ContainerID)
-		if g.isStale(r) && !busy(r.ContainerID) {
-			continue
-		}
-		for _, a := range slices.Concat(r.Attachments, r.Orphans) {
-			attachment := types.GCAttachment{ContainerID: r.ContainerID, IfName: a.IfName}
-			valid[a.Config.Name] = append(valid[a.Config.Name], attachment)
-		}
-	}
-	for _, id := range slices.Sorted(maps.Keys(unknown)) {
-		valid[master] = append(valid[master], unknown[id]...)
-	}
-	return valid
 }

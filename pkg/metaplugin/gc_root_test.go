@@ -196,7 +196,7 @@ func TestGC_DoesNothing(t *testing.T) {
 		n.gc(disabled)
 	})
 	n.run("if the ledger cannot be read", func() {
-		n.store.fail("Read")
+		n.store.fail("Records")
 		n.gcFails(gcRequest(conf), types.ErrIOFailure, errDisk.Error())
 	})
 	n.expectLeases(4)

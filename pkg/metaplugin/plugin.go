@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"iter"
 	"log/slog"
 	"os"
 	"sync"
@@ -51,8 +52,8 @@ type Store interface {
 	Lock(ctx context.Context, containerID string) (LockedRecord, error)
 	// ReadRecord reads the container's record without any lock; fs.ErrNotExist if there is none.
 	ReadRecord(containerID string) (ledger.Record, error)
-	// Read returns all records, without any lock.
-	Read() (ledger.Snapshot, error)
+	// Records reads the records one at a time, without any lock.
+	Records() iter.Seq2[ledger.Record, error]
 	// Busy reports whether an operation on the container is running, without any lock.
 	Busy(containerID string) bool
 	// LockExclusive keeps any plan from being written until the returned lock is closed.
@@ -132,13 +133,13 @@ func (s *ledgerStore) ReadRecord(containerID string) (ledger.Record, error) {
 	return l.ReadRecord(containerID)
 }
 
-// Read implements Store.
-func (s *ledgerStore) Read() (ledger.Snapshot, error) {
+// Records implements Store.
+func (s *ledgerStore) Records() iter.Seq2[ledger.Record, error] {
 	l, err := s.open()
 	if err != nil {
-		return ledger.Snapshot{}, err
+		return func(yield func(ledger.Record, error) bool) { yield(ledger.Record{}, err) }
 	}
-	return l.Read()
+	return l.Records()
 }
 
 // Busy implements Store.

@@ -23,32 +23,42 @@ func (p *Plugin) reclaim(ctx context.Context, stale func(ledger.Record) bool) (m
 	ctx, cancel := context.WithTimeoutCause(ctx, reclaimTimeout,
 		fmt.Errorf("the limit of reclaiming attachments is %s", reclaimTimeout))
 	defer cancel()
-	snapshot, err := p.Store.Read()
+	containers, err := p.staleContainers(stale)
 	if err != nil {
 		return nil, storeError(err)
 	}
-	for _, c := range snapshot.Corrupt {
-		p.Log.Warn("the attachments of a container are unknown, and cannot be reclaimed", "cause", c)
-	}
 	var mu sync.Mutex
 	reclaimed := map[string]bool{}
-	failed := make([]error, len(snapshot.Records))
-	inParallel(parallelContainers, len(snapshot.Records), func(i int) {
-		r := snapshot.Records[i]
-		if !stale(r) {
-			return
-		}
+	failed := make([]error, len(containers))
+	inParallel(parallelContainers, len(containers), func(i int) {
 		if ctx.Err() != nil {
-			failed[i] = fmt.Errorf("container %s: not started: %w", r.ContainerID, context.Cause(ctx))
+			failed[i] = fmt.Errorf("container %s: not started: %w", containers[i], context.Cause(ctx))
 			return
 		}
-		tried, err := p.reclaimContainer(ctx, r.ContainerID, stale)
+		tried, err := p.reclaimContainer(ctx, containers[i], stale)
 		failed[i] = err
 		mu.Lock()
 		defer mu.Unlock()
-		reclaimed[r.ContainerID] = tried
+		reclaimed[containers[i]] = tried
 	})
 	return reclaimed, errors.Join(failed...)
+}
+
+// staleContainers returns the containers whose record is stale.
+func (p *Plugin) staleContainers(stale func(ledger.Record) bool) ([]string, error) {
+	var containers []string
+	for r, err := range p.Store.Records() {
+		var corrupt ledger.CorruptRecord
+		switch {
+		case errors.As(err, &corrupt):
+			p.Log.Warn("the attachments of a container are unknown, and cannot be reclaimed", "cause", corrupt)
+		case err != nil:
+			return nil, err
+		case stale(r):
+			containers = append(containers, r.ContainerID)
+		}
+	}
+	return containers, nil
 }
 
 // reclaimContainer reports whether it tried to tear down all of the container's attachments.
