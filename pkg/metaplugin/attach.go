@@ -156,6 +156,7 @@ func (b *batch) add(ctx context.Context, a ledger.Attachment) (*cniconf.Result, 
 	if err != nil {
 		return nil, b.failed(a, result, err)
 	}
+	b.plugin.warnDefaultRoute(b.req, a, result)
 	notHonored := b.plugin.verify(b.req.Netns, a, result)
 	if err := b.keep(a, result); err != nil {
 		return nil, err
