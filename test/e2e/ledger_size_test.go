@@ -47,7 +47,7 @@ func largeLedger(t *testing.T) (dir string, ids []string) {
 	ns, pod := netns.ID{Path: "/run/netns/x", BootID: "another"}, podargs.Pod{Namespace: "tenant", Name: "app"}
 	kactustest.Must(t, r.WritePlanned(t.Context(), ns, pod, "eth0", planned))
 	kactustest.Must(t, r.MarkAttached(results))
-	kactustest.Must(t, r.MarkFailed("net1", time.Now(), fmt.Errorf("%s", strings.Repeat("stuck ", 420))))
+	kactustest.Must(t, r.MarkFailed("net1", time.Now(), fmt.Errorf("%s", strings.Repeat("stuck ", 420)), nil))
 	r.Close()
 	path := dir + "/ledger/" + template + ".json"
 	data, err := os.ReadFile(path)
