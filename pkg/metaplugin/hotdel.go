@@ -34,5 +34,8 @@ func (p *Plugin) delHot(ctx context.Context, req Request) error {
 			"network", req.Args.Hot.Network, "interface", a.IfName, "attached", a.Network)
 		return nil
 	}
+	if err := checkNetns(req.Netns, locked.Record().Netns); err != nil {
+		return netnsError(fmt.Errorf("hot DEL of the network %s: CNI_NETNS: %w", req.Args.Hot.Network, err))
+	}
 	return p.tearDownHot(ctx, locked, req, a)
 }

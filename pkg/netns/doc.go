@@ -8,9 +8,9 @@
 // Liveness is one-sided. The kernel reuses the inode number of a namespace that is gone, so a
 // namespace that is gone can be mistaken for a live one, and stays untouched a while longer. The
 // opposite, which would cost a running Pod its networks, does not happen: Index.Gone reports true
-// only if the node was rebooted since, or if neither the recorded path leads to the namespace nor
-// any process is in it. From another mount namespace than the one in which the path was recorded,
-// nothing can be concluded, and Index.Visible reports false.
+// only if the node was rebooted since, or if the recorded path does not lead to the namespace, no
+// process is in it, and it is not mounted elsewhere. From another mount namespace than the one in
+// which the path was recorded, nothing can be concluded, and Index.Visible reports false.
 //
 // Interfaces are read and changed over a netlink socket that is opened in the namespace, so no
 // thread of the process ever enters it.

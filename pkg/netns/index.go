@@ -6,16 +6,19 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
-// Index is a snapshot of the network namespaces that processes of the node are in.
+// Index is a snapshot of the network namespaces that processes of the node are in, or that are
+// mounted.
 type Index struct {
 	own ID
-	// inhabited holds the namespaces of processes, as their links in /proc spell them.
-	inhabited map[string]bool
+	// alive holds the namespaces as the links in /proc spell them.
+	alive map[string]bool
 }
 
-// Scan returns the index of the network namespaces that processes are in at this moment.
+// Scan returns the index of the network namespaces that processes are in at this moment, or that
+// are mounted in the mount namespace of this process.
 func Scan() (Index, error) {
 	own, err := Own()
 	if err != nil {
@@ -25,13 +28,28 @@ func Scan() (Index, error) {
 	if err != nil {
 		return Index{}, err
 	}
-	index := Index{own: own, inhabited: map[string]bool{}}
+	index := Index{own: own, alive: map[string]bool{}}
 	for _, link := range links {
 		if name, err := os.Readlink(link); err == nil { // otherwise the process has ended
-			index.inhabited[name] = true
+			index.alive[name] = true
 		}
 	}
-	return index, nil
+	return index, index.addMounted()
+}
+
+// addMounted adds the namespaces that are mounted on files, as runtimes keep those of Pods. The
+// fourth field of a mount is its root, which has the form of a link in /proc.
+func (x Index) addMounted() error {
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(mounts)) {
+		if fields := strings.Fields(line); len(fields) > 4 && strings.HasPrefix(fields[3], "net:[") {
+			x.alive[fields[3]] = true
+		}
+	}
+	return nil
 }
 
 // Visible reports whether this process can tell if the namespace is gone: it was recorded before
@@ -42,14 +60,14 @@ func (x Index) Visible(id ID) bool {
 }
 
 // Gone reports whether the network namespace certainly no longer exists: the node was booted since,
-// or neither does its path lead to it nor is a process in it.
+// or its path does not lead to it, no process is in it, and it is not mounted elsewhere.
 func (x Index) Gone(id ID) bool {
 	switch {
 	case !x.Visible(id):
 		return false
 	case id.BootID != x.own.BootID:
 		return true
-	case x.inhabited[fmt.Sprintf("net:[%d]", id.Inode)]:
+	case x.alive[fmt.Sprintf("net:[%d]", id.Inode)]:
 		return false
 	}
 	now, err := Identify(id.Path)

@@ -41,6 +41,11 @@ func TestIndex_Gone(t *testing.T) {
 
 	must(t, stdin.Close())
 	_ = pod.Wait()
+	mounted := netnstest.New(t)
+	elsewhereMounted := identify(t, mounted.Path)
+	elsewhereMounted.Path = ns.Path
+	expect("its path is gone, but it is mounted on another one", elsewhereMounted, false)
+
 	id.Inode = 1 // the kernel may have given its inode to another test's namespace by now
 	expect("its path and its processes are gone", id, true)
 	elsewhere := id
