@@ -195,7 +195,7 @@ func modeToString(mode netlink.MacvlanMode) (string, error) {
 	case netlink.MACVLAN_MODE_PASSTHRU:
 		return "passthru", nil
 	default:
-		return "", fmt.Errorf("unknown macvlan mode: %q", mode)
+		return "", fmt.Errorf("unknown macvlan mode: %d", mode)
 	}
 }
 
