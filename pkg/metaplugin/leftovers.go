@@ -42,6 +42,12 @@ func (p *Plugin) reclaimLeftovers(ctx context.Context, containerID string) {
 	}
 }
 
+// isLive reports whether the network namespace is certainly there.
+func isLive(id netns.ID) bool {
+	now, err := netns.Identify(id.Path)
+	return err == nil && now.Same(id)
+}
+
 // reclaimLeftover reports whether it tried to reclaim the container.
 func (p *Plugin) reclaimLeftover(ctx context.Context, containerID string, index netns.Index) bool {
 	record, err := p.Store.ReadRecord(containerID)
@@ -49,7 +55,7 @@ func (p *Plugin) reclaimLeftover(ctx context.Context, containerID string, index 
 	case errors.Is(err, fs.ErrNotExist): // locking and releasing the container settles it
 	case err != nil:
 		return false
-	case !index.Gone(record.Netns) && !record.IsSettled():
+	case !index.Gone(record.Netns) && !(record.IsSettled() && isLive(record.Netns)):
 		return false
 	}
 	tried, err := p.reclaimContainer(ctx, containerID, func(r ledger.Record) bool { return index.Gone(r.Netns) })
