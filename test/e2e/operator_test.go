@@ -124,28 +124,28 @@ func TestGCCommand(t *testing.T) {
 	tn.CreateBridgeNetworks(t, "green")
 	tn.AddScript(t, "passing", "exec "+kactustest.PluginDir()+"/macvlan\n")
 	tn.CreateNetwork(t, "data", `{"type": "passing", "master": "`+node.Uplink+`", "ipam": `+tn.HostLocal(t)+`}`)
-	live, lost, orphaned := tn.NewPod(t, `[{"name":"green"}]`), tn.NewPod(t, `[{"name":"green"}]`),
+	live, lost, failed := tn.NewPod(t, `[{"name":"green"}]`), tn.NewPod(t, `[{"name":"green"}]`),
 		tn.NewPod(t, `[{"name":"data"}]`)
-	for _, p := range []*kactustest.Pod{live, lost, orphaned} {
+	for _, p := range []*kactustest.Pod{live, lost, failed} {
 		p.Add(t)
 	}
 	kactustest.Must(t, os.Remove(filepath.Join(tn.Path[0], "passing")))
-	orphaned.Del(t)
+	if err := failed.DelWith(t, failed.Conf, failed.Runtime()); err == nil {
+		t.Error("DEL without the plugin succeeded")
+	}
 	lost.LoseNetns()
-	orphaned.LoseNetns()
+	failed.LoseNetns()
 	// The kernel may have given the namespaces' inode numbers to those of another test.
 	lost.PretendReboot(t)
-	orphaned.PretendReboot(t)
+	failed.PretendReboot(t)
 	before, code := tn.Subcommand(t, "gc", "--dry-run")
 	expectRows(t, before, []string{lost.Name, "eth0", "would be torn down"},
 		[]string{lost.Name, kactustest.GreenIfName, "would be torn down"},
-		[]string{orphaned.Name, kactustest.DataIfName, "orphan", "would be torn down"})
+		[]string{failed.Name, kactustest.DataIfName, "attached", "would be torn down"})
 	if code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	tn.ExpectLeases(t, "green", 2)
-	orphans, _ := tn.Subcommand(t, "list", "--orphans")
-	expectRows(t, orphans, []string{orphaned.Name, kactustest.DataIfName, "orphan"})
 
 	table, code := tn.Subcommand(t, "gc")
 	expectRows(t, table, []string{lost.Name, "eth0", " torn down"},
@@ -161,7 +161,7 @@ func TestGCCommand(t *testing.T) {
 	if _, code := tn.Subcommand(t, "gc"); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	orphaned.ExpectNoRecord(t)
+	failed.ExpectNoRecord(t)
 	live.Del(t)
 	live.ExpectGone(t)
 }

@@ -37,8 +37,8 @@ func TestStatus(t *testing.T) {
 			c.change(t, tn)
 			begin := time.Now()
 			kactustest.ExpectError(t, kactustest.CNIError(t, tn.Status(t)), c.code, c.says)
-			// the limit is one second; the rest is for a busy machine
-			if took := time.Since(begin); took > 3*time.Second {
+			// the limit is ten seconds; the rest is for a busy machine
+			if took := time.Since(begin); took > 20*time.Second {
 				t.Errorf("took %v", took)
 			}
 		})

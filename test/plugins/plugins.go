@@ -1,5 +1,5 @@
 // Package plugins builds the CNI plugins that tests use as delegates: those that go.mod lists as
-// tools, and null, which is a link to kactus.
+// tools, and null, which is kactus under that name.
 package plugins
 
 import (
@@ -21,13 +21,16 @@ func Build(dir string) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command("go", "build", "-o", dir+"/", "tool", "./kactus")
-	cmd.Dir = root
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build the CNI plugins: %w\n%s", err, out)
+	// A second binary of the name kactus would be another one than the tests run as the meta-plugin.
+	for _, args := range [][]string{{dir + "/", "tool"}, {filepath.Join(dir, "null"), "./kactus"}} {
+		cmd := exec.Command("go", append([]string{"build", "-o"}, args...)...)
+		cmd.Dir = root
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("build the CNI plugins: %w\n%s", err, out)
+		}
 	}
-	return os.Symlink("kactus", filepath.Join(dir, "null"))
+	return nil
 }
 
 // Main is the TestMain of a package that needs the plugins: it builds them into a temporary
