@@ -180,7 +180,12 @@ func (m misbehavior) tryAdd(t *testing.T, row *fault, r role) {
 		lost = append(lost, wrong...)
 	}
 	lost = append(lost, checkProcesses(t, p, m)...)
-	lost = append(lost, checkError(p.DelWith(t, p.Conf, p.Runtime()), 0)...)
+	err = p.DelWith(t, p.Conf, p.Runtime())
+	if m.breakFile != nil { // a plugin that cannot be executed fails the DEL too, until it can
+		repairDelegate(t, p.Tenant)
+		err = p.DelWith(t, p.Conf, p.Runtime())
+	}
+	lost = append(lost, checkError(err, 0)...)
 	lost = append(lost, deviations(t, p)...)
 	row.count(t, "as the "+r.name+" delegate", time.Since(start), lost...)
 }
@@ -260,8 +265,7 @@ func TestFault_DelegateInDel(t *testing.T) {
 
 // tryDel tries a DEL with the delegate: it must fail with the delegate's words, tear down
 // everything else and keep the delegate's attachment in the ledger. When the delegate behaves
-// again, the next DEL must leave nothing. A delegate that is gone does not hold up the Pod: what it
-// made is left to kactus gc.
+// again, the next DEL must leave nothing.
 func (m misbehavior) tryDel(t *testing.T, row *fault, r role) {
 	t.Helper()
 	p := r.newPod(t, m)
@@ -270,26 +274,13 @@ func (m misbehavior) tryDel(t *testing.T, row *fault, r role) {
 	breakDelegate(t, p.Tenant, m, "DEL")
 	start := time.Now()
 	err := r.del(t, p)
-	lost := m.checkDelError(p, r, err)
+	lost := checkError(err, m.code, append(m.words, m.names(r)...)...)
 	lost = append(lost, checkOtherLeases(t, p, r)...)
 	repairDelegate(t, p.Tenant)
-	if err == nil {
-		lost = append(lost, reclaim(t, p)...)
-	} else {
-		lost = append(lost, checkError(r.del(t, p), 0)...)
-		lost = append(lost, checkError(p.DelWith(t, p.Conf, p.Runtime()), 0)...)
-	}
+	lost = append(lost, checkError(r.del(t, p), 0)...)
+	lost = append(lost, checkError(p.DelWith(t, p.Conf, p.Runtime()), 0)...)
 	lost = append(lost, deviations(t, p)...)
 	row.count(t, "as the "+r.name+" delegate", time.Since(start), lost...)
-}
-
-// checkDelError returns what is wrong with the error of a DEL. A DEL of the Pod gives up on a
-// delegate that is gone; a hot DEL does not.
-func (m misbehavior) checkDelError(_ *kactustest.Pod, r role, err error) []string {
-	if m.breakFile != nil && r.name != "hot" {
-		return checkError(err, 0)
-	}
-	return checkError(err, m.code, append(m.words, m.names(r)...)...)
 }
 
 // checkOtherLeases returns what is wrong with the leases of the other networks: a DEL of the Pod

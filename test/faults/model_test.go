@@ -134,6 +134,14 @@ func (m *podModel) deleted(s step, o outcome) error {
 		return nil
 	}
 	m.has = [4]presence{}
+	if s.fault.inDEL() && s.culprit == 0 && before.has[0] == absent {
+		// Where the ledger does not know a default network, the DEL runs for the netconf's, and
+		// records what fails.
+		if o.err != nil {
+			m.has[0] = uncertain
+		}
+		return nil
+	}
 	if !s.fault.inDEL() || before.has[s.culprit] == absent {
 		return o.mustSucceed()
 	}
