@@ -25,7 +25,8 @@ func (p *Plugin) warnDefaultRoute(req Request, a ledger.Attachment, result *cnic
 	}
 }
 
-// mainRoutes returns the destinations of the result's routes, but for those of a table of their own.
+// mainRoutes returns the destinations of the result's routes, but for those of a table of their
+// own.
 func mainRoutes(result *cniconf.Result) []netip.Prefix {
 	var all []netip.Prefix
 	for _, r := range result.Routes {

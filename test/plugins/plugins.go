@@ -21,7 +21,8 @@ func Build(dir string) error {
 	if err != nil {
 		return err
 	}
-	// A second binary of the name kactus would be another one than the tests run as the meta-plugin.
+	// A second binary of the name kactus would be another one than the tests run as the
+	// meta-plugin.
 	for _, args := range [][]string{{dir + "/", "tool"}, {filepath.Join(dir, "null"), "./kactus"}} {
 		cmd := exec.Command("go", append([]string{"build", "-o"}, args...)...)
 		cmd.Dir = root
