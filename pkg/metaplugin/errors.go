@@ -28,7 +28,7 @@ const (
 	// CodeIsolation means that the Pod may not use a Network of that namespace.
 	CodeIsolation uint = 103
 	// CodeAttached means that the container has attachments that the operation would have to touch,
-	// and does not.
+	// and does not, or that the Pod has an interface of that name which kactus did not make.
 	CodeAttached uint = 104
 	// CodeNotHonored means that the delegate made an interface without the MAC address or the IP
 	// addresses that were asked for.
@@ -36,7 +36,7 @@ const (
 	// CodeCheck means that a CHECK found an attachment that is not as its ADD left it.
 	CodeCheck uint = 107
 	// CodeNotForwarded means that a GC did not forward the valid attachments to the delegates,
-	// because the ledger cannot name all of them.
+	// because the ledger cannot name all of them: the record of one of those containers is corrupt.
 	CodeNotForwarded uint = 108
 )
 
