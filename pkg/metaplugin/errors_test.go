@@ -3,10 +3,13 @@ package metaplugin
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/containernetworking/cni/pkg/types"
+	"golang.org/x/sys/unix"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/delegate"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/kube"
@@ -114,8 +117,40 @@ func TestAsCNI_Messages(t *testing.T) {
 	})
 }
 
-// containerd takes an error of a DEL with these words for a success.
-func TestAsCNIOfDel_HidesNotFound(t *testing.T) {
+// containerdTakesForSuccess is containerd's rule for the error of a DEL.
+func containerdTakesForSuccess(err error, netns string) bool {
+	return strings.Contains(err.Error(), "not found") ||
+		netns == "" && strings.Contains(err.Error(), "no such file or directory")
+}
+
+func TestAsCNIOfDel_IsNotTakenForSuccess(t *testing.T) {
+	const notFound, noFile = "link not found", "open /x: no such file or directory"
+	tests := map[string]error{
+		"kactus's words":        errors.New("netns not found"),
+		"a system call's words": &fs.PathError{Op: "open", Path: "/x", Err: unix.ENOENT},
+		"a coded error":         netnsError(errors.New(notFound)),
+		"a plugin's message":    fmt.Errorf("b: %s: %w", noFile, &delegate.Error{Plugin: "b"}),
+		"a plugin's details":    &delegate.Error{Plugin: "b", Details: notFound},
+		"a plugin's stderr":     &delegate.Error{Plugin: "b", Stderr: noFile},
+		"joined errors":         errors.Join(errSome, errors.New(notFound), errors.New(noFile)),
+		"what is left":          withLeftover(errSome, errors.New(noFile)),
+		"a CNI error":           types.NewError(7, notFound, noFile),
+		"both in one message":   types.NewError(7, "no such file or directory: not found", "not found"),
+	}
+	for name, err := range tests {
+		t.Run(name, func(t *testing.T) {
+			if !containerdTakesForSuccess(asCNI(err), "") {
+				t.Fatal("the input does not have the words")
+			}
+			if got := asCNIOfDel(err); containerdTakesForSuccess(got, "") {
+				t.Errorf("containerd takes it for a success: %v", got)
+			}
+		})
+	}
+}
+
+// Somebody who reads the error sees the words.
+func TestAsCNIOfDel_KeepsTheWords(t *testing.T) {
 	failed := &delegate.Error{Plugin: "b", Details: "not found", Stderr: "link not found"}
 	var got *types.Error
 	if !errors.As(asCNIOfDel(fmt.Errorf("netns not found: %w", failed)), &got) {
