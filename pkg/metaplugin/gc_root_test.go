@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -168,11 +169,12 @@ func TestGC_LeavesABusyContainerAlone(t *testing.T) {
 
 func TestGC_LeavesWhatIsNewerThanItself(t *testing.T) {
 	n, conf, _ := newTwoContainers(t)
-	start := time.Now().Add(-time.Hour)
-	n.plugin.Now = func() time.Time { // the GC asks for its start first
-		now := start
-		start = time.Now()
-		return now
+	var asked atomic.Bool
+	n.plugin.Now = func() time.Time {
+		if !asked.Swap(true) { // the GC asks for its start first
+			return time.Now().Add(-time.Hour)
+		}
+		return time.Now()
 	}
 	n.plugin.Parallel = 1
 	n.gc(conf)
