@@ -95,7 +95,7 @@ func TestStatus(t *testing.T) {
 	})
 }
 
-// Runtimes wait one second for a STATUS.
+// A runtime waits for a STATUS, so a plugin that hangs is killed soon after the limit.
 func TestStatus_KillsAPluginThatHangs(t *testing.T) {
 	s := newScripts(t)
 	s.add("one", `trap '' TERM; while :; do sleep 0.01; done`)

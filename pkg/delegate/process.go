@@ -30,8 +30,8 @@ const (
 	// maxQuoted is how many bytes of a plugin's stderr, message and details an error quotes.
 	maxQuoted = 4 << 10
 	// defaultGrace is how long a plugin has from SIGTERM to SIGKILL, and how long a process that it
-	// left behind can keep kactus waiting by holding the plugin's stdout open. For a STATUS it is
-	// statusGrace.
+	// left behind can keep kactus waiting by holding the plugin's stdout open. For a STATUS, which
+	// makes nothing that a plugin would have to undo, it is statusGrace.
 	defaultGrace = 2 * time.Second
 	statusGrace  = 150 * time.Millisecond
 )

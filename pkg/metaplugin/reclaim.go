@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/ledger"
 )
@@ -14,34 +13,22 @@ import (
 // several goroutines. A container that another operation has locked is left alone. Every attachment
 // is tried; the error joins those of the attachments that stay in the ledger.
 func (p *Plugin) Reclaim(ctx context.Context, stale func(ledger.Record) bool) error {
-	_, err := p.reclaim(ctx, stale)
-	return err
-}
-
-// reclaim returns the containers all of whose attachments it tried to tear down.
-func (p *Plugin) reclaim(ctx context.Context, stale func(ledger.Record) bool) (map[string]bool, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, reclaimTimeout,
 		fmt.Errorf("the limit of reclaiming attachments is %s", reclaimTimeout))
 	defer cancel()
 	containers, err := p.staleContainers(stale)
 	if err != nil {
-		return nil, storeError(err)
+		return storeError(err)
 	}
-	var mu sync.Mutex
-	reclaimed := map[string]bool{}
 	failed := make([]error, len(containers))
 	inParallel(parallelContainers, len(containers), func(i int) {
 		if ctx.Err() != nil {
 			failed[i] = fmt.Errorf("container %s: not started: %w", containers[i], context.Cause(ctx))
 			return
 		}
-		tried, err := p.reclaimContainer(ctx, containers[i], stale)
-		failed[i] = err
-		mu.Lock()
-		defer mu.Unlock()
-		reclaimed[containers[i]] = tried
+		_, failed[i] = p.reclaimContainer(ctx, containers[i], stale)
 	})
-	return reclaimed, errors.Join(failed...)
+	return errors.Join(failed...)
 }
 
 // staleContainers returns the containers whose record is stale.
