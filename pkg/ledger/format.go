@@ -35,6 +35,7 @@ type diskNetns struct {
 	Inode  uint64 `json:"inode"`
 	BootID string `json:"bootID"`
 	Mounts uint64 `json:"mounts,omitempty"`
+	Cookie uint64 `json:"cookie,omitempty"`
 }
 
 type diskPod struct {

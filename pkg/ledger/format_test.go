@@ -83,6 +83,7 @@ func goldenRecord(t *testing.T) Record {
 			Inode:  4026532666,
 			BootID: "3f6c0d9e-52a2-4c57-8f3b-7b1f4b1d6a10",
 			Mounts: 4026531841,
+			Cookie: 8123,
 		},
 		Pod: podargs.Pod{
 			Namespace:        "tenant",
@@ -104,7 +105,7 @@ func goldenRecord(t *testing.T) Record {
 }
 
 // The golden file was written by a version that did not have these types, with every field set.
-// Only its indentation was added, and the fields that are optional since: hot.
+// Only its indentation was added, and the fields that are optional since: hot and cookie.
 func TestFormat1(t *testing.T) {
 	golden, err := os.ReadFile(goldenPath)
 	must(t, err)

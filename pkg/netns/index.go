@@ -13,8 +13,8 @@ import (
 // mounted.
 type Index struct {
 	own ID
-	// alive holds the namespaces as the links in /proc spell them.
-	alive map[string]bool
+	// alive has a path to each namespace, by its name as the links in /proc spell it.
+	alive map[string]string
 }
 
 // Scan returns the index of the network namespaces that processes are in at this moment, or that
@@ -28,17 +28,17 @@ func Scan() (Index, error) {
 	if err != nil {
 		return Index{}, err
 	}
-	index := Index{own: own, alive: map[string]bool{}}
+	index := Index{own: own, alive: map[string]string{}}
 	for _, link := range links {
 		if name, err := os.Readlink(link); err == nil { // otherwise the process has ended
-			index.alive[name] = true
+			index.alive[name] = link
 		}
 	}
 	return index, index.addMounted()
 }
 
 // addMounted adds the namespaces that are mounted on files, as runtimes keep those of Pods. The
-// fourth field of a mount is its root, which has the form of a link in /proc.
+// fourth field of a mount is its root, which has the form of a link in /proc, the fifth its path.
 func (x Index) addMounted() error {
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
@@ -46,7 +46,7 @@ func (x Index) addMounted() error {
 	}
 	for line := range strings.Lines(string(mounts)) {
 		if fields := strings.Fields(line); len(fields) > 4 && strings.HasPrefix(fields[3], "net:[") {
-			x.alive[fields[3]] = true
+			x.alive[fields[3]] = fields[4]
 		}
 	}
 	return nil
@@ -60,15 +60,18 @@ func (x Index) Visible(id ID) bool {
 }
 
 // Gone reports whether the network namespace certainly no longer exists: the node was booted since,
-// or its path does not lead to it, no process is in it, and it is not mounted elsewhere.
+// another namespace has its inode, or its path does not lead to it, no process is in it, and it is
+// not mounted elsewhere.
 func (x Index) Gone(id ID) bool {
 	switch {
 	case !x.Visible(id):
 		return false
 	case id.BootID != x.own.BootID:
 		return true
-	case x.alive[fmt.Sprintf("net:[%d]", id.Inode)]:
-		return false
+	}
+	if path := x.alive[fmt.Sprintf("net:[%d]", id.Inode)]; path != "" {
+		now, err := Identify(path)
+		return err == nil && now.Inode == id.Inode && !now.Same(id)
 	}
 	now, err := Identify(id.Path)
 	if err != nil {

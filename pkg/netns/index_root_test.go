@@ -29,6 +29,17 @@ func TestIndex_Gone(t *testing.T) {
 	expect("recorded before a reboot", rebooted, true)
 	expect("nothing is recorded of it", ID{}, false)
 
+	if id.Cookie == 0 {
+		t.Error("this kernel has no cookies of network namespaces")
+	}
+	before := id
+	before.Cookie--
+	expect("another namespace has its inode and its path", before, true)
+	before.Path = "/run/netns/there-is-none"
+	expect("another namespace has its inode", before, true)
+	before.Cookie = 0
+	expect("a namespace has its inode, and its cookie is unknown", before, false)
+
 	pod := exec.Command("nsenter", "--net="+ns.Path, "cat")
 	stdin, err := pod.StdinPipe()
 	must(t, err)
@@ -46,7 +57,6 @@ func TestIndex_Gone(t *testing.T) {
 	elsewhereMounted.Path = ns.Path
 	expect("its path is gone, but it is mounted on another one", elsewhereMounted, false)
 
-	id.Inode = 1 // the kernel may have given its inode to another test's namespace by now
 	expect("its path and its processes are gone", id, true)
 	elsewhere := id
 	elsewhere.Mounts++
