@@ -45,6 +45,57 @@ func TestOpen_ClosesADirectoryToOthers(t *testing.T) {
 	}
 }
 
+// A directory of others must keep its mode, and must not get the ledger's files.
+func TestOpen_ADirectoryThatOthersUse(t *testing.T) {
+	const id = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+	for name, tt := range map[string]struct {
+		mode  fs.FileMode
+		files []string // a directory, if the name ends in a slash
+		want  string   // in the error; empty: the directory is closed
+	}{
+		"like /tmp":                      {0o777 | fs.ModeSticky, nil, "mode 1777"},
+		"like /tmp, for one group":       {0o770 | fs.ModeSticky, nil, "mode 1770"},
+		"like /var/lib":                  {0o755, []string{"dpkg/"}, "dpkg"},
+		"with a file":                    {0o755, []string{"c1.json", "other"}, "other"},
+		"with a hidden file":             {0o750, []string{".other"}, ".other"},
+		"with a directory like a record": {0o755, []string{"c1.json/"}, "c1.json"},
+		"with a name of 64 letters":      {0o755, []string{id[:63] + "g"}, id[:63] + "g"},
+		"with records":                   {0o755, []string{"c1.json", "c1.tmp", "c1.json.1.corrupt", "c1.lock"}, ""},
+		"with the lock and the probe":    {0o701, []string{"lock", ".probe"}, ""},
+		"with the predecessor's records": {0o755, []string{id}, ""},
+		"a file system of its own":       {0o755, []string{"lost+found/"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, own := filepath.Join(t.TempDir(), "shared"), t.TempDir()
+			must(t, os.Mkdir(dir, 0o700))
+			for _, file := range tt.files {
+				if name, isDir := strings.CutSuffix(file, "/"); isDir {
+					must(t, os.Mkdir(filepath.Join(dir, name), 0o700))
+				} else {
+					must(t, os.WriteFile(filepath.Join(dir, file), nil, 0o600))
+				}
+			}
+			must(t, os.Chmod(dir, tt.mode))
+			before, err := os.Stat(dir)
+			must(t, err)
+			for _, dirs := range [][]string{{own, dir}, {dir, own}} {
+				_, err := Open(dirs[0], dirs[1])
+				after, statErr := os.Stat(dir)
+				must(t, statErr)
+				switch {
+				case tt.want == "" && (err != nil || after.Mode().Perm() != 0o700):
+					t.Errorf("got the mode %v, %v", after.Mode(), err)
+				case tt.want != "" && (err == nil || !strings.Contains(err.Error(), dir) ||
+					!strings.Contains(err.Error(), tt.want)):
+					t.Errorf("got %v, want an error with %q", err, tt.want)
+				case tt.want != "" && after.Mode() != before.Mode():
+					t.Errorf("the mode became %v", after.Mode())
+				}
+			}
+		})
+	}
+}
+
 func TestOpen_FileInItsPlace(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	must(t, os.WriteFile(file, nil, 0o600))
