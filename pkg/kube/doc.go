@@ -3,6 +3,7 @@
 // A [Client] is made from a kubeconfig or, without one, from the service account that every Pod of
 // the cluster has. It reads objects with GET, over one HTTP/2 connection where the apiserver offers
 // HTTP/2, and never changes, lists or watches anything. Of a Pod it asks for the metadata alone.
+// For kactus install, [Client.RequestToken] has the apiserver issue a token.
 //
 // Retries. A request is sent again after a connection error, a 429 or a 5xx, as long as the context
 // lasts. The pauses grow exponentially with jitter, or are what Retry-After asks for. Errors that
