@@ -23,7 +23,7 @@ func (c cli) subcommands() []subcommand {
 	return []subcommand{
 		{"version", "", "print the version, the commit and the date of the commit", c.printVersion},
 		{"device-name", "NETWORK...", "print the name of a network's interface in a Pod", c.printDeviceNames},
-		{"validate", "[FILE]", "print all problems of a netconf (of stdin, without FILE)", c.validate},
+		{"validate", "[FILE]", "print all problems of a netconf, .conf or .conflist (default: stdin)", c.validate},
 		{"list", withOptions, "list the attachments of this node (-h: its options)", c.list},
 		{"check", withOptions, "compare every attachment of this node with the kernel; exit 1 on a problem", c.check},
 		{"gc", withOptions, "tear down what no live network namespace holds (-dry-run: only list it)", c.gc},

@@ -10,7 +10,8 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netconf"
 )
 
-// validate prints all problems of a netconf. It exits with 1 if there are any.
+// validate prints all problems of a netconf, or of a configuration list with kactus in it. It exits
+// with 1 if there are any.
 func (c cli) validate(_ context.Context, args []string) int {
 	if len(args) > 1 {
 		return c.usageError("validate takes one file")
@@ -28,7 +29,9 @@ func (c cli) validate(_ context.Context, args []string) int {
 	if err != nil {
 		return c.failed("validate", fmt.Errorf("read %s: %w", name, err))
 	}
-	_, err = netconf.Parse(data)
+	if _, err = netconf.ParseFile(data); err == nil {
+		err = netconf.CheckName(name, data)
+	}
 	if err == nil {
 		fmt.Fprintf(c.stdout, "%s: valid\n", name)
 		return 0
