@@ -20,6 +20,8 @@ func (c cli) install(ctx context.Context, args []string) int {
 	}
 	i := &install.Installer{Options: f.Options}
 	switch {
+	case f.probe != "":
+		return c.probe(ctx, f)
 	case f.dryRun && f.uninstall:
 		return c.report("would ", i.PlanUninstall(), nil)
 	case f.dryRun:
@@ -29,10 +31,21 @@ func (c cli) install(ctx context.Context, args []string) int {
 		changes, err := i.Uninstall()
 		return c.report("", changes, err)
 	case f.once:
-		changes, err := i.Install()
-		return c.report("", changes, err)
+		return c.installOnce(ctx, i)
 	}
 	return c.keepInstalled(ctx, i, f)
+}
+
+func (c cli) installOnce(ctx context.Context, i *install.Installer) int {
+	// What Refresh reports concerns later tokens and other installers.
+	if warning, err := i.Refresh(ctx); warning != nil || err != nil {
+		fmt.Fprintf(c.stderr, "kactus: install: %v\n", errors.Join(err, warning))
+	}
+	changes, err := i.Install()
+	if notice := i.Notice(); notice != nil {
+		fmt.Fprintf(c.stderr, "kactus: install: %v\n", notice)
+	}
+	return c.report("", changes, err)
 }
 
 // report prints the changes, and returns the exit status.

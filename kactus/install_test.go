@@ -4,26 +4,33 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
 
-// newHost returns a node's directories with what a container of the DaemonSet sees, and the command
-// line of kactus install for them.
-func newHost(t *testing.T) (dir string, args []string) {
+// installable is a netconf that names the kubeconfig which the installer writes.
+var installable = strings.Replace(validNetconf, `"type"`,
+	`"kubeconfig": "/conf/kactus.d/kactus-kubeconfig.yaml", "type"`, 1)
+
+// newHost returns a node's directories with what a container of the DaemonSet sees, the command
+// line of kactus install for them, and an apiserver that issues tokens.
+func newHost(t *testing.T) (dir string, args []string, api *tokenServer) {
 	t.Helper()
-	dir = t.TempDir()
+	dir, api = t.TempDir(), newTokenServer(t)
 	for path, content := range map[string]string{
-		"bin/ptp": "plugin", "account/token": "token", "account/ca.crt": "authority",
-		"05-kactus.conf": validNetconf, "kactus": "kactus", "conf/10-other.conf": "{}",
+		"bin/ptp": "plugin", "account/token": podToken("pod", 100), "account/ca.crt": api.authority(),
+		"00-kactus.conf": installable, "kactus": "kactus", "conf/10-other.conf": "{}",
 	} {
 		path = filepath.Join(dir, path)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -34,12 +41,58 @@ func newHost(t *testing.T) (dir string, args []string) {
 		}
 	}
 	return dir, []string{"install", "-binary", dir + "/kactus", "-bin-dir", dir + "/bin", "-conf-dir", dir + "/conf",
-		"-netconf", dir + "/05-kactus.conf", "-service-account", dir + "/account", "-server", "https://10.0.0.1"}
+		"-netconf", dir + "/00-kactus.conf", "-service-account", dir + "/account", "-server", api.URL}, api
+}
+
+// A tokenServer is an apiserver that knows the installers' Pods and issues tokens.
+type tokenServer struct {
+	*httptest.Server
+	refuse atomic.Bool
+	issued atomic.Int32
+}
+
+func newTokenServer(t *testing.T) *tokenServer {
+	t.Helper()
+	s := &tokenServer{}
+	const namespace = "/api/v1/namespaces/kube-system/"
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /version", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("GET "+namespace+"pods/{name}", func(w http.ResponseWriter, r *http.Request) {
+		// The Pods are as old as their names are short.
+		created := time.Unix(int64(1000*len(r.PathValue("name"))), 0).UTC().Format(time.RFC3339)
+		fmt.Fprintf(w, `{"metadata": {"creationTimestamp": %q}}`, created)
+	})
+	mux.HandleFunc("POST "+namespace+"serviceaccounts/kactus/token", func(w http.ResponseWriter, _ *http.Request) {
+		if s.refuse.Load() {
+			http.Error(w, "refused", http.StatusForbidden)
+			return
+		}
+		fmt.Fprintf(w, `{"status": {"token": %q}}`, issuedToken(int(s.issued.Add(1))))
+	})
+	s.Server = httptest.NewTLSServer(mux)
+	t.Cleanup(s.Close)
+	return s
+}
+
+func (s *tokenServer) authority() string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}))
+}
+
+// podToken returns a token of a Pod; issuedToken, the one that a tokenServer issues as the nth.
+func podToken(pod string, issuedAt int) string {
+	return serviceAccountToken(fmt.Sprintf(`"iat":%d,"kubernetes.io":{"pod":{"name":%q}}`, issuedAt, pod))
+}
+
+func issuedToken(n int) string { return serviceAccountToken(fmt.Sprintf(`"iat":%d`, 10000+n)) }
+
+func serviceAccountToken(claims string) string {
+	payload := `{"sub":"system:serviceaccount:kube-system:kactus",` + claims + `}`
+	return "header." + base64.RawURLEncoding.EncodeToString([]byte(payload)) + ".signature"
 }
 
 func TestInstall_OneShot(t *testing.T) {
-	dir, args := newHost(t)
-	conf := dir + "/conf/05-kactus.conf"
+	dir, args, _ := newHost(t)
+	conf := dir + "/conf/00-kactus.conf"
 	for _, step := range []struct {
 		flags      []string
 		stdout     []string
@@ -47,7 +100,7 @@ func TestInstall_OneShot(t *testing.T) {
 	}{
 		{[]string{"-dry-run"}, []string{"would write " + dir + "/bin/kactus", "would write " + conf}, false},
 		{[]string{"-once"}, []string{"write " + conf}, true},
-		{[]string{"-once"}, []string{"nothing to do"}, true},
+		{[]string{"-dry-run"}, []string{"nothing to do"}, true},
 		{[]string{"-uninstall", "-dry-run"}, []string{"would remove " + conf}, true},
 		{[]string{"-uninstall"}, []string{"remove " + conf}, false},
 	} {
@@ -57,14 +110,29 @@ func TestInstall_OneShot(t *testing.T) {
 			t.Errorf("%v: exit status %d, has a netconf: %v", step.flags, got.code, exists(conf))
 		}
 	}
-	t.Run("an invalid netconf", func(t *testing.T) {
-		replaceFile(t, dir+"/05-kactus.conf", "{}")
+	t.Run("without the right to ask for tokens", func(t *testing.T) {
+		dir, args, api := newHost(t)
+		api.refuse.Store(true)
 		got := run(nil, "", append(args, "-once")...)
-		expectAll(t, "stderr", got.stderr, []string{"05-kactus.conf", "delegates"})
+		expectAll(t, "stderr", got.stderr, []string{"token", "403"})
+		if got.code != 0 || !onNode(dir, podToken("pod", 100)) {
+			t.Errorf("got %+v", got)
+		}
+	})
+	t.Run("an invalid netconf", func(t *testing.T) {
+		replaceFile(t, dir+"/00-kactus.conf", "{}")
+		got := run(nil, "", append(args, "-once")...)
+		expectAll(t, "stderr", got.stderr, []string{"00-kactus.conf", "delegates"})
 		if got.code != 1 || exists(conf) {
 			t.Errorf("exit status %d, has a netconf: %v", got.code, exists(conf))
 		}
 	})
+}
+
+// onNode reports whether the node has the token.
+func onNode(dir, token string) bool {
+	kubeconfig, _ := os.ReadFile(dir + "/conf/kactus.d/kactus-kubeconfig.yaml")
+	return strings.Contains(string(kubeconfig), "token: "+token+"\n")
 }
 
 func exists(path string) bool {
@@ -83,6 +151,7 @@ func TestInstall_Flags(t *testing.T) {
 		"an unknown flag":        {nil, []string{"-frob"}, 2, "frob"},
 		"an argument":            {nil, []string{"-server", "https://x", "now"}, 2, "now"},
 		"no server":              {nil, []string{"-once"}, 2, "-server"},
+		"an unknown probe":       {nil, []string{"-probe", "health"}, 2, "-probe"},
 		"every must be positive": {nil, []string{"-server", "https://x", "-every", "0s"}, 2, "-every"},
 		"the server in the cluster is the default": {
 			map[string]string{"KUBERNETES_SERVICE_HOST": "fd00::1", "KUBERNETES_SERVICE_PORT": "443"},
@@ -116,97 +185,157 @@ func (o *output) String() string {
 	return o.b.String()
 }
 
-func TestInstall_KeepsTheNodeUpToDate(t *testing.T) {
-	dir, args := newHost(t)
-	address := freeAddress(t)
-	ctx, end := context.WithCancel(t.Context())
-	defer end()
-	var out output
+// startInstaller starts an installer that runs until end.
+func startInstaller(t *testing.T, out io.Writer, args ...string) (end func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
 	ended := make(chan int, 1)
-	c := cli{
-		getenv: func(string) string { return "" },
-		args:   append(args, "-health", address, "-every", "5ms"),
-		stdout: &out, stderr: &out,
-	}
+	c := cli{getenv: func(string) string { return "" }, args: append(args, "-every", "5ms"), stdout: out, stderr: out}
 	go func() { ended <- c.run(ctx) }()
+	return func() {
+		t.Helper()
+		begin := time.Now()
+		cancel()
+		if code := <-ended; code != 0 || time.Since(begin) > 2*time.Second {
+			t.Errorf("exit status %d after %s", code, time.Since(begin))
+		}
+	}
+}
+
+func TestInstall_KeepsTheNodeUpToDate(t *testing.T) {
+	dir, args, api := newHost(t)
+	address, socket := freeAddress(t), dir+"/run/probe.sock"
+	var out output
+	end := startInstaller(t, &out, append(args, "-health", address, "-socket", socket)...)
 
 	awaitHealth(t, address, http.StatusOK, "installed")
 	if status, _ := get(address, "/livez"); status != http.StatusOK {
 		t.Errorf("/livez: got %d", status)
 	}
-	replaceFile(t, dir+"/account/token", "rotated")
-	await(t, "the new token is on the node", func() bool {
-		kubeconfig, _ := os.ReadFile(dir + "/conf/kactus.d/kactus-kubeconfig.yaml")
-		return strings.Contains(string(kubeconfig), "rotated")
-	})
-	replaceFile(t, dir+"/05-kactus.conf", "{}")
-	awaitHealth(t, address, http.StatusServiceUnavailable, "delegates")
-	replaceFile(t, dir+"/05-kactus.conf", validNetconf)
-	awaitHealth(t, address, http.StatusOK, "installed")
-
-	begin := time.Now()
-	end()
-	if code := <-ended; code != 0 || time.Since(begin) > time.Second {
-		t.Errorf("exit status %d after %s", code, time.Since(begin))
+	if !onNode(dir, issuedToken(1)) || api.issued.Load() != 1 {
+		t.Errorf("the node does not have its own token, %d were issued", api.issued.Load())
 	}
-	if !exists(dir + "/conf/05-kactus.conf") {
+	awaitProbe(t, socket, "ready", 0, "installed")
+	awaitProbe(t, socket, "live", 0, "")
+	replaceFile(t, dir+"/00-kactus.conf", "{}")
+	awaitHealth(t, address, http.StatusServiceUnavailable, "delegates")
+	awaitProbe(t, socket, "ready", 1, "delegates")
+	awaitProbe(t, socket, "live", 0, "")
+	replaceFile(t, dir+"/00-kactus.conf", installable)
+	awaitHealth(t, address, http.StatusOK, "installed")
+	replaceFile(t, dir+"/conf/00-a.conf", "{}")
+	awaitHealth(t, address, http.StatusServiceUnavailable, "00-a.conf")
+
+	end()
+	if !exists(dir + "/conf/00-kactus.conf") {
 		t.Error("the node has no netconf anymore")
 	}
-	if strings.Contains(out.String(), "rotated") {
+	expectAll(t, "the log", out.String(), []string{"installed", "delegates", "00-a.conf"})
+	if strings.Contains(out.String(), issuedToken(1)) {
 		t.Errorf("the token is in the log: %s", out.String())
 	}
+	awaitProbe(t, socket, "ready", 1, "")
+}
+
+// Without the right to ask for one, the node gets the Pod's token, as the kubelet renews it.
+func TestInstall_ThePodsToken(t *testing.T) {
+	dir, args, api := newHost(t)
+	address := freeAddress(t)
+	api.refuse.Store(true)
+	defer startInstaller(t, io.Discard, append(args, "-health", address, "-socket", "")...)()
+	awaitHealth(t, address, http.StatusOK, "403")
+	renewed := podToken("pod", 200)
+	replaceFile(t, dir+"/account/token", renewed)
+	await(t, "the new token is on the node", func() bool { return onNode(dir, renewed) })
 }
 
 func TestInstall_UpdateAndRollback(t *testing.T) {
-	dir, args := newHost(t)
+	dir, args, _ := newHost(t)
 	address := freeAddress(t)
-	start := func(token string) (end func()) {
-		account := filepath.Join(dir, token)
-		replaceFile(t, filepath.Join(dir, "account", "token"), token)
+	start := func(pod string) (end func()) {
+		account, binary := filepath.Join(dir, pod), filepath.Join(dir, pod+"-binary")
+		replaceFile(t, filepath.Join(dir, "account", "token"), podToken(pod, 100))
+		replaceFile(t, binary, pod)
 		if err := os.CopyFS(account, os.DirFS(filepath.Join(dir, "account"))); err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan int, 1)
-		c := cli{
-			getenv: func(string) string { return "" },
-			args:   append(args, "-health", address, "-every", "5ms", "-service-account", account),
-			stdout: io.Discard, stderr: io.Discard,
-		}
-		go func() { ended <- c.run(ctx) }()
-		return func() {
-			cancel()
-			if code := <-ended; code != 0 {
-				t.Errorf("the installer of %s: exit status %d", token, code)
-			}
-		}
+		return startInstaller(t, io.Discard, append(args, "-health", address, "-socket", account+"/probe.sock",
+			"-service-account", account, "-binary", binary)...)
 	}
-	onNode := func(token string) {
+	installed := func(pod string) {
 		t.Helper()
-		await(t, "the node has "+token, func() bool {
-			kubeconfig, _ := os.ReadFile(dir + "/conf/kactus.d/kactus-kubeconfig.yaml")
-			return strings.Contains(string(kubeconfig), "token: "+token)
+		await(t, "the node has kactus of "+pod, func() bool {
+			binary, _ := os.ReadFile(dir + "/bin/kactus")
+			return string(binary) == pod
 		})
 	}
-	first, withdrawn, update := tokenIssuedAt(100), tokenIssuedAt(200), tokenIssuedAt(300)
-	endFirst := start(first)
-	onNode(first)
-	endWithdrawn := start(withdrawn)
-	onNode(withdrawn)
+	endFirst := start("1")
+	installed("1")
+	endWithdrawn := start("22")
+	installed("22")
 	endWithdrawn()
-	onNode(first)
-	endUpdate := start(update)
-	onNode(update)
+	installed("1")
+	endUpdate := start("333")
+	installed("333")
+	awaitProbe(t, dir+"/333/probe.sock", "ready", 0, "installed")
+	awaitProbe(t, dir+"/1/probe.sock", "ready", 0, "waiting")
 	endFirst()
-	onNode(update)
+	installed("333")
 	awaitHealth(t, address, http.StatusOK, "installed")
 	endUpdate()
 }
 
-// tokenIssuedAt returns a JWT with an iat claim, as a service account's token has it.
-func tokenIssuedAt(seconds int) string {
-	payload := base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, `{"iat":%d}`, seconds))
-	return "header." + payload + ".signature"
+// A probe must not be answered by another container's installer: the old one serves at the node's
+// address while the new one fails.
+func TestInstall_ProbesAskTheirOwnContainer(t *testing.T) {
+	dir, args, _ := newHost(t)
+	address := freeAddress(t)
+	defer startInstaller(t, io.Discard, append(args, "-health", address, "-socket", dir+"/old.sock")...)()
+	awaitProbe(t, dir+"/old.sock", "ready", 0, "installed")
+	awaitProbe(t, dir+"/new.sock", "ready", 1, "")
+	awaitProbe(t, dir+"/new.sock", "live", 1, "")
+
+	t.Run("a version that cannot reach the apiserver", func(t *testing.T) {
+		before := nodeFiles(t, dir)
+		defer startInstaller(t, io.Discard, append(args, "-health", address, "-socket", dir+"/new.sock",
+			"-server", "https://127.0.0.1:1", "-binary", dir+"/00-kactus.conf")...)()
+		awaitProbe(t, dir+"/new.sock", "ready", 1, "127.0.0.1:1")
+		awaitHealth(t, address, http.StatusOK, "installed")
+		if after := nodeFiles(t, dir); after != before {
+			t.Errorf("the node's files changed: %s", after)
+		}
+	})
+	t.Run("the socket of a container that was killed", func(t *testing.T) {
+		socket := dir + "/killed.sock"
+		if err := os.WriteFile(socket, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		defer startInstaller(t, io.Discard, append(args, "-health", "", "-socket", socket)...)()
+		awaitProbe(t, socket, "ready", 0, "")
+	})
+}
+
+// nodeFiles returns the files on the node, without the locks.
+func nodeFiles(t *testing.T, dir string) string {
+	t.Helper()
+	var all strings.Builder
+	for _, file := range []string{"bin/kactus", "conf/00-kactus.conf", "conf/kactus.d/kactus-kubeconfig.yaml"} {
+		content, err := os.ReadFile(filepath.Join(dir, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&all, "%s: %s\n", file, content)
+	}
+	return all.String()
+}
+
+func awaitProbe(t *testing.T, socket, probe string, code int, word string) {
+	t.Helper()
+	await(t, fmt.Sprintf("probe %s: exit status %d and %q", probe, code, word), func() bool {
+		got := run(nil, "", "install", "-probe", probe, "-socket", socket)
+		return got.code == code && strings.Contains(got.stdout, word)
+	})
 }
 
 func replaceFile(t *testing.T, path, content string) {

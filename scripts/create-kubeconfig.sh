@@ -19,11 +19,12 @@ Apply manifests/kactus-serviceaccount-and-rbac.yaml first. Copy the kubeconfig t
                           apiserver may issue a shorter one. Replace the kubeconfig before the token
                           expires: after that, no Pod starts on the node
       --static            create a Secret with a token that does not expire, and use that. Anyone who
-                          obtains the token can read Pods and Networks until you delete the Secret
+                          obtains the token can read Pods and Networks, and create other tokens of
+                          the account, until you delete the Secret. Those others end with the account
   -h, --help              print this help
 
-The DaemonSet (kubectl apply -k manifests) does not need this script. It writes the kubeconfig on
-each node, again for each new token.
+The DaemonSet (kubectl apply -k manifests) does not need this script. It asks for a token for each
+node, writes the kubeconfig there, and renews it.
 END
 }
 

@@ -42,3 +42,29 @@ func unchanged(before, now fs.FileInfo) bool {
 	return before != nil && now != nil && os.SameFile(before, now) &&
 		before.Mode() == now.Mode() && before.Size() == now.Size() && before.ModTime().Equal(now.ModTime())
 }
+
+// nullPlugin is the name under which kactus is an IPAM plugin that assigns no address.
+const nullPlugin = "null"
+
+func (i *Installer) linkPath() string { return filepath.Join(i.BinDir, nullPlugin) }
+
+// link links kactus under the name null, unless the node has another plugin of that name.
+func (i *Installer) link() (*Change, error) {
+	_, err := os.Lstat(i.linkPath())
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	do := func() error {
+		if err := os.Symlink(filepath.Base(i.binaryPath()), i.linkPath()); !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		return nil // another installer was faster
+	}
+	return &Change{What: "link " + i.linkPath(), do: do}, nil
+}
+
+// linked reports whether the node's plugin null is kactus.
+func (i *Installer) linked() bool {
+	target, err := os.Readlink(i.linkPath())
+	return err == nil && filepath.Base(target) == filepath.Base(i.binaryPath())
+}

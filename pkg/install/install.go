@@ -1,11 +1,15 @@
-// Package install puts kactus on a node and keeps it up to date: the binary, the kubeconfig and,
-// last, the netconf, which makes the node ready for Pods.
+// Package install puts kactus on a node and keeps it up to date: the binary, the kubeconfig with a
+// token of the node's own and, last, the netconf, which makes the node ready for Pods.
 //
 // An [Installer] compares what is on the node with what should be there, and writes the difference,
 // each file in one atomic step. [Leadership] decides which of several installers on a node does so.
 package install
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+	"time"
+)
 
 // Options say what to install where. No field has a default.
 type Options struct {
@@ -13,12 +17,17 @@ type Options struct {
 	Binary string
 	// BinDir is the node's directory of CNI plugins, ConfDir that of CNI configurations.
 	BinDir, ConfDir string
-	// Netconf is the file to install in ConfDir, under its own name.
+	// Netconf is the file to install in ConfDir, under its own name: a netconf, or a configuration
+	// list of which kactus is one plugin, whose name ends in ".conflist".
 	Netconf string
 	// ServiceAccount is the directory of the service account's token and ca.crt.
 	ServiceAccount string
 	// Server is the apiserver's URL, as the node reaches it.
 	Server string
+	// Node is the name of the Node that the node's token is to be bound to. Empty: none.
+	Node string
+	// UserAgent is what requests to the apiserver identify themselves with.
+	UserAgent string
 }
 
 // A Change is one thing that an installation does, or would do.
@@ -26,48 +35,83 @@ type Change struct {
 	// What describes the change, such as "write /opt/cni/bin/kactus".
 	What string
 	do   func() error
+	// last says that the change must not be made if another one failed.
+	last bool
 }
 
 // An Installer installs kactus on a node. It is not safe for concurrent use, but several Installers
 // may work on one node at the same time, in different processes too.
 type Installer struct {
 	Options
+	account  account
 	verified verifiedBinary
+	clock    func() time.Time // nil: time.Now
+	notice   error
 }
 
-// Install installs what is missing or different on the node, and returns what it changed. It writes
-// the netconf last, and only if the master delegate's plugins are there, so that no Pod is started
-// before it can have a network. An invalid netconf does not replace a valid one.
+// Notice returns what the last Plan or Install found odd about the netconf, but no error; nil if
+// nothing.
+func (i *Installer) Notice() error { return i.notice }
+
+func (i *Installer) now() time.Time {
+	if i.clock != nil {
+		return i.clock()
+	}
+	return time.Now()
+}
+
+// Install installs what is missing or different on the node, and returns what it changed. It tries
+// everything and joins the errors. Only the netconf, which it writes last, waits for the rest, and
+// for the plugins that a Pod needs: no Pod is started before it can have a network. An invalid
+// netconf does not replace a valid one.
 func (i *Installer) Install() ([]Change, error) {
 	changes, err := i.Plan()
 	done, applyErr := apply(changes)
-	if applyErr != nil {
-		return done, applyErr
-	}
-	return done, err
+	return done, errors.Join(err, applyErr)
 }
 
-// Plan returns what Install would change. An error says why Install would change nothing more.
+// Plan returns what Install would change. An error says what Install would not install, and why.
 func (i *Installer) Plan() ([]Change, error) {
 	var changes []Change
-	for _, step := range []func() (*Change, error){i.binary, i.kubeconfig, i.netconf} {
+	var errs []error
+	for _, step := range []func() (*Change, error){i.binary, i.link, i.kubeconfig} {
 		change, err := step()
-		if err != nil {
-			return changes, err
-		}
+		errs = append(errs, err)
 		if change != nil {
 			changes = append(changes, *change)
 		}
 	}
-	return changes, nil
+	err := errors.Join(errs...)
+	netconf, netconfErr := i.netconf()
+	if err == nil {
+		changes = append(changes, netconf...)
+	}
+	return changes, errors.Join(err, netconfErr)
 }
 
-// apply makes the changes, and returns those made before one failed.
-func apply(changes []Change) ([]Change, error) {
-	for n, c := range changes {
-		if err := c.do(); err != nil {
-			return changes[:n], fmt.Errorf("%s: %w", c.What, err)
-		}
+// InstallToken writes the kubeconfig if the installer has a better token than the node, and returns
+// what it changed. Installers that do not lead do only this.
+func (i *Installer) InstallToken() ([]Change, error) {
+	change, err := i.betterKubeconfig()
+	if change == nil {
+		return nil, err
 	}
-	return changes, nil
+	return apply([]Change{*change})
+}
+
+// apply makes the changes, and returns those that succeeded.
+func apply(changes []Change) ([]Change, error) {
+	var done []Change
+	var errs []error
+	for _, c := range changes {
+		if c.last && len(errs) > 0 {
+			break
+		}
+		if err := c.do(); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", c.What, err))
+			continue
+		}
+		done = append(done, c)
+	}
+	return done, errors.Join(errs...)
 }

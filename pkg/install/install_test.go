@@ -12,29 +12,31 @@ import (
 )
 
 const validNetconf = `{"cniVersion": "1.0.0", "name": "n", "type": "kactus", ` +
-	`"delegates": [{"type": "ptp", "masterPlugin": true}]}`
+	`"kubeconfig": "/conf/kactus.d/kactus-kubeconfig.yaml", "delegates": [{"type": "ptp", "masterPlugin": true}]}`
 
 // A testNode has a node's directories and what to install there.
 type testNode struct {
 	*testing.T
-	Installer
+	*Installer
+	api *apiserver
 	dir string
 }
 
 func newTestNode(t *testing.T) *testNode {
 	t.Helper()
-	dir := t.TempDir()
-	n := &testNode{T: t, dir: dir, Installer: Installer{Options: Options{
-		Binary: dir + "/kactus", BinDir: dir + "/bin", ConfDir: dir + "/conf",
-		Netconf: dir + "/05-kactus.conf", ServiceAccount: dir + "/account", Server: "https://10.0.0.1:443",
+	dir, api := t.TempDir(), newAPIServer(t)
+	n := &testNode{T: t, dir: dir, api: api, Installer: &Installer{Options: Options{
+		Binary: dir + "/kactus", BinDir: dir + "/bin", ConfDir: dir + "/conf", Node: "node1",
+		Netconf: dir + "/00-kactus.conf", ServiceAccount: dir + "/account", Server: api.URL,
 	}}}
+	n.clock = api.time
 	for _, d := range []string{n.BinDir, n.ConfDir, n.ServiceAccount} {
 		n.must(os.Mkdir(d, 0o755))
 	}
 	n.write("kactus", "v1", 0o755)
-	n.write("05-kactus.conf", validNetconf, 0o644)
+	n.write("00-kactus.conf", validNetconf, 0o644)
 	n.write("account/token", "first-token\n", 0o644)
-	n.write("account/ca.crt", "authority", 0o644)
+	n.write("account/ca.crt", api.authority(), 0o644)
 	n.write("bin/ptp", "plugin", 0o755)
 	return n
 }
@@ -102,10 +104,11 @@ func (n *testNode) same(what string, got, want []string) {
 }
 
 var (
-	uninstalled = []string{"remove conf/05-kactus.conf", "remove conf/kactus.d/kactus-kubeconfig.yaml",
-		"remove conf/kactus.d", "remove bin/kactus"}
-	all    = []string{"write bin/kactus", "write conf/kactus.d/kactus-kubeconfig.yaml", "write conf/05-kactus.conf"}
-	onNode = []string{"bin/kactus 755", "bin/ptp 755", "conf/05-kactus.conf 600",
+	uninstalled = []string{"remove conf/00-kactus.conf", "remove conf/kactus.d/kactus-kubeconfig.yaml",
+		"remove conf/kactus.d", "remove bin/null", "remove bin/kactus"}
+	all = []string{"write bin/kactus", "link bin/null", "write conf/kactus.d/kactus-kubeconfig.yaml",
+		"write conf/00-kactus.conf"}
+	onNode = []string{"bin/kactus 755", "bin/null 777", "bin/ptp 755", "conf/00-kactus.conf 600",
 		"conf/kactus.d/kactus-kubeconfig.yaml 600"}
 )
 
@@ -116,7 +119,7 @@ func TestInstall_WritesTheNetconfLast(t *testing.T) {
 	if info, err := os.Stat(n.ConfDir + "/kactus.d"); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("the kubeconfig's directory: %v, %v", info.Mode(), err)
 	}
-	for _, want := range []string{"first-token", "https://10.0.0.1:443", "current-context: kactus"} {
+	for _, want := range []string{"first-token", n.api.URL, "current-context: kactus"} {
 		if !strings.Contains(n.read("conf/kactus.d/kactus-kubeconfig.yaml"), want) {
 			t.Errorf("the kubeconfig does not contain %s", want)
 		}
@@ -145,7 +148,7 @@ func TestInstall_WritesOnlyChanges(t *testing.T) {
 		"a new token":                 {"account/token", "second-token", "write conf/kactus.d/kactus-kubeconfig.yaml"},
 		"a new certificate authority": {"account/ca.crt", "other", "write conf/kactus.d/kactus-kubeconfig.yaml"},
 		"a new binary":                {"kactus", "v2", "write bin/kactus"},
-		"a new netconf":               {"05-kactus.conf", renamed, "write conf/05-kactus.conf"},
+		"a new netconf":               {"00-kactus.conf", renamed, "write conf/00-kactus.conf"},
 		"a binary that was modified":  {"bin/kactus", "vX", "write bin/kactus"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -168,16 +171,16 @@ func TestInstall_NoNetconfBeforePodsCanStart(t *testing.T) {
 		setup func(n *testNode)
 		want  string
 	}{
-		"an invalid netconf":               {write("05-kactus.conf", `{"name": "n"}`), "delegates"},
-		"no netconf":                       {remove("05-kactus.conf"), "05-kactus.conf"},
+		"an invalid netconf":               {write("00-kactus.conf", `{"name": "n"}`), "delegates"},
+		"no netconf":                       {remove("00-kactus.conf"), "00-kactus.conf"},
 		"no plugin of the master delegate": {remove("bin/ptp"), "ptp"},
 		"a plugin that is not executable":  {write("bin/ptp", "x"), "ptp"},
 		"no token":                         {remove("account/token"), "token"},
 		"an empty token":                   {write("account/token", "\n"), "token"},
 		"no certificate authority":         {remove("account/ca.crt"), "ca.crt"},
 		"no binary":                        {remove("kactus"), "binary"},
-		"a second plugin of the chain missing": {write("05-kactus.conf",
-			`{"name": "n", "delegates": [{"masterPlugin": true, "plugins": [{"type": "ptp"}, {"type": "portmap"}]}]}`),
+		"a second plugin of the chain missing": {write("00-kactus.conf",
+			strings.Replace(validNetconf, `"type": "ptp"`, `"plugins": [{"type": "ptp"}, {"type": "portmap"}]`, 1)),
 			"portmap"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -187,7 +190,7 @@ func TestInstall_NoNetconfBeforePodsCanStart(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want an error with %q", err, tt.want)
 			}
-			if _, err := os.Stat(n.ConfDir + "/05-kactus.conf"); err == nil {
+			if _, err := os.Stat(n.ConfDir + "/00-kactus.conf"); err == nil {
 				t.Error("the node has a netconf")
 			}
 		})
@@ -195,11 +198,11 @@ func TestInstall_NoNetconfBeforePodsCanStart(t *testing.T) {
 	t.Run("an invalid netconf does not replace a valid one", func(t *testing.T) {
 		n := newTestNode(t)
 		n.install()
-		n.write("05-kactus.conf", `{`, 0o644)
+		n.write("00-kactus.conf", `{`, 0o644)
 		if _, err := n.Install(); err == nil {
 			t.Error("got no error")
 		}
-		if got := n.read("conf/05-kactus.conf"); got != validNetconf {
+		if got := n.read("conf/00-kactus.conf"); got != validNetconf {
 			t.Errorf("the node has %s", got)
 		}
 	})

@@ -3,117 +3,99 @@ package install
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/kube"
 )
 
-// lockFile is the leader's lock. Earlier versions of kactus have one lock file for each installer,
-// and the highest number leads: so they wait while this one is locked. Their own files match
-// laterPattern if they started later, by a rollback, and lockPattern in any case.
-const (
-	lockFile     = "installer-999999999.lock"
-	laterPattern = "installer-1?????????.lock"
-	lockPattern  = "installer-*.lock"
-)
+// lockPattern matches the installers' lock files. Earlier versions of kactus have them too, with
+// lower numbers.
+const lockPattern = "installer-*.lock"
 
 // Leadership decides which of the installers on a node installs. During an update the old and the
-// new one run at the same time, and the old one must not put its binary and token back.
+// new one run at the same time, and the old one must not put its binary and netconf back.
 //
-// The leader holds a file lock, which the kernel releases when it dies. An installer whose service
-// account token was issued after the one on the node takes over: it installs without the lock, and
-// the leader releases the lock when it sees the later token. What counts is the token that an
-// installer started with, since the kubelet keeps renewing the old one's too.
+// Each installer locks a file that is numbered with the time when its Pod was created. The highest
+// number that is locked leads: a container of the old Pod that starts again gets its old place, and
+// when the installer that leads dies, the kernel releases its lock.
 type Leadership struct {
 	installer *Installer
-	started   int64    // when the token that the installer started with was issued
+	number    int64
 	lock      *os.File // nil, or locked
-	installed string   // the installer's token in the last pass, if it led
-	yielded   bool     // in the last pass
 }
 
 // Leadership returns the installer's Leadership, which is not acquired yet.
-func (i *Installer) Leadership() *Leadership {
-	token, _ := i.token() // Install reports the error
-	return &Leadership{installer: i, started: issuedAt(token)}
-}
+func (i *Installer) Leadership() *Leadership { return &Leadership{installer: i} }
 
 // Acquire tries to become or remain the leader, and reports whether the installer leads. It must be
 // called before each Install.
 func (l *Leadership) Acquire() (bool, error) {
-	if l.yielded || l.earlierVersionLeads() {
-		l.yielded = false // the newer installer has had the time to lock
-		l.Release()
-		return false, nil
+	if err := l.hold(l.installer.account.created); err != nil {
+		return false, fmt.Errorf("lock %s: %w", l.path(l.installer.account.created), err)
 	}
-	held := l.held()
-	if !held {
-		if err := l.tryLock(); err != nil {
-			return false, fmt.Errorf("lock %s: %w", l.path(lockFile), err)
+	leads := l.lock != nil
+	paths, _ := filepath.Glob(filepath.Join(l.dir(), lockPattern))
+	for _, path := range paths {
+		var number int64
+		if _, err := fmt.Sscanf(filepath.Base(path), "installer-%d.lock", &number); err != nil || number == l.number {
+			continue
+		}
+		if isLocked(path) && number > l.number {
+			leads = false
 		}
 	}
-	own, _ := l.installer.token()
-	node, err := kube.Token(l.installer.kubeconfigPath())
-	mine := node != "" && node == l.installed
-	if held && !mine && issuedAt(node) > issuedAt(own) {
-		l.yielded = true
-		l.Release()
-		return false, nil
-	}
-	missing := errors.Is(err, fs.ErrNotExist) // the holder of the lock is about to install it
-	if l.lock != nil || mine || !missing && l.started > issuedAt(node) {
-		l.installed = own
-		return true, nil
-	}
-	l.installed = ""
-	return false, nil
+	return leads, nil
 }
 
 // Release gives up the leadership.
 func (l *Leadership) Release() {
 	_ = l.lock.Close()
-	l.lock, l.installed = nil, ""
+	l.lock = nil
 }
 
-// held reports whether the lock is held, on the file that other installers lock: Uninstall removes
-// the file.
-func (l *Leadership) held() bool {
-	locked, err := l.lock.Stat()
-	if err != nil {
-		return false
+// hold locks the file with that number, unless another installer holds it.
+func (l *Leadership) hold(number int64) (err error) {
+	if l.number == number && isAt(l.lock, l.path(number)) {
+		return nil
 	}
-	current, err := os.Lstat(l.path(lockFile))
-	return err == nil && os.SameFile(locked, current)
-}
-
-func (l *Leadership) tryLock() (err error) {
-	_ = l.lock.Close()
-	if err := os.MkdirAll(l.path(""), 0o700); err != nil {
+	l.Release()
+	l.number = number
+	if err := os.MkdirAll(l.dir(), 0o700); err != nil {
 		return err
 	}
-	l.lock, err = lock(l.path(lockFile), os.O_CREATE)
+	l.lock, err = lock(l.path(number), os.O_CREATE)
+	if l.lock != nil && !isAt(l.lock, l.path(number)) {
+		l.Release() // the file was removed meanwhile; the next time will do
+	}
 	return err
 }
 
-// earlierVersionLeads reports whether an installer of an earlier version started later and runs.
-func (l *Leadership) earlierVersionLeads() bool {
-	paths, _ := filepath.Glob(l.path(laterPattern))
-	for _, path := range paths {
-		file, err := lock(path, 0)
-		_ = file.Close()
-		if file == nil && err == nil {
-			return true
-		}
-	}
-	return false
+func (l *Leadership) dir() string { return filepath.Dir(l.installer.kubeconfigPath()) }
+
+func (l *Leadership) path(number int64) string {
+	return filepath.Join(l.dir(), fmt.Sprintf("installer-%d.lock", number))
 }
 
-func (l *Leadership) path(name string) string {
-	return filepath.Join(filepath.Dir(l.installer.kubeconfigPath()), name)
+// isAt reports whether the file is the one at path: Uninstall and other installers remove files.
+func isAt(file *os.File, path string) bool {
+	opened, err := file.Stat()
+	if err != nil {
+		return false
+	}
+	current, err := os.Lstat(path)
+	return err == nil && os.SameFile(opened, current)
+}
+
+// isLocked reports whether an installer holds the lock, and removes the file if none does.
+func isLocked(path string) bool {
+	file, err := lock(path, 0)
+	if file == nil {
+		return err == nil
+	}
+	defer file.Close()
+	_ = os.Remove(path)
+	return false
 }
 
 // lock opens and locks a file. It returns nil if another process has locked it.

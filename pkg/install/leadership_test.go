@@ -1,7 +1,6 @@
 package install
 
 import (
-	"encoding/base64"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,12 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// jwt returns a token like those of service accounts.
-func jwt(issuedAt int) string {
-	payload := base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, `{"iat":%d,"sub":"kactus"}`, issuedAt))
-	return "header." + payload + ".signature"
-}
-
 // A runner is an installer that runs permanently.
 type runner struct {
 	*testNode
@@ -25,126 +18,138 @@ type runner struct {
 	*Leadership
 }
 
-// start starts an installer whose container has its own binary and token.
-func (n *testNode) start(name, token string) *runner {
+// start starts the installer of a Pod that was created at that time. Its container has its own
+// binary, and the Pod's token.
+func (n *testNode) start(pod string, created int, token string) *runner {
 	n.Helper()
+	n.api.set(func() { n.api.pods[pod] = int64(created) })
 	options := n.Options
-	options.Binary = filepath.Join(n.dir, name+"-binary")
-	options.ServiceAccount = filepath.Join(n.dir, name+"-account")
+	options.Binary = filepath.Join(n.dir, pod+"-binary")
+	options.ServiceAccount = filepath.Join(n.dir, pod+"-account")
 	n.must(os.MkdirAll(options.ServiceAccount, 0o755))
-	n.write(name+"-binary", name, 0o755)
-	n.write(name+"-account/ca.crt", "authority", 0o644)
-	n.write(name+"-account/token", token, 0o644)
-	i := &Installer{Options: options}
+	n.write(pod+"-binary", pod, 0o755)
+	n.write(pod+"-account/ca.crt", n.api.authority(), 0o644)
+	n.write(pod+"-account/token", token, 0o644)
+	i := &Installer{Options: options, clock: n.api.time}
 	r := &runner{testNode: n, Installer: i, Leadership: i.Leadership()}
 	n.Cleanup(r.Release)
 	return r
 }
 
-// renew replaces the token, as the kubelet does.
-func (r *runner) renew(token string) { r.write(filepath.Base(r.ServiceAccount)+"/token", token, 0o644) }
-
 // pass lets the installer do what it does periodically, and checks whether it led.
 func (r *runner) pass(want bool) {
 	r.testNode.Helper()
+	_, _ = r.Refresh(r.Context())
 	got, err := r.Acquire()
 	r.must(err)
+	do := r.InstallToken
 	if got {
-		_, err := r.Install()
-		r.must(err)
+		do = r.Install
 	}
+	_, err = do()
+	r.must(err)
 	if got != want {
 		r.Errorf("%s: leads is %v, want %v", filepath.Base(r.Binary), got, want)
 	}
 }
 
-// expect checks whose binary and token are on the node.
-func (n *testNode) expect(name, token string) {
+// expect checks whose binary is on the node.
+func (n *testNode) expect(pod string) {
 	n.Helper()
-	if got := n.read("bin/kactus"); got != name {
-		n.Errorf("the node has the binary of %s, want %s", got, name)
-	}
-	if !strings.Contains(n.read("conf/kactus.d/kactus-kubeconfig.yaml"), token) {
-		n.Errorf("the node does not have the token %s", token)
+	if got := n.read("bin/kactus"); got != pod {
+		n.Errorf("the node has the binary of %s, want %s", got, pod)
 	}
 }
 
-func TestLeadership_NewerTakesOver(t *testing.T) {
+func TestLeadership_NewerPodTakesOver(t *testing.T) {
 	n := newTestNode(t)
-	old := n.start("old", jwt(100))
+	old := n.start("old", 1000, jwt("old", 1000))
 	old.pass(true)
-	update := n.start("update", jwt(200))
+	update := n.start("update", 2000, jwt("update", 2000))
 	update.pass(true)
-	n.expect("update", jwt(200))
+	n.expect("update")
 	for range 3 {
 		old.pass(false)
 		update.pass(true)
 	}
-	n.expect("update", jwt(200))
+	n.expect("update")
 
-	t.Run("the old one's new token changes nothing", func(*testing.T) {
-		old.renew(jwt(300))
-		old.pass(false)
-		update.pass(true)
-		n.expect("update", jwt(200))
-	})
-	t.Run("the newer one installs its new token", func(*testing.T) {
-		update.renew(jwt(400))
-		update.pass(true)
-		old.pass(false)
-		n.expect("update", jwt(400))
-	})
-	t.Run("the old one's restart changes nothing", func(*testing.T) {
+	t.Run("a container of the old Pod that starts again waits", func(*testing.T) {
 		old.Release()
-		restarted := n.start("old", jwt(300))
-		restarted.pass(false)
+		old = n.start("old", 1000, jwt("old", 3000)) // with a renewed token
+		old.pass(false)
 		update.pass(true)
-		n.expect("update", jwt(400))
-		old = restarted
+		old.pass(false)
+		n.expect("update")
+	})
+	t.Run("and so does one of the new Pod, for itself", func(*testing.T) {
+		update.Release()
+		old.pass(true)
+		update = n.start("update", 2000, jwt("update", 2500))
+		update.pass(true)
+		old.pass(false)
+		n.expect("update")
 	})
 	t.Run("the newer one ends", func(*testing.T) {
 		update.Release() // the kernel does so for a process that is killed
 		old.pass(true)
-		n.expect("old", jwt(300))
-		old.pass(true)
+		n.expect("old")
 	})
 }
 
 func TestLeadership_OlderWaits(t *testing.T) {
 	n := newTestNode(t)
-	newer, older := n.start("newer", jwt(200)), n.start("older", jwt(100))
+	newer, older := n.start("newer", 2000, jwt("newer", 2000)), n.start("older", 1000, jwt("older", 1000))
 	newer.pass(true)
 	for range 2 {
 		older.pass(false)
 		newer.pass(true)
 	}
-	n.expect("newer", jwt(200))
+	n.expect("newer")
 	newer.Release()
 	older.pass(true)
-	n.expect("older", jwt(100))
+	n.expect("older")
 }
 
-// The leader hangs, so that the newer installer does not get the lock.
-func TestLeadership_NewerLeadsWithoutTheLock(t *testing.T) {
+// An installer that cannot tell its age does not take over from one that could.
+func TestLeadership_UnknownAge(t *testing.T) {
 	n := newTestNode(t)
-	n.start("hung", jwt(100)).pass(true)
-	newer := n.start("newer", jwt(200))
-	newer.pass(true)
-	newer.renew(jwt(300))
-	newer.pass(true)
-	newer.pass(true)
-	n.expect("newer", jwt(300))
+	old := n.start("old", 1000, jwt("old", 1000))
+	old.pass(true)
+	n.api.set(func() { n.api.down = true })
+	update := n.start("update", 2000, jwt("update", 2000))
+	update.pass(false)
+	if _, err := update.Refresh(t.Context()); err == nil || !strings.Contains(err.Error(), "created") {
+		t.Errorf("got %v, want an error, so that the Pod is not ready", err)
+	}
+	old.pass(true)
+	n.expect("old")
+	t.Run("it leads when it is alone", func(*testing.T) {
+		old.Release()
+		update.pass(true)
+		n.expect("update")
+	})
+	t.Run("and takes its place as soon as it can", func(*testing.T) {
+		old.pass(true) // as its age is known, it comes first
+		update.pass(false)
+		n.api.set(func() { n.api.down = false })
+		n.api.pass(contactInterval)
+		update.pass(true)
+		old.pass(false)
+	})
 }
 
-func TestLeadership_EqualTokenAges(t *testing.T) {
-	for name, token := range map[string]func(installer string) string{
-		"issued in the same second": func(string) string { return jwt(100) },
-		"not a JWT":                 func(installer string) string { return installer + "-token" },
-		"no iat":                    func(string) string { return "header.e30.signature" },
+func TestLeadership_EqualAges(t *testing.T) {
+	for name, token := range map[string]func(pod string) string{
+		"Pods of the same second":                func(pod string) string { return jwt(pod, 100) },
+		"no Pod, tokens of the same second":      func(string) string { return jwt("", 100) },
+		"not a JWT":                              func(pod string) string { return pod + "-token" },
+		"no claims":                              func(string) string { return "header.e30.signature" },
+		"a subject that is no service account's": func(string) string { return encodeJWT(map[string]any{"sub": "x"}) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := newTestNode(t)
-			one, two := n.start("one", token("one")), n.start("two", token("two"))
+			one, two := n.start("one", 1000, token("one")), n.start("two", 1000, token("two"))
 			one.pass(true)
 			for range 2 {
 				two.pass(false)
@@ -153,7 +158,7 @@ func TestLeadership_EqualTokenAges(t *testing.T) {
 			one.Release()
 			two.pass(true)
 			one.pass(false)
-			n.expect("two", token("two"))
+			n.expect("two")
 		})
 	}
 }
@@ -163,7 +168,7 @@ func TestLeadership_OneOfMany(t *testing.T) {
 	leads := make([]bool, 20)
 	installers := make([]*runner, len(leads))
 	for i := range installers {
-		installers[i] = n.start(fmt.Sprint("installer-", i), jwt(100))
+		installers[i] = n.start(fmt.Sprint("installer-", i), 1000, jwt("", 100))
 	}
 	var all sync.WaitGroup
 	for i, r := range installers {
@@ -188,184 +193,62 @@ func TestLeadership_OneOfMany(t *testing.T) {
 
 func TestLeadership_AfterUninstall(t *testing.T) {
 	n := newTestNode(t)
-	old, update := n.start("old", jwt(100)), n.start("update", jwt(200))
+	old, update := n.start("old", 1000, jwt("old", 1000)), n.start("update", 2000, jwt("update", 2000))
 	update.pass(true)
 	old.pass(false)
-	uninstall := func() {
-		t.Helper()
-		_, err := n.Uninstall()
-		n.must(err)
-		if _, err := os.Stat(n.ConfDir + "/kactus.d"); err == nil {
-			t.Error("the installers' own directory remains")
-		}
+	_, err := n.Uninstall()
+	n.must(err)
+	if _, err := os.Stat(n.ConfDir + "/kactus.d"); err == nil {
+		t.Error("the installers' own directory remains")
 	}
-
-	uninstall()
 	update.pass(true) // installs again
 	old.pass(false)
-	n.expect("update", jwt(200))
-
-	uninstall()
-	old.pass(true) // finds the removed lock first
 	update.pass(true)
-	old.pass(false)
-	update.pass(true)
-	n.expect("update", jwt(200))
-
-	n.must(os.Remove(n.ConfDir + "/kactus.d/" + lockFile))
-	old.pass(false)
-	update.pass(true)
-	old.pass(false)
-	n.expect("update", jwt(200))
+	n.expect("update")
 }
 
-// numbered behaves like an installer of an earlier version, which has a numbered lock file of its
-// own and leads while no higher number is locked.
-type numbered struct {
-	*runner
-	number int
-	file   *os.File
-}
-
-func (n *testNode) startNumbered(name, token string) *numbered {
-	n.Helper()
-	e := &numbered{runner: n.start(name, token)}
-	n.must(os.MkdirAll(n.ConfDir+"/kactus.d", 0o700))
-	for _, number := range e.numbers() {
-		e.number = max(e.number, number)
-	}
-	e.number++
-	file, err := os.OpenFile(e.lockPath(e.number), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+func TestLeadership_RemovesLocksOfThePast(t *testing.T) {
+	n := newTestNode(t)
+	n.start("first", 1000, jwt("first", 1000)).pass(true)
+	n.start("second", 2000, jwt("second", 2000)).pass(true)
+	third := n.start("third", 3000, jwt("third", 3000))
+	n.must(os.WriteFile(n.ConfDir+"/kactus.d/installer-500.lock", nil, 0o600))
+	n.must(os.WriteFile(n.ConfDir+"/kactus.d/installer-5000.lock", nil, 0o600))
+	third.pass(true)
+	locks, err := filepath.Glob(n.ConfDir + "/kactus.d/installer-*.lock")
 	n.must(err)
-	n.must(unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB))
-	e.file = file
-	n.Cleanup(func() { _ = file.Close() })
-	return e
+	n.same("locks", trimmed(locks, n.ConfDir+"/kactus.d/"),
+		[]string{"installer-1000.lock", "installer-2000.lock", "installer-3000.lock"})
 }
 
-func (e *numbered) lockPath(number int) string {
-	return fmt.Sprintf("%s/kactus.d/installer-%d.lock", e.ConfDir, number)
-}
-
-func (e *numbered) numbers() []int {
-	e.testNode.Helper()
-	paths, err := filepath.Glob(e.ConfDir + "/kactus.d/installer-*.lock")
-	e.must(err)
-	numbers := make([]int, len(paths))
-	for i, path := range paths {
-		_, err := fmt.Sscanf(filepath.Base(path), "installer-%d.lock", &numbers[i])
-		e.must(err)
+func trimmed(paths []string, prefix string) []string {
+	for i := range paths {
+		paths[i] = strings.TrimPrefix(paths[i], prefix)
 	}
-	return numbers
+	return paths
 }
 
-func (e *numbered) pass(want bool) {
-	e.testNode.Helper()
-	leads := true
-	for _, number := range e.numbers() {
-		if number > e.number && e.locked(number) {
-			leads = false
-		}
-	}
-	if leads {
-		_, err := e.Install()
-		e.must(err)
-	}
-	if leads != want {
-		e.Errorf("the earlier version: leads is %v, want %v", leads, want)
-	}
-}
-
-// locked reports whether a lock file is locked, and removes it if not.
-func (e *numbered) locked(number int) bool {
-	file, err := os.OpenFile(e.lockPath(number), os.O_RDWR, 0)
-	e.must(err)
-	defer file.Close()
-	if unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
-		return true
-	}
-	e.must(os.Remove(e.lockPath(number)))
-	return false
-}
-
-func (e *numbered) end() {
-	e.must(os.Remove(e.lockPath(e.number)))
-	e.must(e.file.Close())
-}
-
-func TestLeadership_UpdateFromNumberedLocks(t *testing.T) {
+// Installers of earlier versions lock files with numbers of their own, and give way to those who
+// lock a number like a Pod's age.
+func TestLeadership_EarlierVersions(t *testing.T) {
 	n := newTestNode(t)
-	earlier := n.startNumbered("earlier", jwt(100))
-	earlier.pass(true)
-	update := n.start("update", jwt(200))
-	for range 2 {
-		update.pass(true)
-		earlier.pass(false)
-	}
-	n.expect("update", jwt(200))
-
-	update.Release() // the update is taken back
-	earlier.pass(true)
-	n.expect("earlier", jwt(100))
-	update = n.start("update", jwt(300))
-	update.pass(true)
-	earlier.pass(false)
-	earlier.end()
-	update.pass(true)
-	n.expect("update", jwt(300))
-}
-
-func TestLeadership_RollbackToNumberedLocks(t *testing.T) {
-	n := newTestNode(t)
-	current := n.start("current", jwt(100))
-	current.pass(true)
-	earlier := n.startNumbered("earlier", jwt(200))
-	for range 4 {
-		earlier.pass(true)
-		current.pass(false)
-	}
-	n.expect("earlier", jwt(200))
-
-	t.Run("which fails", func(*testing.T) {
-		n.must(earlier.file.Close()) // the kernel does so for a process that is killed
-		current.pass(true)
-		n.expect("current", jwt(100))
-		earlier = n.startNumbered("earlier", jwt(300))
-		earlier.pass(true)
-		current.pass(false)
-	})
-	t.Run("and an update again", func(*testing.T) {
-		current.Release()
-		update := n.start("update", jwt(400))
-		update.pass(false)
-		earlier.pass(true)
-		earlier.end()
-		update.pass(true)
-		n.expect("update", jwt(400))
-	})
-	t.Run("uninstalling removes all lock files", func(t *testing.T) {
-		_, err := n.Uninstall()
+	n.must(os.MkdirAll(n.ConfDir+"/kactus.d", 0o700))
+	for _, number := range []int{1, 2, 999999999} {
+		path := fmt.Sprintf("%s/kactus.d/installer-%d.lock", n.ConfDir, number)
+		file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 		n.must(err)
-		if _, err := os.Stat(n.ConfDir + "/kactus.d"); err == nil {
-			t.Error("the installers' own directory remains")
-		}
-	})
-}
-
-func TestIssuedAt(t *testing.T) {
-	encode := base64.RawURLEncoding.EncodeToString
-	for token, want := range map[string]int64{
-		jwt(1753000000): 1753000000,
-		"h." + encode([]byte(`{"iat": 1753000000.5}`)) + ".s": 1753000000,
-		"h." + encode([]byte(`{"iat": "soon"}`)) + ".s":       0,
-		"h." + encode([]byte(`{}`)) + ".s":                    0,
-		"h." + encode([]byte(`{"iat": 7}`)):                   0,
-		"h.!.s":                                               0,
-		"opaque":                                              0,
-		"":                                                    0,
-	} {
-		if got := issuedAt(token); got != want {
-			t.Errorf("%q: got %d, want %d", token, got, want)
-		}
+		defer file.Close()
+		n.must(unix.Flock(int(file.Fd()), unix.LOCK_EX))
 	}
+	n.start("update", 1800000000, jwt("update", 1800000000)).pass(true)
+	if paths, _ := filepath.Glob(n.ConfDir + "/kactus.d/installer-1?????????.lock"); len(paths) != 1 {
+		t.Errorf("no lock that the last version gives way to: %v", paths)
+	}
+	t.Run("one that started later, by a rollback", func(*testing.T) {
+		file, err := os.OpenFile(n.ConfDir+"/kactus.d/installer-1800000001.lock", os.O_RDWR|os.O_CREATE, 0o600)
+		n.must(err)
+		defer file.Close()
+		n.must(unix.Flock(int(file.Fd()), unix.LOCK_EX))
+		n.start("other", 1800000000, jwt("other", 1800000000)).pass(false)
+	})
 }

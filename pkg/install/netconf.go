@@ -1,40 +1,140 @@
 package install
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniconf"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netconf"
 )
 
+// earlierName is the name under which earlier versions installed the netconf.
+const earlierName = "05-kactus.conf"
+
 func (i *Installer) netconfPath() string { return filepath.Join(i.ConfDir, filepath.Base(i.Netconf)) }
 
-// netconf checks the netconf and that the node has the master delegate's plugins: once the runtime
-// finds a netconf, the node is ready and gets Pods.
-func (i *Installer) netconf() (*Change, error) {
+// netconf returns the Changes that install the netconf. It checks that Pods can start with it,
+// because once the runtime finds a netconf, the node is ready and gets Pods.
+func (i *Installer) netconf() ([]Change, error) {
 	content, err := os.ReadFile(i.Netconf)
 	if err != nil {
 		return nil, fmt.Errorf("read the netconf to install: %w", err)
 	}
-	conf, err := netconf.Parse(content)
-	if err != nil {
+	if err := i.checkNetconf(content); err != nil {
 		return nil, fmt.Errorf("install the netconf %s: %w", i.Netconf, err)
 	}
-	for _, plugin := range conf.Master.Plugins {
-		if err := checkExecutable(filepath.Join(i.BinDir, plugin.Type)); err != nil {
-			return nil, fmt.Errorf("install the netconf %s: plugin %s of the master delegate: %w",
-				i.Netconf, plugin.Type, err)
+	write, path, err := i.placeNetconf(content)
+	if err != nil {
+		return nil, err
+	}
+	var changes []Change
+	if write != nil {
+		changes = append(changes, *write)
+	}
+	var stale []string
+	for _, other := range []string{i.netconfPath(), filepath.Join(i.ConfDir, earlierName)} {
+		if other != path && isNetconf(other) && !slices.Contains(stale, other) {
+			stale = append(stale, other)
+			changes = append(changes, removal(other))
 		}
 	}
-	return put(i.netconfPath(), content, 0o600)
+	for n := range changes {
+		changes[n].last = true
+	}
+	return changes, i.checkPrecedence(path, stale)
 }
 
-func checkExecutable(path string) error {
-	info, err := os.Stat(path)
-	if err == nil && (info.IsDir() || info.Mode()&0o111 == 0) {
-		err = errors.New("not an executable file")
+// checkNetconf returns an error that says all that would keep Pods from starting.
+func (i *Installer) checkNetconf(content []byte) error {
+	conf, err := netconf.ParseFile(content)
+	if err != nil {
+		return err
 	}
-	return err
+	if err := netconf.CheckName(i.Netconf, content); err != nil {
+		return err
+	}
+	var problems []error
+	i.notice = nil
+	if conf.Kubeconfig == "" {
+		i.notice = fmt.Errorf("the netconf names no kubeconfig, such as %s", i.kubeconfigPath())
+	}
+	// The directory may be below another one in the installer's container.
+	if path := i.kubeconfigPath(); !strings.HasSuffix(path, conf.Kubeconfig) {
+		problems = append(problems, fmt.Errorf("kubeconfig: %q, but the installer writes %s", conf.Kubeconfig, path))
+	}
+	return errors.Join(append(problems, i.checkPlugins(conf)...)...)
+}
+
+// placeNetconf returns the Change that puts the netconf in its place, and the path. That is a file
+// of its own or, if another program made a list of that file, that list.
+func (i *Installer) placeNetconf(content []byte) (*Change, string, error) {
+	for _, path := range i.configurations() {
+		list, ok := readList(path)
+		if !ok || !list.has(cniconf.Self) {
+			continue
+		}
+		merged, err := list.merge(content)
+		if err != nil {
+			return nil, path, fmt.Errorf("update the netconf in %s: %w", path, err)
+		}
+		if merged == nil {
+			return nil, path, nil
+		}
+		write, err := put(path, merged, list.mode)
+		return write, path, err
+	}
+	write, err := put(i.netconfPath(), content, 0o600)
+	return write, i.netconfPath(), err
+}
+
+// checkPrecedence returns an error if the runtime, which takes the first configuration in the order
+// of names, takes another one than that at path. Those that are stale are about to be removed.
+func (i *Installer) checkPrecedence(path string, stale []string) error {
+	for _, other := range i.configurations() {
+		if other < path && !slices.Contains(stale, other) {
+			return fmt.Errorf("the runtime uses %s, which sorts before %s: remove or rename the former",
+				other, filepath.Base(path))
+		}
+	}
+	return nil
+}
+
+// configurations returns the files that runtimes read, in their order.
+func (i *Installer) configurations() []string {
+	entries, _ := os.ReadDir(i.ConfDir)
+	var paths []string
+	for _, e := range entries {
+		if !e.IsDir() && slices.Contains([]string{".conf", ".conflist", ".json"}, filepath.Ext(e.Name())) {
+			paths = append(paths, filepath.Join(i.ConfDir, e.Name()))
+		}
+	}
+	return paths
+}
+
+// netconfs returns the files that make the node use kactus.
+func (i *Installer) netconfs() []string {
+	var paths []string
+	for _, path := range i.configurations() {
+		list, ok := readList(path)
+		if path == i.netconfPath() || filepath.Base(path) == earlierName && isNetconf(path) ||
+			ok && list.has(cniconf.Self) {
+			paths = append(paths, path)
+		}
+	}
+	return paths
+}
+
+// isNetconf reports whether the file at path is a netconf, and no list.
+func isNetconf(path string) bool {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return false
+	}
+	plugin, err := decode(bytes.TrimSpace(content))
+	return err == nil && plugin.typeOf() == cniconf.Self
 }

@@ -6,14 +6,15 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 )
 
 // put returns the Change that gives the file at path that content and mode, or nil if the file has
-// both.
+// both and is this user's: kactus rejects a kubeconfig of another user.
 func put(path string, content []byte, mode fs.FileMode) (*Change, error) {
 	info, err := os.Lstat(path)
-	if err == nil && info.Mode() == mode && info.Size() == int64(len(content)) {
+	if err == nil && info.Mode() == mode && isOurs(info) && info.Size() == int64(len(content)) {
 		installed, err := os.ReadFile(path)
 		if err != nil {
 			return nil, err
@@ -25,6 +26,11 @@ func put(path string, content []byte, mode fs.FileMode) (*Change, error) {
 		return nil, err
 	}
 	return &Change{What: "write " + path, do: func() error { return replace(path, content, mode) }}, nil
+}
+
+func isOurs(info fs.FileInfo) bool {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(st.Uid) == os.Geteuid()
 }
 
 // temporary is the name of a file that is being written. Runtimes do not read it: they look for

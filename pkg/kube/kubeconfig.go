@@ -3,6 +3,7 @@ package kube
 import (
 	"encoding/base64"
 	"errors"
+	"net/url"
 	"os"
 	"path/filepath"
 
@@ -78,6 +79,16 @@ func Kubeconfig(server string, ca []byte, token string) ([]byte, error) {
 func Token(kubeconfig string) (string, error) {
 	config, err := readKubeconfig(kubeconfig)
 	return config.token, err
+}
+
+// HasServer reports whether a kubeconfig's current context is for the apiserver at a URL.
+func HasServer(kubeconfig, server string) bool {
+	config, err := readKubeconfig(kubeconfig)
+	if err != nil {
+		return false
+	}
+	u, err := url.Parse(server)
+	return err == nil && *u == *config.server
 }
 
 // readKubeconfig reads the current context of a kubeconfig. No error quotes the content.

@@ -57,6 +57,21 @@ func TestRequestToken(t *testing.T) {
 	}
 }
 
+func TestHasServer(t *testing.T) {
+	kubeconfig := writeKubeconfig(t, "https://10.0.0.1:443", nil)
+	for server, want := range map[string]bool{
+		"https://10.0.0.1:443": true, "https://10.0.0.1": false, "http://10.0.0.1:443": false,
+		"https://10.0.0.2:443": false, "": false, ":": false,
+	} {
+		if got := HasServer(kubeconfig, server); got != want {
+			t.Errorf("%q: got %v", server, got)
+		}
+	}
+	if HasServer(kubeconfig+"-none", "https://10.0.0.1:443") {
+		t.Error("a kubeconfig that is missing has a server")
+	}
+}
+
 func TestSend_Errors(t *testing.T) {
 	for name, tt := range map[string]struct {
 		handler http.HandlerFunc
