@@ -2,10 +2,11 @@ package system
 
 import (
 	"bytes"
-	"fmt"
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -93,37 +94,13 @@ func (c *testCluster) startAndRemovePods(t *testing.T) {
 	}
 }
 
-// rotation gives the installer a token that can be revoked: one bound to a Secret, in a directory
-// on the node instead of the projected volume.
+// rotation makes the service account anew, so that every token that was issued before is invalid:
+// the nodes', and those of the running installers. Only their successors have a valid one.
 func (c *testCluster) rotation(t *testing.T) {
 	c.networks(t)
-	const dir = "/var/lib/kactus-token"
-	var first, second string
-	for _, token := range []struct {
-		secret string
-		value  *string
-	}{{"first", &first}, {"second", &second}} {
-		c.kubectl(t, "-n", "kube-system", "create", "secret", "generic", token.secret)
-		*token.value = c.kubectl(t, "-n", "kube-system", "create", "token", "kactus", "--duration=10m",
-			"--bound-object-kind=Secret", "--bound-object-name="+token.secret)
-	}
-	ca := c.kubectl(t, "-n", "kube-system", "get", "configmap", "kube-root-ca.crt", "-o", `jsonpath={.data.ca\.crt}`)
-	for _, node := range c.Nodes() {
-		if err := os.MkdirAll(node.Path(dir), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		writeAtOnce(t, node.Path(dir+"/ca.crt"), ca)
-		writeAtOnce(t, node.Path(dir+"/token"), first)
-	}
-	c.patchInstaller(t, fmt.Sprintf(`[
-		{"op": "add", "path": "/spec/template/spec/containers/0/args/1", "value": "-service-account=/token"},
-		{"op": "add", "path": "/spec/template/spec/containers/0/volumeMounts/0",
-			"value": {"name": "token", "mountPath": "/token"}},
-		{"op": "add", "path": "/spec/template/spec/volumes/0",
-			"value": {"name": "token", "hostPath": {"path": %q}}}]`, dir))
-	c.awaitToken(t, first)
-
-	c.kubectl(t, "-n", "kube-system", "delete", "secret", "first")
+	first := c.nodeToken(t, c.Nodes()[0])
+	c.kubectl(t, "-n", "kube-system", "delete", "serviceaccount", "kactus")
+	c.kubectl(t, "apply", "-f", "manifests/kactus-serviceaccount-and-rbac.yaml")
 	await(t, "the first token is refused", func() (string, bool) {
 		out, err := c.Kubectl(t.Context(), "--token", first, "get", "pods").CombinedOutput()
 		return string(out), err != nil && strings.Contains(string(out), "Unauthorized")
@@ -134,45 +111,51 @@ func (c *testCluster) rotation(t *testing.T) {
 		t.Error("the token is in the Pod's events")
 	}
 
-	for _, node := range c.Nodes() {
-		writeAtOnce(t, node.Path(dir+"/token"), second)
-	}
-	c.awaitToken(t, second)
-	c.ready(t, "pod/waiting")
-	c.apply(t, podManifest("fresh", "", greenAndData))
-	c.ready(t, "pod/fresh")
-	c.expectInterfaces(t, "fresh", "eth0", green, data)
-
-	c.patchInstaller(t, `[
-		{"op": "remove", "path": "/spec/template/spec/containers/0/args/1"},
-		{"op": "remove", "path": "/spec/template/spec/containers/0/volumeMounts/0"},
-		{"op": "remove", "path": "/spec/template/spec/volumes/0"}]`)
-	c.kubectl(t, "-n", "kube-system", "delete", "secret", "second")
-}
-
-func (c *testCluster) patchInstaller(t *testing.T, patch string) {
-	t.Helper()
-	c.kubectl(t, "-n", "kube-system", "patch", "daemonset", "kactus", "--type=json", "-p", patch)
+	c.kubectl(t, "-n", "kube-system", "rollout", "restart", "daemonset/kactus")
 	c.rolledOutInstaller(t)
-}
-
-func (c *testCluster) awaitToken(t *testing.T, token string) {
-	t.Helper()
+	c.ready(t, "pod/waiting")
 	for _, node := range c.Nodes() {
-		await(t, node.Name()+" has the token", func() (string, bool) {
-			kubeconfig, err := os.ReadFile(node.Path("/etc/cni/net.d/kactus.d/kactus-kubeconfig.yaml"))
-			return fmt.Sprint(err), strings.Contains(string(kubeconfig), token)
-		})
+		pod := "fresh-" + node.Name()
+		c.apply(t, podManifest(pod, node.Name(), greenAndData))
+		c.ready(t, "pod/"+pod)
+		c.expectInterfaces(t, pod, "eth0", green, data)
+		c.expectNodeToken(t, node)
 	}
 }
 
-func writeAtOnce(t *testing.T, path, content string) {
+// nodeToken returns the token of a node's kubeconfig.
+func (c *testCluster) nodeToken(t *testing.T, node *cluster.Node) string {
 	t.Helper()
-	if err := os.WriteFile(path+".new", []byte(content), 0o600); err != nil {
+	kubeconfig, err := os.ReadFile(node.Path("/etc/cni/net.d/kactus.d/kactus-kubeconfig.yaml"))
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Rename(path+".new", path); err != nil {
+	_, rest, _ := strings.Cut(string(kubeconfig), "token: ")
+	token, _, _ := strings.Cut(rest, "\n")
+	return token
+}
+
+// expectNodeToken checks that the apiserver takes a node's token for one that is bound to the node,
+// and to no Pod.
+func (c *testCluster) expectNodeToken(t *testing.T, node *cluster.Node) {
+	t.Helper()
+	var review struct {
+		Status struct {
+			UserInfo struct {
+				Username string
+				Extra    map[string][]string
+			}
+		}
+	}
+	out := c.kubectl(t, "--token", c.nodeToken(t, node), "auth", "whoami", "-o", "json")
+	if err := json.Unmarshal([]byte(out), &review); err != nil {
 		t.Fatal(err)
+	}
+	user := review.Status.UserInfo
+	if user.Username != "system:serviceaccount:kube-system:kactus" ||
+		!slices.Equal(user.Extra["authentication.kubernetes.io/node-name"], []string{node.Name()}) ||
+		len(user.Extra["authentication.kubernetes.io/pod-name"]) > 0 {
+		t.Errorf("the token on %s is that of %+v", node.Name(), user)
 	}
 }
 
@@ -196,7 +179,10 @@ func (c *testCluster) kubeconfigByScript(t *testing.T) {
 			t.Errorf("the kubeconfig: %v, %v", info, err)
 		}
 		for request, want := range map[string]string{"get pods": "yes", "list pods": "no",
-			"get networks.kaloom.com": "yes", "get secrets": "no"} {
+			"get networks.kaloom.com": "yes", "get secrets": "no",
+			"-n kube-system create serviceaccounts/kactus --subresource=token":  "yes",
+			"-n kube-system create serviceaccounts/default --subresource=token": "no",
+			"-n default create serviceaccounts/kactus --subresource=token":      "no"} {
 			out, _ := c.Kubectl(t.Context(), append([]string{"--kubeconfig", output, "auth", "can-i"},
 				strings.Fields(request)...)...).Output()
 			if got := strings.TrimSpace(string(out)); got != want {

@@ -11,7 +11,7 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/cluster"
 )
 
-const netconfPath = "/etc/cni/net.d/05-kactus.conf"
+const netconfPath = "/etc/cni/net.d/00-kactus.conf"
 
 // install starts with nodes that have no CNI configuration. One of them also lacks the master
 // delegate's plugin.
@@ -42,6 +42,9 @@ func (c *testCluster) install(t *testing.T) {
 	c.rolledOutInstaller(t)
 
 	for _, node := range c.Nodes() {
+		if target := c.on(t, node, "readlink", "/opt/cni/bin/null"); target != "kactus" {
+			t.Errorf("null on %s is a link to %s", node.Name(), target)
+		}
 		for path, want := range map[string]string{
 			"/opt/cni/bin/kactus": "755",
 			netconfPath:           "600",
@@ -85,9 +88,9 @@ func (c *testCluster) status(t *testing.T) {
 // node's netconf. The kubelet takes up to a minute to pass the change on.
 func (c *testCluster) setVersion(t *testing.T, node *cluster.Node, version string) {
 	t.Helper()
-	netconf := c.kubectl(t, "-n", "kube-system", "get", "configmap", "kactus", "-o", `jsonpath={.data.05-kactus\.conf}`)
+	netconf := c.kubectl(t, "-n", "kube-system", "get", "configmap", "kactus", "-o", `jsonpath={.data.00-kactus\.conf}`)
 	changed := regexp.MustCompile(`"cniVersion": "1[.0-9]*"`).ReplaceAllString(netconf, `"cniVersion": "`+version+`"`)
-	patch, err := json.Marshal(map[string]any{"data": map[string]string{"05-kactus.conf": changed}})
+	patch, err := json.Marshal(map[string]any{"data": map[string]string{"00-kactus.conf": changed}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +141,9 @@ func (c *testCluster) uninstall(t *testing.T) {
 			return pod, pod == ""
 		})
 		c.on(t, node, "/opt/cni/bin/kactus", "install", "-uninstall")
-		for _, path := range []string{"/opt/cni/bin/kactus", netconfPath, "/etc/cni/net.d/kactus.d"} {
+		for _, path := range []string{
+			"/opt/cni/bin/kactus", "/opt/cni/bin/null", netconfPath, "/etc/cni/net.d/kactus.d",
+		} {
 			if _, err := os.Lstat(node.Path(path)); err == nil {
 				t.Errorf("%s still exists on %s", path, node.Name())
 			}
