@@ -91,7 +91,7 @@ start() {
 		die 'the cluster did not start'
 	}
 	for node in "$cluster"/node*; do
-		"$node/enter" ctr --namespace k8s.io images import - <"$image" >/dev/null 2>"$state/import" || {
+		"$node/enter" import-image <"$image" >/dev/null 2>"$state/import" || {
 			cat "$state/import" >&2
 			die 'the image was not imported'
 		}

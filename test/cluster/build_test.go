@@ -3,6 +3,7 @@ package cluster
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -67,5 +68,45 @@ func TestMeter_CountsPackagesAndKeepsErrors(t *testing.T) {
 	}
 	if got, want := strings.TrimSpace(m.tail()), "# a.b/c\nc.go:1: bad luck"; got != want {
 		t.Errorf("tail: %q; want %q", got, want)
+	}
+}
+
+func TestClusterParts_ByRuntime(t *testing.T) {
+	for _, tt := range []struct {
+		runtimes   []Part
+		containerd bool
+		crio       bool
+	}{
+		{nil, true, false},
+		{[]Part{Containerd, Containerd}, true, false},
+		{[]Part{CRIO}, false, true},
+		{Runtimes(), true, true},
+	} {
+		parts := ClusterParts(tt.runtimes...)
+		if slices.Contains(parts, Ctr) != tt.containerd || slices.Contains(parts, Pinns) != tt.crio {
+			t.Errorf("%q: %q", tt.runtimes, parts)
+		}
+		sorted := slices.Sorted(slices.Values(parts))
+		if len(slices.Compact(sorted)) != len(parts) {
+			t.Errorf("%q: a part twice: %q", tt.runtimes, parts)
+		}
+	}
+}
+
+func TestNodesOptions_Runtimes(t *testing.T) {
+	options := NodesOptions{Nodes: 3, Runtimes: []Part{CRIO, Containerd}}
+	if err := options.checkRuntimes(); err != nil {
+		t.Error(err)
+	}
+	for number, want := range []Part{CRIO, Containerd, Containerd} {
+		if got := options.runtimeOf(number + 1); got != want {
+			t.Errorf("node %d has %s; want %s", number+1, got, want)
+		}
+	}
+	for _, wrong := range [][]Part{{Kubelet}, {CRIO, CRIO, CRIO, CRIO}} {
+		options.Runtimes = wrong
+		if err := options.checkRuntimes(); err == nil || !strings.Contains(err.Error(), "Options.Runtimes") {
+			t.Errorf("%q: %v; want an error that names the option", wrong, err)
+		}
 	}
 }

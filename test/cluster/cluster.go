@@ -10,7 +10,7 @@
 //	err = cp.WriteKubeconfig(path, cp.AdminToken())
 //
 // StartNodes runs a whole cluster: the control plane with its controllers, and nodes that run Pods,
-// each with a kubelet, a containerd, files and a network of its own.
+// each with a kubelet, a container runtime, files and a network of its own.
 //
 //	c, err := cluster.StartNodes(ctx, cluster.NodesOptions{Nodes: 2})
 //	...

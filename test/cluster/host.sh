@@ -30,7 +30,7 @@ setup_node() {
 	done
 	mount -t overlay -o "lowerdir=/etc,upperdir=overlay/etc,workdir=overlay/work" overlay /etc
 	mount -t tmpfs -o mode=755 tmpfs /run
-	for dir in etc/cni etc/containerd etc/kubernetes opt var/log var/lib; do
+	for dir in etc/cni etc/containerd etc/containers etc/crio etc/kubernetes opt var/log var/lib; do
 		mount --no-canonicalize --rbind "root/$dir" "/$dir"
 	done
 	cd /

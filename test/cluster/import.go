@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 )
 
-// Import makes an image and imports it into the containerd of every node.
+// Import makes an image and imports it into the runtime of every node.
 func (c *Cluster) Import(ctx context.Context, image Image) error {
 	archive, err := image.archive()
 	if err != nil {
@@ -52,7 +52,7 @@ func Import(ctx context.Context, dir string, image Image) error {
 type commandFunc func(ctx context.Context, name string, args ...string) *exec.Cmd
 
 func importArchive(ctx context.Context, command commandFunc, archive []byte) error {
-	cmd := command(ctx, string(Ctr), "--namespace", "k8s.io", "images", "import", "-")
+	cmd := command(ctx, importProgram)
 	cmd.Stdin = bytes.NewReader(archive)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("importing an image: %w\n%s", err, out)

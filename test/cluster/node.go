@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// nodeTimeout bounds the time that a node's containerd or kubelet takes to become ready, normally
+// nodeTimeout bounds the time that a node's runtime or kubelet takes to become ready, normally
 // seconds.
 const nodeTimeout = time.Minute
 
@@ -31,11 +31,11 @@ type Node struct {
 	number  int
 	dir     string
 
-	mu         sync.Mutex // guards the fields below
-	host       *host
-	containerd *process
-	kubelet    *process
-	kubeletAt  time.Time // when it was last started
+	mu        sync.Mutex // guards the fields below
+	host      *host
+	runtime   *process
+	kubelet   *process
+	kubeletAt time.Time // when it was last started
 }
 
 func nodeName(number int) string { return "node" + strconv.Itoa(number) }
@@ -54,7 +54,7 @@ func (n *Node) PodSubnet() *net.IPNet { return podSubnet(n.number) }
 func (n *Node) Dir() string { return n.dir }
 
 // Path returns the path on the machine of a node's file, which must be below /etc/cni,
-// /etc/containerd, /etc/kubernetes, /opt, /var/lib or /var/log.
+// /etc/containerd, /etc/containers, /etc/crio, /etc/kubernetes, /opt, /var/lib or /var/log.
 func (n *Node) Path(file string) string { return filepath.Join(n.dir, dirRoot, file) }
 
 // Command returns a command that runs on the node as root.
@@ -86,7 +86,7 @@ func (n *Node) Start(ctx context.Context) error {
 	if err := n.boot(ctx); err != nil {
 		return fmt.Errorf("starting %s: %w", n.Name(), err)
 	}
-	if err := n.StartContainerd(ctx); err != nil {
+	if err := n.StartRuntime(ctx); err != nil {
 		return err
 	}
 	return n.StartKubelet(ctx)
@@ -100,7 +100,7 @@ func (n *Node) startFirst(ctx context.Context, needs needs, busybox []byte) erro
 	if err := n.boot(ctx); err != nil {
 		return fmt.Errorf("starting %s: %w", n.Name(), err)
 	}
-	if err := n.StartContainerd(ctx); err != nil {
+	if err := n.StartRuntime(ctx); err != nil {
 		return err
 	}
 	if err := importArchive(ctx, n.Command, busybox); err != nil {
@@ -120,7 +120,7 @@ func (n *Node) boot(ctx context.Context) error {
 		return err
 	}
 	host, err := startHost(ctx, n.dir, nodeHost, n.cluster.detached,
-		append([]string{n.Name(), n.dir}, n.cluster.nodeBinaries...)...)
+		append([]string{n.Name(), n.dir}, n.cluster.nodeBinaries[n.Runtime()]...)...)
 	if err != nil {
 		return err
 	}
@@ -155,7 +155,7 @@ func (n *Node) stop() error {
 	if err := n.host.stop(); err != nil {
 		return err
 	}
-	n.host, n.containerd, n.kubelet = nil, nil, nil
+	n.host, n.runtime, n.kubelet = nil, nil, nil
 	return removeCgroup(n.cgroup())
 }
 
@@ -165,32 +165,6 @@ func (n *Node) Reboot(ctx context.Context) error {
 		return err
 	}
 	return n.Start(ctx)
-}
-
-// StartContainerd starts the node's containerd and returns once it serves. It does nothing if
-// containerd runs already.
-func (n *Node) StartContainerd(ctx context.Context) error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	args := []string{"--config", "/etc/containerd/config.toml"}
-	return n.start(ctx, &n.containerd, Containerd, args, n.cluster.options.ContainerdEnv, n.containerdReady)
-}
-
-func (n *Node) containerdReady(context.Context) error {
-	// The root directory of the first process has the node's own /run.
-	socket := fmt.Sprintf("/proc/%d/root/run/containerd/containerd.sock", n.host.pid)
-	conn, err := net.DialTimeout("unix", socket, time.Second)
-	if err != nil {
-		return err
-	}
-	return conn.Close()
-}
-
-// StopContainerd ends the node's containerd. Its Pods keep running.
-func (n *Node) StopContainerd() error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.containerd.stop()
 }
 
 // StartKubelet starts the node's kubelet and returns once it is healthy, which does not mean that

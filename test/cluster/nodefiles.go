@@ -21,7 +21,7 @@ const (
 // Files that Pods left there earlier stay.
 func (n *Node) writeFiles(needs needs) error {
 	for _, dir := range []string{
-		"etc/cni/net.d", "etc/kubernetes", "etc/containerd", "opt/cni/bin", strings.TrimPrefix(nodeBin, "/"),
+		"etc/cni/net.d", "etc/kubernetes", "etc/containerd", "etc/containers", "etc/crio", "opt/cni/bin", nodeBin,
 		"var/lib/cni", "var/lib/kubelet", "var/lib/containerd", "var/log/pods", "var/log/containers",
 	} {
 		if err := os.MkdirAll(n.Path(dir), 0o755); err != nil {
@@ -29,10 +29,13 @@ func (n *Node) writeFiles(needs needs) error {
 		}
 	}
 	overlay := filepath.Join(n.dir, dirOverlay)
-	for _, dir := range []string{"work", "etc/cni", "etc/kubernetes", "etc/containerd"} {
+	for _, dir := range []string{"work", "etc/cni", "etc/kubernetes", "etc/containerd", "etc/containers", "etc/crio"} {
 		if err := os.MkdirAll(filepath.Join(overlay, dir), 0o755); err != nil {
 			return err
 		}
+	}
+	if err := n.writeRuntimeFiles(needs); err != nil {
+		return err
 	}
 	for path, content := range map[string]string{
 		filepath.Join(overlay, "etc/hostname"):    n.Name() + "\n",
@@ -41,7 +44,6 @@ func (n *Node) writeFiles(needs needs) error {
 		filepath.Join(overlay, "etc/machine-id"):  fmt.Sprintf("%032x\n", n.number),
 		n.Path("etc/kubernetes/ca.crt"):           string(n.cluster.ca),
 		n.Path("etc/kubernetes/kubelet.yaml"):     n.kubeletConfig(),
-		n.Path("etc/containerd/config.toml"):      containerdConfig(needs.runc),
 	} {
 		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
 			return err
@@ -60,6 +62,26 @@ func (n *Node) writeFiles(needs needs) error {
 	}
 	if n.cluster.options.DefaultCNI {
 		return os.WriteFile(n.Path("etc/cni/net.d/10-default.conflist"), []byte(n.defaultCNI()), 0o644)
+	}
+	return nil
+}
+
+// writeRuntimeFiles writes the configuration of the node's container runtime, and its programs that
+// are scripts.
+func (n *Node) writeRuntimeFiles(needs needs) error {
+	files, programs := containerdFiles(needs)
+	if n.Runtime() == CRIO {
+		files, programs = crioFiles(needs)
+	}
+	for path, content := range files {
+		if err := os.WriteFile(n.Path(path), []byte(content), 0o644); err != nil {
+			return err
+		}
+	}
+	for name, content := range programs {
+		if err := os.WriteFile(n.Path(filepath.Join(nodeBin, name)), []byte(content), 0o755); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -84,7 +106,7 @@ authentication:
   webhook: {enabled: true}
   x509: {clientCAFile: /etc/kubernetes/ca.crt}
 authorization: {mode: Webhook}
-containerRuntimeEndpoint: unix:///run/containerd/containerd.sock
+containerRuntimeEndpoint: unix://%s
 cgroupDriver: cgroupfs
 cgroupRoot: %s
 failCgroupV1: false
@@ -102,36 +124,7 @@ nodeStatusReportFrequency: 10s
 syncFrequency: 10s
 readOnlyPort: 0
 `
-	return fmt.Sprintf(format, n.cgroup())
-}
-
-// containerdConfig returns containerd's configuration. It sets restrict_oom_score_adj because the
-// machine's root may lack CAP_SYS_RESOURCE, which lowering a process's OOM score requires.
-func containerdConfig(runc string) string {
-	const format = `version = 3
-root = "/var/lib/containerd"
-state = "/run/containerd"
-
-[grpc]
-  address = "/run/containerd/containerd.sock"
-
-[plugins.'io.containerd.cri.v1.images'.pinned_images]
-  sandbox = %q
-
-[plugins.'io.containerd.cri.v1.runtime']
-  restrict_oom_score_adj = true
-
-[plugins.'io.containerd.cri.v1.runtime'.cni]
-  bin_dirs = ["/opt/cni/bin"]
-  conf_dir = "/etc/cni/net.d"
-
-[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc]
-  runtime_type = "io.containerd.runc.v2"
-  [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc.options]
-    BinaryName = %q
-    SystemdCgroup = false
-`
-	return fmt.Sprintf(format, sandboxImage, runc)
+	return fmt.Sprintf(format, n.runtimeSocket(), n.cgroup())
 }
 
 // defaultCNI returns a CNI configuration that connects the node's Pods by a bridge. The routes of

@@ -23,9 +23,12 @@ type NodesOptions struct {
 	// Plugins is a directory of CNI plugins, which are copied to every node's /opt/cni/bin. Empty
 	// means those in go.mod's tool lines, built on demand. Flannel's plugin is always there.
 	Plugins string
-	// ContainerdEnv is added to the environment of every containerd, which passes its environment
-	// to the CNI plugins.
-	ContainerdEnv []string
+	// Runtimes are the nodes' container runtimes, Containerd or CRIO, in the order of the nodes. A
+	// node for which there is none has Containerd.
+	Runtimes []Part
+	// RuntimeEnv is added to the environment of every container runtime, which passes its
+	// environment to the CNI plugins.
+	RuntimeEnv []string
 }
 
 // A Cluster is a control plane with controllers and nodes. Its methods are safe for concurrent use.
@@ -33,16 +36,17 @@ type Cluster struct {
 	*ControlPlane
 	options      NodesOptions
 	nodes        []*Node
-	nodeBinaries []string      // in each node's /opt/bin
-	users        map[Part]User // of the controllers
-	nodeUsers    []User        // of the kubelets
+	nodeBinaries map[Part][]string // in a node's /opt/bin, by its runtime
+	users        map[Part]User     // of the controllers
+	nodeUsers    []User            // of the kubelets
 	controllers  controllers
 }
 
 // StartNodes starts a cluster and returns once Pods can be created and every node is registered,
 // with DefaultCNI also Ready. It builds missing parts, which can take minutes. ctx bounds all of
 // that, but not the life of the cluster, which lasts until Stop or until the calling process ends.
-// StartNodes requires root, util-linux, and the Debian packages runc and busybox-static.
+// StartNodes requires root, util-linux, and the Debian packages runc and busybox-static, and for
+// nodes with CRI-O also conmon, gcc and libc6-dev.
 func StartNodes(ctx context.Context, options NodesOptions) (*Cluster, error) {
 	return startNodes(ctx, options, false)
 }
@@ -54,6 +58,9 @@ func startNodes(ctx context.Context, options NodesOptions, detached bool) (*Clus
 	if options.Nodes < 0 || options.Nodes > mostNodes {
 		return nil, fmt.Errorf("starting a cluster: Options.Nodes: %d: must be between 1 and %d", options.Nodes,
 			mostNodes)
+	}
+	if err := options.checkRuntimes(); err != nil {
+		return nil, fmt.Errorf("starting a cluster: %w", err)
 	}
 	needs, err := findNeeds(ctx, &options)
 	if err != nil {

@@ -40,11 +40,11 @@ spec:
 `
 
 func TestStartNodes_RunsPods(t *testing.T) {
-	binaries := build(t, cluster.ClusterParts()...)
+	binaries := build(t, cluster.ClusterParts(cluster.Runtimes()...)...)
 	t.Setenv("TMPDIR", t.TempDir())
 	before := traces(t, "")
 	c, err := cluster.StartNodes(t.Context(), cluster.NodesOptions{Options: cluster.Options{Binaries: binaries},
-		DefaultCNI: true})
+		Runtimes: cluster.Runtimes(), DefaultCNI: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func TestStartNodes_RunsPods(t *testing.T) {
 	t.Run("Pods run on different nodes and reach each other", func(t *testing.T) { testPair(t, c) })
 	t.Run("each node has files of its own", func(t *testing.T) { testHostPath(t, c) })
 	t.Run("an image made by the test runs", func(t *testing.T) { testImage(t, c) })
-	t.Run("Pods survive a restart of containerd and the kubelet", func(t *testing.T) { testRestart(t, c) })
+	t.Run("Pods survive a restart of the runtime and the kubelet", func(t *testing.T) { testRestart(t, c) })
 	t.Run("Pods start again after a reboot", func(t *testing.T) { testReboot(t, c) })
 	t.Run("Pods survive an outage of the apiserver", func(t *testing.T) { testNodesOutage(t, c) })
 	t.Run("nothing is left after Stop", func(t *testing.T) { testNodesStop(t, c, before) })
@@ -70,6 +70,11 @@ func testReady(t *testing.T, c *cluster.Cluster) {
 	if names != "node1 node2" {
 		t.Errorf("the nodes are %q; want node1 and node2", names)
 	}
+	versions := kubectl(t, c, "get", "nodes", "-o", "jsonpath={.items[*].status.nodeInfo.containerRuntimeVersion}")
+	one, two, _ := strings.Cut(versions, " ")
+	if !strings.HasPrefix(one, "containerd://") || !strings.HasPrefix(two, "cri-o://") {
+		t.Errorf("the runtimes are %q; want containerd and CRI-O", versions)
+	}
 }
 
 func testPair(t *testing.T, c *cluster.Cluster) {
@@ -77,7 +82,8 @@ func testPair(t *testing.T, c *cluster.Cluster) {
 		t.Fatal(err)
 	}
 	kubectl(t, c, "rollout", "status", "deployment/pair", "--timeout=180s")
-	one, two := pair(t, c)
+	pods := pair(t, c)
+	one, two := pods[0], pods[1]
 	if one.node == two.node {
 		t.Errorf("both Pods are on %s", one.node)
 	}
@@ -119,10 +125,14 @@ func testImage(t *testing.T, c *cluster.Cluster) {
 	if err := c.Import(t.Context(), image); err != nil {
 		t.Fatal(err)
 	}
-	kubectl(t, c, "run", "tool", "--image", image.Name, "--restart=Never", "--", "made", "here")
-	kubectl(t, c, "wait", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=180s", "pod/tool")
-	if got := kubectl(t, c, "logs", "tool"); got != "made here" {
-		t.Errorf("the image's first file prints %q", got)
+	for _, node := range c.Nodes() {
+		pod := "tool-" + node.Name()
+		kubectl(t, c, "run", pod, "--image", image.Name, "--restart=Never",
+			"--overrides", `{"spec": {"nodeName": "`+node.Name()+`"}}`, "--", "made", "here")
+		kubectl(t, c, "wait", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=180s", "pod/"+pod)
+		if got := kubectl(t, c, "logs", pod); got != "made here" {
+			t.Errorf("the image's first file prints %q on %s", got, node.Name())
+		}
 	}
 }
 
@@ -144,8 +154,8 @@ func testNodesStop(t *testing.T, c *cluster.Cluster, before []string) {
 
 type pod struct{ name, node, ip string }
 
-// pair returns the two Pods; that of node1 is the first.
-func pair(t *testing.T, c *cluster.Cluster) (one, two pod) {
+// pair returns the two Pods, in the order of their nodes.
+func pair(t *testing.T, c *cluster.Cluster) []pod {
 	t.Helper()
 	var list struct {
 		Items []struct {
@@ -165,5 +175,5 @@ func pair(t *testing.T, c *cluster.Cluster) (one, two pod) {
 		pods = append(pods, pod{item.Metadata.Name, item.Spec.NodeName, item.Status.PodIP})
 	}
 	slices.SortFunc(pods, func(a, b pod) int { return strings.Compare(a.node, b.node) })
-	return pods[0], pods[1]
+	return pods
 }

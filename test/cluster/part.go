@@ -25,6 +25,9 @@ const (
 	Containerd        Part = "containerd"
 	ContainerdShim    Part = "containerd-shim-runc-v2"
 	Ctr               Part = "ctr"
+	CRIO              Part = "crio"
+	CRIOImport        Part = "crio-import"
+	Pinns             Part = "pinns"
 	Forward           Part = "forward"
 	Flannel           Part = "flannel"
 )
@@ -35,10 +38,21 @@ func Parts() []Part {
 	return []Part{Etcd, APIServer, Kubectl}
 }
 
-// ClusterParts returns all parts, those of a cluster with nodes, as StartNodes runs it, in the
-// order to build them.
-func ClusterParts() []Part {
-	return append(Parts(), Forward, ControllerManager, Scheduler, Kubelet, Containerd, ContainerdShim, Ctr, Flannel)
+// ClusterParts returns the parts of a cluster with nodes, as StartNodes runs it, in the order to
+// build them. Without arguments all nodes have the default runtime.
+func ClusterParts(runtimes ...Part) []Part {
+	parts := append(Parts(), Forward, ControllerManager, Scheduler, Kubelet, Flannel)
+	if len(runtimes) == 0 {
+		runtimes = []Part{Containerd}
+	}
+	for _, runtime := range runtimes {
+		for _, part := range runtimeParts(runtime) {
+			if !slices.Contains(parts, part) {
+				parts = append(parts, part)
+			}
+		}
+	}
+	return parts
 }
 
 // A recipe describes how to build a part. To add a part of Kubernetes, add a Part, a recipe, and an
@@ -48,6 +62,8 @@ type recipe struct {
 	release string        // the required module with the part's version; empty: this tree
 	pkg     string        // the main package
 	stamp   string        // the variable for the version; empty: none
+	tags    string        // build tags
+	cDir    string        // the directory of a C program in the released module; empty: a Go program
 	cold    time.Duration // time of the first build on two processors
 }
 
@@ -74,13 +90,32 @@ func recipeOf(part Part) (recipe, error) {
 			cold: time.Minute}
 		r.stamp = containerd + "/version.Version"
 		return r, nil
+	case CRIO, CRIOImport, Pinns:
+		return crioRecipe(part), nil
 	case Flannel:
 		return recipe{module: "flannel", release: plugins, pkg: plugins + "/plugins/meta/flannel",
 			cold: 10 * time.Second}, nil
 	case Forward:
 		return recipe{module: "forward", pkg: ".", cold: 10 * time.Second}, nil
 	}
-	return recipe{}, fmt.Errorf("part %q: unknown; the parts are %q", part, ClusterParts())
+	return recipe{}, fmt.Errorf("part %q: unknown; the parts are %q", part,
+		ClusterParts(Runtimes()...))
+}
+
+// crioRecipe returns the recipe of a part for nodes with CRI-O. The build tags exclude what would
+// need C libraries.
+func crioRecipe(part Part) recipe {
+	const crio = "github.com/cri-o/cri-o"
+	r := recipe{module: "crio", release: crio, tags: "containers_image_openpgp exclude_graphdriver_btrfs"}
+	switch part {
+	case CRIO:
+		r.pkg, r.cold = crio+"/cmd/crio", 2*time.Minute
+	case CRIOImport:
+		r.release, r.pkg, r.cold = "", "./crio-import", 20*time.Second
+	case Pinns:
+		r.cDir, r.cold = "pinns/src", 2*time.Second
+	}
+	return r
 }
 
 // origin returns the version of a part or, for a program of this tree, which has no version, its
@@ -90,7 +125,7 @@ func (r recipe) origin(dir string, goMod []byte) (version string, source []byte,
 		version, err = requiredVersion(goMod, r.release)
 		return version, nil, err
 	}
-	source, err = os.ReadFile(filepath.Join(dir, "main.go"))
+	source, err = os.ReadFile(filepath.Join(dir, r.pkg, "main.go"))
 	return "(this tree's)", source, err
 }
 

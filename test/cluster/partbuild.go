@@ -47,17 +47,29 @@ func (b Builder) prepare(goTool goTool, part Part) (*partBuild, error) {
 		return nil, err
 	}
 	pb := &partBuild{part: part, recipe: recipe, version: version, goTool: goTool, dir: dir, progress: b.Progress}
-	args := strings.Join(pb.buildArgs("NAME"), " ")
+	args := pb.command("NAME")
 	key := sha256.Sum256(bytes.Join([][]byte{goMod, goSum, []byte(goTool.version), []byte(args), source}, []byte{0}))
 	pb.target = filepath.Join(b.Cache, hex.EncodeToString(key[:8]), string(part))
 	return pb, nil
 }
 
+// command returns the command that builds the part, for the key in the cache.
+func (pb *partBuild) command(output string) string {
+	args := pb.buildArgs(output)
+	if pb.recipe.cDir != "" {
+		args = compilerArgs(output, pb.recipe.cDir)
+	}
+	return strings.Join(args, " ")
+}
+
 // buildArgs returns the go command's arguments to build the part into the file output. They
 // suppress the version control stamp: the part's source is not in this repository.
 func (pb *partBuild) buildArgs(output string) []string {
-	return []string{"build", "-v", "-trimpath", "-buildvcs=false", "-ldflags", pb.recipe.ldflags(pb.version), "-o",
-		output, pb.recipe.pkg}
+	args := []string{"build", "-v", "-trimpath", "-buildvcs=false"}
+	if pb.recipe.tags != "" {
+		args = append(args, "-tags", pb.recipe.tags)
+	}
+	return append(args, "-ldflags", pb.recipe.ldflags(pb.version), "-o", output, pb.recipe.pkg)
 }
 
 // ensure builds the binary unless it exists.
@@ -130,12 +142,12 @@ func (pb *partBuild) compile(ctx context.Context) error {
 	fmt.Fprintf(pb.progress, "compiling %s %s; the first time takes about %s\n", pb.part, pb.number(),
 		inWords(pb.recipe.cold))
 
-	total, err := pb.countPackages(ctx)
-	if err != nil {
-		return err
-	}
 	output := filepath.Join(scratch, string(pb.part))
-	if _, err := pb.run(ctx, total, pb.buildArgs(output)...); err != nil {
+	build := pb.compileGo
+	if pb.recipe.cDir != "" {
+		build = pb.compileC
+	}
+	if err := build(ctx, output); err != nil {
 		return err
 	}
 	if err := os.Rename(output, pb.target); err != nil {
@@ -145,8 +157,17 @@ func (pb *partBuild) compile(ctx context.Context) error {
 	return nil
 }
 
+func (pb *partBuild) compileGo(ctx context.Context, output string) error {
+	total, err := pb.countPackages(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = pb.run(ctx, total, pb.buildArgs(output)...)
+	return err
+}
+
 func (pb *partBuild) countPackages(ctx context.Context) (int, error) {
-	out, err := pb.run(ctx, 0, "list", "-deps", pb.recipe.pkg)
+	out, err := pb.run(ctx, 0, "list", "-deps", "-tags", pb.recipe.tags, pb.recipe.pkg)
 	return bytes.Count(out, []byte{'\n'}), err
 }
 

@@ -99,7 +99,7 @@ func namespacesOf(t *testing.T, c *cluster.Cluster) []string {
 			found = append(found, name)
 		}
 	}
-	// At least the first process, containerd and the kubelet run on a node.
+	// At least the first process, the runtime and the kubelet run on a node.
 	if len(processesIn(t, found)) < 3*len(c.Nodes()) {
 		t.Errorf("processes in the nodes' namespaces: %q; want at least three on each node", processesIn(t, found))
 	}

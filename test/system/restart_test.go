@@ -12,11 +12,11 @@ func (c *testCluster) containerdRestart(t *testing.T) {
 	c.apply(t, podManifest("before", node.Name(), greenAndData))
 	c.ready(t, "pod/before")
 	uid := c.uid(t, "before")
-	if err := node.StopContainerd(); err != nil {
+	if err := node.StopRuntime(); err != nil {
 		t.Fatal(err)
 	}
 	c.apply(t, podManifest("meanwhile", node.Name(), greenAndData))
-	if err := node.StartContainerd(t.Context()); err != nil {
+	if err := node.StartRuntime(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	c.ready(t, "pod/before", "pod/meanwhile")

@@ -85,8 +85,8 @@ func newTestCluster(t *testing.T) *testCluster {
 		t.Fatal(err)
 	}
 	nodes, err := cluster.StartNodes(t.Context(), cluster.NodesOptions{
-		Options:       cluster.Options{Builder: cluster.Builder{Progress: os.Stderr}},
-		ContainerdEnv: []string{"_CNI_LOGGING_LEVEL=3", "_CNI_LOGGING_FILE=" + logPath},
+		Options:    cluster.Options{Builder: cluster.Builder{Progress: os.Stderr}},
+		RuntimeEnv: []string{"_CNI_LOGGING_LEVEL=3", "_CNI_LOGGING_FILE=" + logPath},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -98,7 +98,7 @@ func newTestCluster(t *testing.T) *testCluster {
 	})
 	c := &testCluster{Cluster: nodes, root: root}
 	for _, node := range c.Nodes() {
-		load := node.Command(t.Context(), "ctr", "--namespace", "k8s.io", "images", "import", "-")
+		load := node.Command(t.Context(), "import-image")
 		load.Stdin = bytes.NewReader(archive)
 		if out, err := load.CombinedOutput(); err != nil {
 			t.Fatalf("importing the image on %s: %v\n%s", node.Name(), err, out)

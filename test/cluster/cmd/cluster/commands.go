@@ -11,12 +11,13 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/cluster"
 )
 
-func build(ctx context.Context, stdout, stderr io.Writer) error {
-	binaries, err := cluster.Build(ctx, stderr, cluster.ClusterParts()...)
+func build(ctx context.Context, s settings, stdout, stderr io.Writer) error {
+	parts := cluster.ClusterParts(s.runtimes...)
+	binaries, err := cluster.Build(ctx, stderr, parts...)
 	if err != nil {
 		return err
 	}
-	for _, part := range cluster.ClusterParts() {
+	for _, part := range parts {
 		fmt.Fprintf(stdout, "%s=%s\n", part, binaries[part])
 	}
 	return nil
@@ -45,6 +46,7 @@ func upNodes(ctx context.Context, s settings, stdout, stderr io.Writer) error {
 	c, err := cluster.UpNodes(ctx, cluster.NodesOptions{
 		Options:    cluster.Options{Dir: s.dir, Builder: cluster.Builder{Progress: stderr}},
 		Nodes:      s.nodes,
+		Runtimes:   s.runtimes,
 		DefaultCNI: s.cni == "default",
 	})
 	if err != nil {

@@ -11,23 +11,31 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/cluster"
 )
 
 const usage = `cluster builds and runs Kubernetes for tests and demonstrations.
 
 Usage:
 
-  cluster build            build all parts; print NAME=PATH for each
+  cluster build [--runtimes LIST]
+                           build all parts of a cluster whose nodes have these runtimes; print
+                           NAME=PATH for each
   cluster up   --dir DIR [--listen IP]
                            start only a control plane (etcd and kube-apiserver, on loopback) in
                            the background; the administrator's kubeconfig is DIR/kubeconfig,
                            logs are DIR/*.log; with --listen the apiserver serves on all
                            addresses, and its certificate includes IP: for use in a separate
                            network namespace
-  cluster up   --dir DIR --nodes N [--cni default|none]
+  cluster up   --dir DIR --nodes N [--runtimes LIST] [--cni default|none]
                            start a cluster with controllers and N nodes, each with its own
-                           containerd, kubelet, network and files; without --cni default the
+                           container runtime, kubelet, network and files; LIST has the runtimes
+                           of the nodes in their order, containerd or crio, separated by commas;
+                           a node that is not in LIST has containerd; without --cni default the
                            nodes have no CNI configuration, and are not Ready until one is
                            written to their /etc/cni/net.d; DIR/nodeN/enter COMMAND runs a
                            command on a node, and DIR/nodeN has its logs and files
@@ -41,7 +49,7 @@ Usage:
 The binaries are kept in $KACTUS_TEST_CACHE or, if that is unset, in the user's cache directory.
 The first build compiles Kubernetes, which takes up to 10 minutes on two cores; it needs the go
 command, a Go module proxy, and a working directory inside the source tree. Nodes need root and
-the Debian packages runc and busybox-static.
+the Debian packages runc and busybox-static; for CRI-O also conmon, gcc and libc6-dev.
 `
 
 func main() {
@@ -87,7 +95,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	switch command {
 	case "build":
-		return build(ctx, stdout, stderr)
+		return build(ctx, s, stdout, stderr)
 	case "up":
 		return up(ctx, s, stdout, stderr)
 	case "image":
@@ -99,11 +107,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 
 // settings are a command's flags and arguments.
 type settings struct {
-	dir    string
-	listen net.IP
-	nodes  int
-	cni    string
-	rest   []string
+	dir      string
+	listen   net.IP
+	nodes    int
+	runtimes []cluster.Part
+	cni      string
+	rest     []string
 }
 
 func parse(command string, args []string) (settings, error) {
@@ -112,6 +121,9 @@ func parse(command string, args []string) (settings, error) {
 	flags.SetOutput(io.Discard) // main prints errors and the help
 	if command != "build" {
 		flags.StringVar(&s.dir, "dir", "", "")
+	}
+	if command == "build" || command == "up" {
+		flags.Func("runtimes", "", s.setRuntimes)
 	}
 	if command == "up" {
 		flags.TextVar(&s.listen, "listen", net.IP(nil), "")
@@ -130,6 +142,18 @@ func parse(command string, args []string) (settings, error) {
 	return s, nil
 }
 
+// setRuntimes parses the flag --runtimes.
+func (s *settings) setRuntimes(list string) error {
+	for name := range strings.SplitSeq(list, ",") {
+		runtime := cluster.Part(name)
+		if !slices.Contains(cluster.Runtimes(), runtime) {
+			return fmt.Errorf("%q: must be one of %q", name, cluster.Runtimes())
+		}
+		s.runtimes = append(s.runtimes, runtime)
+	}
+	return nil
+}
+
 // wrong returns what is wrong with the settings of a command, or an empty string.
 func (s settings) wrong(command string) string {
 	switch {
@@ -143,6 +167,8 @@ func (s settings) wrong(command string) string {
 		return "--nodes: must not be negative"
 	case s.cni != "default" && s.cni != "none":
 		return fmt.Sprintf("--cni %q: must be default or none", s.cni)
+	case command == "up" && len(s.runtimes) > s.nodes:
+		return fmt.Sprintf("--runtimes: %d for %d nodes", len(s.runtimes), s.nodes)
 	case s.cni == "default" && s.nodes == 0:
 		return "--cni needs --nodes"
 	case s.listen != nil && s.nodes > 0:
