@@ -97,7 +97,7 @@ run_tests() {
 prepare() {
 	need_root "$1"
 	build_tools
-	go run ./test/cluster/cmd/cluster build >/dev/null
+	go run ./test/cluster/cmd/cluster build --runtimes containerd,crio >/dev/null
 }
 
 test_system() {

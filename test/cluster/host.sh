@@ -5,7 +5,8 @@
 # A shell reads this script from standard input. The script is only sent once the shell's process ID
 # is recorded; if the sender dies before, the shell ends too.
 #
-# Arguments: the host's name and, for a node, its directory and the binaries for its /opt/bin.
+# Arguments: the host's name and, for a node, its directory, the name of its cluster's cgroup, and
+# the binaries for its /opt/bin.
 set -eu
 
 # fake PATH VALUE replaces a kernel setting by one that this host's processes can change alone.
@@ -17,13 +18,14 @@ fake() {
 }
 
 setup_node() {
+	cgroup=$2
 	mount --make-rprivate /
 	mount -t proc proc /proc
 
 	# Binaries first, then the node's own directories. The paths stay relative, because a mount may
 	# hide the node's directory or a binary.
 	cd "$1"
-	shift
+	shift 2
 	for binary; do
 		>"root/opt/bin/${binary##*/}"
 		mount --bind "$binary" "root/opt/bin/${binary##*/}"
@@ -39,6 +41,11 @@ setup_node() {
 	mkdir /run/sys
 	mount -t sysfs sysfs /run/sys
 	mount --rbind /sys/fs/cgroup /run/sys/fs/cgroup
+	# The kubelet would ask its runtime about the containers of other clusters, for seconds each.
+	mkdir /run/empty
+	for other in /run/sys/fs/cgroup/kactus-* /run/sys/fs/cgroup/*/kactus-*; do
+		[ ! -d "$other" ] || [ "${other##*/}" = "$cgroup" ] || mount --bind /run/empty "$other"
+	done
 	mount --move /run/sys /sys
 	rmdir /run/sys
 

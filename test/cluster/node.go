@@ -119,8 +119,9 @@ func (n *Node) boot(ctx context.Context) error {
 	if err := makeCgroup(n.cgroup()); err != nil {
 		return err
 	}
-	host, err := startHost(ctx, n.dir, nodeHost, n.cluster.detached,
-		append([]string{n.Name(), n.dir}, n.cluster.nodeBinaries[n.Runtime()]...)...)
+	args := append([]string{n.Name(), n.dir, filepath.Base(clusterCgroup(n.cluster.dir))},
+		n.cluster.nodeBinaries[n.Runtime()]...)
+	host, err := startHost(ctx, n.dir, nodeHost, n.cluster.detached, args...)
 	if err != nil {
 		return err
 	}
