@@ -3,6 +3,7 @@ package system
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -191,7 +192,54 @@ func left(t *testing.T, node *cluster.Node) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return append(found, netns...)
+	// CRI-O keeps one for a Pod with hostNetwork too: the node's own.
+	own, err := os.Stat(fmt.Sprintf("/proc/%d/ns/net", node.PID()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range netns {
+		if info, err := os.Stat(file); err != nil || !os.SameFile(info, own) {
+			found = append(found, file)
+		}
+	}
+	return found
+}
+
+// onEachNode returns a test that runs another one for each node, and so for each runtime, all at
+// once. The networks exist already.
+func (c *testCluster) onEachNode(test func(*testing.T, *cluster.Node)) func(*testing.T) {
+	return func(t *testing.T) {
+		c.networks(t)
+		t.Run("on", func(t *testing.T) {
+			for _, node := range c.Nodes() {
+				t.Run(string(node.Runtime()), func(t *testing.T) {
+					t.Parallel()
+					test(t, node)
+				})
+			}
+		})
+	}
+}
+
+// crioNode returns the node that has CRI-O.
+func (c *testCluster) crioNode(t *testing.T) *cluster.Node {
+	t.Helper()
+	for _, node := range c.Nodes() {
+		if node.Runtime() == cluster.CRIO {
+			return node
+		}
+	}
+	t.Fatal("no node has CRI-O")
+	return nil
+}
+
+// podOn starts a Pod on a node and waits until it is ready. Its name is derived from the node's.
+func (c *testCluster) podOn(t *testing.T, node *cluster.Node, prefix, networks string) string {
+	t.Helper()
+	name := prefix + "-" + node.Name()
+	c.apply(t, podManifest(name, node.Name(), networks))
+	c.ready(t, "pod/"+name)
+	return name
 }
 
 // cleanUp deletes everything that a test created, and waits until nothing of it is left on the
@@ -206,9 +254,14 @@ func (c *testCluster) cleanUp(t *testing.T) {
 func (c *testCluster) nothingLeft(t *testing.T) {
 	t.Helper()
 	for _, node := range c.Nodes() {
-		await(t, "nothing is left of the Pods on "+node.Name(), func() (string, bool) {
-			found := left(t, node)
-			return strings.Join(found, "\n"), len(found) == 0
-		})
+		c.nothingLeftOn(t, node)
 	}
+}
+
+func (c *testCluster) nothingLeftOn(t *testing.T, node *cluster.Node) {
+	t.Helper()
+	await(t, "nothing is left of the Pods on "+node.Name(), func() (string, bool) {
+		found := left(t, node)
+		return strings.Join(found, "\n"), len(found) == 0
+	})
 }

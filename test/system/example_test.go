@@ -38,7 +38,9 @@ func (c *testCluster) example(t *testing.T, app1, app2 string) {
 	if one, two := c.nodeOf(t, "app=app1"), c.nodeOf(t, "app=app2"); one == two {
 		t.Errorf("app1 and app2 are both on %s", one)
 	}
-	c.expectInterfaces(t, "deployment/app1", "eth0", green, blue)
+	for _, app := range []string{"deployment/app1", "deployment/app2"} {
+		c.expectInterfaces(t, app, "eth0", green, blue)
+	}
 	shown := c.kubectl(t, "exec", "deployment/app1", "-c", "app", "--", "ip", "a")
 	for _, words := range []string{"eth0", green, "192.168.42.10/24", "fd10:42::1/64", blue,
 		"192.168.43.10/24", "fd10:43::1/64"} {

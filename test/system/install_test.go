@@ -62,31 +62,39 @@ func (c *testCluster) install(t *testing.T) {
 	}
 }
 
-// status removes a plugin from a node whose netconf has a CNI version with STATUS, which the
-// runtime calls every few seconds.
-func (c *testCluster) status(t *testing.T) {
-	node := c.Nodes()[0]
-	c.setVersion(t, node, "1.1.0")
+// newerVersion gives the nodes a netconf of a CNI version that has STATUS and GC.
+func (c *testCluster) newerVersion(t *testing.T) {
+	c.setVersion(t, "1.1.0")
+	t.Run("STATUS", c.onEachNode(c.status))
+	t.Run("GC", func(t *testing.T) { c.collectAtStart(t, c.crioNode(t)) })
+	c.setVersion(t, "1.0.0")
+}
+
+// status removes a plugin from a node. containerd asks for the status every few seconds, CRI-O only
+// after its start and until the answer is good.
+func (c *testCluster) status(t *testing.T, node *cluster.Node) {
 	plugin := node.Path("/opt/cni/bin/flannel")
 	if err := os.Rename(plugin, plugin+".away"); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "node1 reports that kactus is not ready", func() (string, bool) {
+	if node.Runtime() == cluster.CRIO {
+		c.restartRuntime(t, node)
+	}
+	await(t, node.Name()+" reports that kactus is not ready", func() (string, bool) {
 		condition := c.kubectl(t, "get", "node", node.Name(), "-o", `jsonpath={.status.conditions[?(@.type=="Ready")]}`)
 		return condition, strings.Contains(condition, `"False"`) && strings.Contains(condition, "flannel")
 	})
 	if err := os.Rename(plugin+".away", plugin); err != nil {
 		t.Fatal(err)
 	}
-	c.nodesReady(t)
-	c.apply(t, podManifest("ready", node.Name(), ""))
-	c.ready(t, "pod/ready")
-	c.setVersion(t, node, "1.0.0")
+	c.ready(t, "node/"+node.Name())
+	c.kubectl(t, "delete", "pod", c.podOn(t, node, "ready", ""))
+	c.nothingLeftOn(t, node)
 }
 
-// setVersion changes the cniVersion in the ConfigMap, and waits until the installer has updated the
-// node's netconf. The kubelet takes up to a minute to pass the change on.
-func (c *testCluster) setVersion(t *testing.T, node *cluster.Node, version string) {
+// setVersion changes the cniVersion in the ConfigMap, and waits until the installers have updated
+// the nodes' netconfs. The kubelet takes up to a minute to pass the change on.
+func (c *testCluster) setVersion(t *testing.T, version string) {
 	t.Helper()
 	netconf := c.kubectl(t, "-n", "kube-system", "get", "configmap", "kactus", "-o", `jsonpath={.data.00-kactus\.conf}`)
 	changed := regexp.MustCompile(`"cniVersion": "1[.0-9]*"`).ReplaceAllString(netconf, `"cniVersion": "`+version+`"`)
@@ -95,11 +103,13 @@ func (c *testCluster) setVersion(t *testing.T, node *cluster.Node, version strin
 		t.Fatal(err)
 	}
 	c.kubectl(t, "-n", "kube-system", "patch", "configmap", "kactus", "-p", string(patch))
-	await(t, node.Name()+" has the netconf with cniVersion "+version, func() (string, bool) {
-		installed, err := os.ReadFile(node.Path(netconfPath))
-		return string(installed), err == nil &&
-			strings.TrimSpace(string(installed)) == changed // kubectl's output is trimmed
-	})
+	for _, node := range c.Nodes() {
+		await(t, node.Name()+" has the netconf with cniVersion "+version, func() (string, bool) {
+			installed, err := os.ReadFile(node.Path(netconfPath))
+			return string(installed), err == nil &&
+				strings.TrimSpace(string(installed)) == changed // kubectl's output is trimmed
+		})
+	}
 }
 
 func (c *testCluster) isReady(t *testing.T, node *cluster.Node, want bool) {
@@ -149,6 +159,7 @@ func (c *testCluster) uninstall(t *testing.T) {
 			}
 		}
 	}
+	c.restartRuntime(t, c.crioNode(t)) // CRI-O that has been ready once stays so until it ends
 	await(t, "the nodes are not ready for Pods", func() (string, bool) {
 		status := c.kubectl(t, "get", "nodes", "-o",
 			`jsonpath={.items[*].status.conditions[?(@.type=="Ready")].status}`)

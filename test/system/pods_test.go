@@ -3,27 +3,26 @@ package system
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/cluster"
 )
 
-// networks creates green, a macvlan network, and data, a bridge network with leases.
+// networks creates green and blue, macvlan networks, and data, a bridge network with leases.
 func (c *testCluster) networks(t *testing.T) {
 	t.Helper()
-	c.kubectl(t, "apply", "-f", "examples/macvlan/green-net.yaml", "-f", "examples/data-net.yaml")
+	c.kubectl(t, "apply", "-f", "examples/macvlan", "-f", "examples/data-net.yaml")
 }
 
 const greenAndData = `[{"name": "green"}, {"name": "data"}]`
 
-func (c *testCluster) noAnnotation(t *testing.T) {
-	c.apply(t, "apiVersion: v1\nkind: Pod\nmetadata: {name: plain}\nspec: "+podSpec(""))
-	c.ready(t, "pod/plain")
-	c.expectInterfaces(t, "plain", "eth0")
-	node := c.node(t, "pod/plain")
-	if log := c.on(t, node, "cat", logPath); !strings.Contains(log, "default/plain") {
+func (c *testCluster) noAnnotation(t *testing.T, node *cluster.Node) {
+	pod := "plain-" + node.Name()
+	c.apply(t, "apiVersion: v1\nkind: Pod\nmetadata: {name: "+pod+"}\nspec: "+podSpec(node.Name()))
+	c.ready(t, "pod/"+pod)
+	c.expectInterfaces(t, pod, "eth0")
+	if log := c.on(t, node, "cat", logPath); !strings.Contains(log, "default/"+pod) {
 		t.Errorf("the log on %s does not name the Pod:\n%s", node.Name(), log)
 	}
 	if mode := c.on(t, node, "stat", "-c", "%a", logPath); mode != "600" {
@@ -44,8 +43,8 @@ func (c *testCluster) node(t *testing.T, pod string) *cluster.Node {
 	return nil
 }
 
-// workload returns the manifest of a Deployment or a StatefulSet.
-func workload(kind, name, networks string, replicas int) string {
+// workload returns the manifest of a Deployment or a StatefulSet. An empty node means any node.
+func workload(kind, name, node, networks string, replicas int) string {
 	return fmt.Sprintf(`apiVersion: apps/v1
 kind: %s
 metadata: {name: %s}
@@ -54,16 +53,23 @@ spec:
   selector: {matchLabels: {app: %[2]s}}
   template:
     metadata: {labels: {app: %[2]s}, annotations: {networks: %[4]q}}
-    spec: %[5]s`, kind, name, replicas, networks, podSpec(""))
+    spec: %[5]s`, kind, name, replicas, networks, podSpec(node))
 }
 
 func (c *testCluster) replicas(t *testing.T) {
 	const count = 20
 	c.networks(t)
-	c.apply(t, workload("Deployment", "many", greenAndData, count))
+	c.apply(t, workload("Deployment", "many", "", greenAndData, count))
 	c.rolledOut(t, "deployment/many")
-	for _, pod := range c.podNames(t, "app=many")[:3] {
-		c.expectInterfaces(t, pod, "eth0", green, data)
+	seen := make(map[string]bool)
+	for _, pod := range c.podNames(t, "app=many") {
+		if name := c.node(t, "pod/"+pod).Name(); !seen[name] {
+			seen[name] = true
+			c.expectInterfaces(t, pod, "eth0", green, data)
+		}
+	}
+	if len(seen) != len(c.Nodes()) {
+		t.Errorf("the Pods are on %v only", seen)
 	}
 	held := 0
 	for _, node := range c.Nodes() {
@@ -76,26 +82,24 @@ func (c *testCluster) replicas(t *testing.T) {
 	c.nothingLeft(t)
 }
 
-func (c *testCluster) statefulSet(t *testing.T) {
-	c.networks(t)
-	c.apply(t, workload("StatefulSet", "web", greenAndData, 1))
-	c.rolledOut(t, "statefulset/web")
+func (c *testCluster) statefulSet(t *testing.T, node *cluster.Node) {
+	set := "web-" + node.Name()
+	pod := set + "-0"
+	c.apply(t, workload("StatefulSet", set, node.Name(), greenAndData, 1))
+	c.rolledOut(t, "statefulset/"+set)
 	for _, how := range [][]string{{}, {"--grace-period=0", "--force"}} {
-		before := c.uid(t, "web-0")
-		c.kubectl(t, append([]string{"delete", "pod", "web-0"}, how...)...)
-		await(t, "a new web-0 exists", func() (string, bool) {
-			uid, err := c.Kubectl(t.Context(), "get", "pod", "web-0", "-o", "jsonpath={.metadata.uid}").Output()
+		before := c.uid(t, pod)
+		c.kubectl(t, append([]string{"delete", "pod", pod}, how...)...)
+		await(t, "a new "+pod+" exists", func() (string, bool) {
+			uid, err := c.Kubectl(t.Context(), "get", "pod", pod, "-o", "jsonpath={.metadata.uid}").Output()
 			return string(uid), err == nil && string(uid) != before
 		})
-		c.ready(t, "pod/web-0")
-		c.expectInterfaces(t, "web-0", "eth0", green, data)
+		c.ready(t, "pod/"+pod)
+		c.expectInterfaces(t, pod, "eth0", green, data)
 	}
-	await(t, "the ledgers have a record of the new Pod only", func() (string, bool) {
-		var all []string
-		for _, node := range c.Nodes() {
-			all = append(all, records(t, node)...)
-		}
-		return fmt.Sprint(all), len(all) == 1
+	await(t, "the ledger has a record of the new Pod only", func() (string, bool) {
+		held := records(t, node)
+		return fmt.Sprint(held), len(held) == 1
 	})
 }
 
@@ -106,11 +110,9 @@ func (c *testCluster) uid(t *testing.T, pod string) string {
 
 // deletedWhileCreated deletes each Pod as soon as kactus has written its record, with and without a
 // grace period.
-func (c *testCluster) deletedWhileCreated(t *testing.T) {
-	c.networks(t)
-	node := c.Nodes()[0]
+func (c *testCluster) deletedWhileCreated(t *testing.T, node *cluster.Node) {
 	for n := range 8 {
-		name := "brief" + strconv.Itoa(n)
+		name := fmt.Sprintf("brief%d-%s", n, node.Name())
 		before := records(t, node)
 		c.apply(t, podManifest(name, node.Name(), greenAndData))
 		await(t, "a record of "+name, func() (string, bool) {
@@ -123,39 +125,47 @@ func (c *testCluster) deletedWhileCreated(t *testing.T) {
 			c.kubectl(t, "delete", "pod", name)
 		}
 	}
-	c.nothingLeft(t)
+	c.nothingLeftOn(t, node)
 }
 
-func (c *testCluster) malformedAnnotation(t *testing.T) {
-	c.networks(t)
-	c.apply(t, workload("Deployment", "typo", `[{"name": "green"}, {"nam": "data"}]`, 1))
+func (c *testCluster) malformedAnnotation(t *testing.T, node *cluster.Node) {
+	name := "typo-" + node.Name()
+	c.apply(t, workload("Deployment", name, node.Name(), `[{"name": "green"}, {"nam": "data"}]`, 1))
 	var pod string
 	await(t, "the Deployment has a Pod", func() (string, bool) {
-		pods := c.podNames(t, "app=typo")
+		pods := c.podNames(t, "app="+name)
 		if len(pods) > 0 {
 			pod = pods[0]
 		}
 		return "", len(pods) == 1
 	})
-	c.awaitWarning(t, pod, "networks", "default/"+pod, "element 1", `"nam"`)
-	c.apply(t, workload("Deployment", "typo", greenAndData, 1))
-	c.rolledOut(t, "deployment/typo")
-	c.expectInterfaces(t, "deployment/typo", "eth0", green, data)
+	c.awaitWarning(t, pod, "networks", "default/"+pod, "element 1", "nam")
+	c.apply(t, workload("Deployment", name, node.Name(), greenAndData, 1))
+	c.rolledOut(t, "deployment/"+name)
+	c.expectInterfaces(t, "deployment/"+name, "eth0", green, data)
 }
 
+// networkLater creates the Networks once both nodes have reported that one is missing.
 func (c *testCluster) networkLater(t *testing.T) {
-	c.apply(t, podManifest("early", "", greenAndData))
-	c.awaitWarning(t, "early", "Network", "green")
+	for _, node := range c.Nodes() {
+		c.apply(t, podManifest("early-"+node.Name(), node.Name(), greenAndData))
+	}
+	for _, node := range c.Nodes() {
+		c.awaitWarning(t, "early-"+node.Name(), "Network", "green")
+	}
 	c.networks(t)
-	c.ready(t, "pod/early")
-	c.expectInterfaces(t, "early", "eth0", green, data)
+	for _, node := range c.Nodes() {
+		c.ready(t, "pod/early-"+node.Name())
+		c.expectInterfaces(t, "early-"+node.Name(), "eth0", green, data)
+	}
 }
 
-func (c *testCluster) hostPort(t *testing.T) {
-	one, two := c.Nodes()[0], c.Nodes()[1]
+// hostPort asks a node from another one. CRI-O maps the port by itself, containerd by portmap.
+func (c *testCluster) hostPort(t *testing.T, node *cluster.Node) {
+	pod := "port-" + node.Name()
 	c.apply(t, fmt.Sprintf(`apiVersion: v1
 kind: Pod
-metadata: {name: web}
+metadata: {name: %s}
 spec:
   nodeName: %s
   terminationGracePeriodSeconds: 0
@@ -163,10 +173,14 @@ spec:
   - name: c
     image: busybox:1
     command: [sh, -c, 'echo hello >index.html; exec httpd -f -p 80']
-    ports: [{containerPort: 80, hostPort: 8080}]`, one.Name()))
-	c.ready(t, "pod/web")
+    ports: [{containerPort: 80, hostPort: 8080}]`, pod, node.Name()))
+	c.ready(t, "pod/"+pod)
+	other := c.Nodes()[0]
+	if other == node {
+		other = c.Nodes()[1]
+	}
 	await(t, "the other node reaches the Pod at its node's address", func() (string, bool) {
-		ask := two.Command(t.Context(), "busybox", "nc", "-w", "2", one.IP().String(), "8080")
+		ask := other.Command(t.Context(), "busybox", "nc", "-w", "2", node.IP().String(), "8080")
 		ask.Stdin = strings.NewReader("GET / HTTP/1.0\r\n\r\n")
 		out, err := ask.CombinedOutput()
 		return string(out), err == nil && strings.HasSuffix(string(out), "hello\n")

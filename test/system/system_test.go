@@ -1,5 +1,5 @@
-// Package system tests kactus as its users run it: on a cluster of two nodes, each with a kubelet
-// and a containerd, installed with the manifests, and with the examples of this tree.
+// Package system tests kactus as its users run it: on a cluster of two nodes, one with containerd
+// and one with CRI-O, installed with the manifests, and with the examples of this tree.
 package system
 
 import (
@@ -35,22 +35,28 @@ func TestKactus_OnNodes(t *testing.T) {
 		behavior string
 		test     func(*testing.T)
 	}{
-		{"a Pod without an annotation gets only the default network", c.noAnnotation},
+		{"a Pod without an annotation gets only the default network", c.onEachNode(c.noAnnotation)},
 		{"the example with addresses in the annotation works as in the README", c.requestedAddresses},
 		{"the example that sets its addresses itself works as in the README", c.ownAddresses},
 		{"20 replicas come and go and leave nothing", c.replicas},
-		{"a StatefulSet's Pod is replaced by one of the same name", c.statefulSet},
-		{"Pods deleted while they are being created leave nothing", c.deletedWhileCreated},
-		{"a malformed annotation is in the Pod's events, and can be fixed in the template", c.malformedAnnotation},
+		{"a StatefulSet's Pod is replaced by one of the same name", c.onEachNode(c.statefulSet)},
+		{"Pods deleted while they are being created leave nothing", c.onEachNode(c.deletedWhileCreated)},
+		{"a malformed annotation is in the Pod's events, and can be fixed in the template",
+			c.onEachNode(c.malformedAnnotation)},
 		{"a Pod starts when its Network is created", c.networkLater},
-		{"a hostPort works, by portmap in the master delegate's chain", c.hostPort},
+		{"a hostPort works", c.onEachNode(c.hostPort)},
 		{"an update of kactus fails no Pod", c.update},
 		{"Pods start after the token was rotated and the old one revoked", c.rotation},
 		{"a kubeconfig made with the script works", c.kubeconfigByScript},
-		{"Pods survive a restart of containerd", c.containerdRestart},
-		{"Pods deleted while the kubelet is down are gone when it runs again", c.kubeletRestart},
-		{"Pods start again after a reboot of their node, and nothing leaks", c.reboot},
-		{"a changed ConfigMap reaches the nodes, and STATUS makes them not ready", c.status},
+		{"Pods survive a restart and a crash of the runtime", c.onEachNode(c.runtimeRestart)},
+		{"a Pod with hostNetwork is left alone", c.onEachNode(c.hostNetwork)},
+		{"a Pod is checked by the runtimes that do so", c.onEachNode(c.checkAfterAdd)},
+		{"hot networks survive a restart of the runtime", c.onEachNode(c.hotNetworks)},
+		{"a crash of kactus in an ADD leaves nothing", c.onEachNode(c.crashInAdd)},
+		{"a crash of kactus in a DEL leaves nothing", c.onEachNode(c.crashInDel)},
+		{"Pods deleted while the kubelet is down are gone when it runs again", c.onEachNode(c.kubeletRestart)},
+		{"Pods start again after a reboot of their node, and nothing leaks", c.onEachNode(c.reboot)},
+		{"a changed ConfigMap reaches the nodes, whose runtimes then use STATUS and GC", c.newerVersion},
 		{"uninstalling restores the node", c.uninstall},
 	} {
 		t.Run(tt.behavior, func(t *testing.T) {
@@ -86,6 +92,7 @@ func newTestCluster(t *testing.T) *testCluster {
 	}
 	nodes, err := cluster.StartNodes(t.Context(), cluster.NodesOptions{
 		Options:    cluster.Options{Builder: cluster.Builder{Progress: os.Stderr}},
+		Runtimes:   cluster.Runtimes(),
 		RuntimeEnv: []string{"_CNI_LOGGING_LEVEL=3", "_CNI_LOGGING_FILE=" + logPath},
 	})
 	if err != nil {
