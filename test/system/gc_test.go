@@ -34,4 +34,5 @@ func (c *testCluster) collectAtStart(t *testing.T, node *cluster.Node) {
 	if c.uid(t, live)+c.uid(t, host) != uids {
 		t.Error("a Pod was replaced")
 	}
+	expectNoGCError(t, node)
 }
