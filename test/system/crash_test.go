@@ -59,7 +59,9 @@ exit $code
 	if err := os.WriteFile(plugin, []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	writeAtOnce(t, node.Path("/opt/cni/kill"), "")
+	if err := os.WriteFile(node.Path("/opt/cni/kill"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // awaitKilled waits until killKactusOnce has killed kactus: a Pod without a grace period is deleted
