@@ -90,7 +90,7 @@ func compareRecord(l ledger.Ledger, index netns.Index, r ledger.Record) []Findin
 		problem := stateProblem(a)
 		if problem == "" && err != nil {
 			problem = err.Error()
-		} else if problem == "" {
+		} else if problem == "" && !a.noInterface {
 			problem = interfaceProblem(ns, a)
 		}
 		found = append(found, Finding{Attachment: a, Problem: problem})

@@ -9,6 +9,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/ledger"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netns"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/netnstest"
 )
@@ -68,6 +69,13 @@ func TestCompare_Interfaces(t *testing.T) {
 			n.expectProblems(c.eth0, c.net1)
 		})
 	}
+}
+
+func TestCompare_WhatNeverHadAnInterface(t *testing.T) {
+	n := newNode(t)
+	n.change(func(r *ledger.LockedRecord) error { return r.MarkNoInterface("net1") })
+	must(t, n.netns.Links(t).LinkDel(n.netns.Link(t, "net1")))
+	n.expectProblems("", "")
 }
 
 func TestCompare_SeveralProblems(t *testing.T) {

@@ -26,6 +26,9 @@ type Attachment struct {
 	// Failures counts the DELs that failed, the last one for LastFailure.
 	Failures    int    `json:"failures,omitempty"`
 	LastFailure string `json:"lastFailure,omitempty"`
+
+	// noInterface means that there is nothing to compare: the kernel never had such an interface.
+	noInterface bool
 }
 
 // Orphan is the state of an attachment that a DEL gave up.
@@ -74,6 +77,7 @@ func newAttachment(r ledger.Record, recorded ledger.Attachment, state string) At
 		Created:     recorded.Created,
 		Failures:    recorded.Failures,
 		LastFailure: recorded.LastFailure,
+		noInterface: recorded.NoInterface,
 	}
 	a.MAC, a.IPs = given(recorded)
 	return a

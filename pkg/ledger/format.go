@@ -57,6 +57,7 @@ type diskAttachment struct {
 	Args          string                     `json:"args"`
 	Created       time.Time                  `json:"created"`
 	Hot           bool                       `json:"hot,omitempty"`
+	NoInterface   bool                       `json:"noInterface,omitempty"`
 	Result        json.RawMessage            `json:"result,omitempty"`
 	TornDown      []int                      `json:"tornDown,omitempty"`
 	Failures      int                        `json:"failures,omitempty"`
@@ -116,6 +117,7 @@ func toDisk(list []Attachment) ([]diskAttachment, error) {
 			Args:          a.Args,
 			Created:       a.Created,
 			Hot:           a.Hot,
+			NoInterface:   a.NoInterface,
 			Result:        a.Result,
 			TornDown:      a.TornDown,
 			Failures:      a.Failures,
@@ -203,6 +205,7 @@ func fromDisk(list []diskAttachment) ([]Attachment, error) {
 			Args:         d.Args,
 			Created:      d.Created,
 			Hot:          d.Hot,
+			NoInterface:  d.NoInterface,
 			Result:       d.Result,
 			TornDown:     d.TornDown,
 			Failures:     d.Failures,

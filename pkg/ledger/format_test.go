@@ -67,7 +67,9 @@ func goldenRecord(t *testing.T) Record {
 			Args:    goldenArgs,
 			Created: time.Date(2026, 11, 1, 12, 30, 45, 123456789, time.UTC),
 			Hot:     true,
-			Result:  json.RawMessage(goldenResult),
+
+			NoInterface: true,
+			Result:      json.RawMessage(goldenResult),
 		}
 	}
 	failed := func(a Attachment, lastFailure string) Attachment {
@@ -105,7 +107,8 @@ func goldenRecord(t *testing.T) Record {
 }
 
 // The golden file was written by a version that did not have these types, with every field set.
-// Only its indentation was added, and the fields that are optional since: hot and cookie.
+// Only its indentation was added, and the fields that are optional since: hot, noInterface and
+// cookie.
 func TestFormat1(t *testing.T) {
 	golden, err := os.ReadFile(goldenPath)
 	must(t, err)

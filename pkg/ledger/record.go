@@ -34,6 +34,9 @@ type Attachment struct {
 	Created time.Time
 	// Hot means that a hot ADD planned it, and not the ADD of the Pod.
 	Hot bool
+	// NoInterface means that the kernel knows no interface of that name: what the delegate made is
+	// known to the delegate alone.
+	NoInterface bool
 	// Result is the result of the delegate's ADD as corrected by kactus; empty while State is
 	// Planned.
 	Result json.RawMessage

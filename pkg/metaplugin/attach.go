@@ -157,6 +157,7 @@ func (b *batch) add(ctx context.Context, a ledger.Attachment) (*cniconf.Result, 
 		return nil, b.failed(a, result, err)
 	}
 	b.plugin.warnDefaultRoute(b.req, a, result)
+	a.NoInterface = b.plugin.lacksInterface(b.req.Netns, a, result)
 	notHonored := b.plugin.verify(b.req.Netns, a, result)
 	if err := b.keep(a, result); err != nil {
 		return nil, err
@@ -183,6 +184,11 @@ func (b *batch) failed(a ledger.Attachment, partial *cniconf.Result, cause error
 
 // keep encodes the result for the disk. A roll-back needs it too.
 func (b *batch) keep(a ledger.Attachment, result *cniconf.Result) error {
+	if a.NoInterface {
+		if err := b.record.MarkNoInterface(a.IfName); err != nil {
+			return storeError(err)
+		}
+	}
 	data, err := cniconf.EncodeResult(result, a.Config.CNIVersion)
 	if err != nil {
 		return fmt.Errorf("network %s: encode the result: %w", a.Network, err)

@@ -135,7 +135,8 @@ func TestAdd_RollBackPassesResults(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			n := newTestNode(t)
-			n.script("notes", `cat >$CNI_COMMAND.json; `+resultWithAddress)
+			n.script("notes", `cat >$CNI_COMMAND.json; echo '{"cniVersion":"1.0.0","ips":[{"address":"10.9.9.9/24"}],
+				"interfaces":[{"name":"eth0","mac":"0a:00:00:00:00:02","sandbox":"'$CNI_NETNS'"}]}'`)
 			n.script("failing", failing)
 			n.api.annotation = tt.annotation
 			n.api.networks["tenant/green"] = `{"type": "notes"}`

@@ -156,12 +156,16 @@ func (p *Plugin) checkAttachment(ctx context.Context, ns Netns, s checked, req R
 }
 
 func checkInterface(ns Netns, a ledger.Attachment) error {
-	mac, err := ns.MAC(a.IfName)
 	switch {
 	case a.State != ledger.Attached:
 		return fmt.Errorf("the interface %s is half made", a.IfName)
 	case a.Failures > 0:
 		return fmt.Errorf("the interface %s may be half torn down: a DEL of it failed: %s", a.IfName, a.LastFailure)
+	case a.NoInterface:
+		return nil
+	}
+	mac, err := ns.MAC(a.IfName)
+	switch {
 	case err != nil:
 		return err
 	case a.MAC != "" && mac != a.MAC:

@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniconf"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/ledger"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netns"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/plan"
 )
 
@@ -69,27 +71,36 @@ func (p *Plugin) attachedResult(req Request, a ledger.Attachment) (json.RawMessa
 	if a.State != ledger.Attached || a.Failures > 0 { // a DEL that failed may have torn down a part
 		return nil, refuseDefault(req, a, "is half made")
 	}
-	ns, err := p.OpenNetns(req.Netns)
+	result, err := cniconf.ParseResult(a.Result)
 	if err != nil {
-		return nil, netnsError(err)
+		return nil, fmt.Errorf("read the recorded result of %s: %w", a.IfName, err)
 	}
-	defer ns.Close()
-	mac, err := ns.MAC(a.IfName)
+	mac, err := p.attachedMAC(req.Netns, a, result)
 	switch {
 	case errors.Is(err, netns.ErrNoInterface):
 		return nil, refuseDefault(req, a, "has lost its interface")
 	case err != nil:
 		return nil, err
-	case hot.MAC != "" && hot.MAC != mac:
+	case hot.MAC != "" && mac != "" && hot.MAC != mac:
 		return nil, attachedError(fmt.Errorf(
 			"hot ADD of the network %s: %s is attached already, with the MAC address %s and not %s: hot DEL it first",
 			hot.Network, a.IfName, mac, hot.MAC))
 	}
-	result, err := cniconf.ParseResult(a.Result)
-	if err != nil {
-		return nil, fmt.Errorf("read the recorded result of %s: %w", a.IfName, err)
-	}
 	return encodeForRuntime(req, a, result)
+}
+
+// attachedMAC returns the MAC address of the attachment's interface or, where it never had one that
+// the kernel knows, that of the result, which may be empty.
+func (p *Plugin) attachedMAC(netnsPath string, a ledger.Attachment, result *cniconf.Result) (network.MAC, error) {
+	if a.NoInterface {
+		return network.MAC(strings.ToLower(resultMAC(a, result))), nil
+	}
+	ns, err := p.OpenNetns(netnsPath)
+	if err != nil {
+		return "", netnsError(err)
+	}
+	defer ns.Close()
+	return ns.MAC(a.IfName)
 }
 
 // refuseDefault refuses a hot operation that would have to tear down the Pod's default network.

@@ -75,6 +75,7 @@ type LockedRecord interface {
 		ctx context.Context, ns netns.ID, pod podargs.Pod, ifName string, attachments []ledger.Attachment,
 	) error
 	MarkAttached(results map[string]json.RawMessage) error
+	MarkNoInterface(ifName string) error
 	Remove(ifName string) error
 	MarkFailed(ifName string, now time.Time, cause error, tornDown []int) error
 	Orphan(ifName string, now time.Time, cause error, tornDown []int) error

@@ -20,6 +20,9 @@ func (p *Plugin) verify(netnsPath string, a ledger.Attachment, result *cniconf.R
 	if a.MAC == "" {
 		return nil
 	}
+	if a.NoInterface {
+		return verifyMACInResult(a, result)
+	}
 	if err := p.enforceMAC(netnsPath, a); err != nil {
 		return err
 	}

@@ -52,9 +52,9 @@ func TestAdd_MACOfOneNetworkAlone(t *testing.T) {
 
 func TestAdd_RollsBackIfTheMACCannotBeSet(t *testing.T) {
 	n := newTestNode(t)
-	n.script("nothing", emptyResult) // makes no interface
+	n.noDevice("0a:00:00:00:00:02", "$CNI_NETNS")
 	n.api.annotation = `[{"name": "green", "ifMac": "` + wantMAC + `"}]`
-	n.api.networks["tenant/green"] = `{"type": "nothing"}`
+	n.api.networks["tenant/green"] = `{"type": "nodev"}`
 	n.addFails(n.request(n.conf(n.ptpConf(1))), CodeNotHonored, "network green", "MAC address", "no such interface")
 	n.expectNothingLeft()
 }
