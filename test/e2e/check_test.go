@@ -29,7 +29,7 @@ func TestCheck(t *testing.T) {
 			p.ExpectGone(t)
 		})
 	}
-	t.Run("finds that the interface of a hot network is gone", func(t *testing.T) {
+	t.Run("reports a lost hot network where it is named alone", func(t *testing.T) {
 		tn := kactustest.NewTenant(t)
 		tn.CreateBridgeNetworks(t, "green", "blue")
 		p := tn.NewPod(t, `[{"name":"green"}]`)
