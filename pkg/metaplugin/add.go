@@ -17,11 +17,12 @@ import (
 func (p *Plugin) Add(ctx context.Context, req Request) (json.RawMessage, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, addTimeout, fmt.Errorf("the limit of an ADD is %s", addTimeout))
 	defer cancel()
-	add := p.addPod
 	if req.Args.Hot != nil {
-		add = p.addHot
+		req.Operation = "ADD"
+		result, err := p.paced(ctx, req, p.addHot)
+		return result, asCNI(err)
 	}
-	result, err := add(ctx, req)
+	result, err := p.addPod(ctx, req)
 	return result, asCNI(err)
 }
 

@@ -19,7 +19,7 @@ func (p *Plugin) Del(ctx context.Context, req Request) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, delTimeout, fmt.Errorf("the limit of a DEL is %s", delTimeout))
 	defer cancel()
 	if req.Args.Hot != nil {
-		return asCNIOfDel(p.delHot(ctx, req))
+		return asCNIOfDel(p.delHotPaced(ctx, req))
 	}
 	err := p.delPod(ctx, req)
 	p.reclaimLeftovers(ctx, req.ContainerID)

@@ -175,8 +175,9 @@ func TestDel_OfAnotherInterfaceTouchesNothing(t *testing.T) {
 		n.expectInterfaces("eth0", greenIf)
 	})
 	t.Run("a network's, of a Pod with hot networks alone", func(t *testing.T) {
-		n, req := newRunningPod(t)
-		n.del(req)
+		n := newTestNode(t)
+		n.api.networks["tenant/green"] = n.bridgeConf(2)
+		req := n.request(n.conf(n.ptpConf(1)))
 		n.add(n.hotRequest(req.Conf, "green"))
 		wrong := req
 		wrong.IfName = greenIf

@@ -2,8 +2,17 @@ package metaplugin
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 )
+
+func (p *Plugin) delHotPaced(ctx context.Context, req Request) error {
+	req.Operation = "DEL"
+	_, err := p.paced(ctx, req, func(ctx context.Context, req Request) (json.RawMessage, error) {
+		return nil, p.delHot(ctx, req)
+	})
+	return err
+}
 
 // delHot tears down one network of a running Pod, from the ledger alone. One that is not attached
 // is torn down already.

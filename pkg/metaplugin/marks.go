@@ -74,6 +74,23 @@ func read(path string) (mark, bool) {
 
 func (m Marks) remove(k kind, key ...string) { _ = os.Remove(m.path(k, key...)) }
 
+// prune removes the marks of that kind that are stale, and as many others as are over the limit.
+func (m Marks) prune(k kind, limit int, stale func(mark) bool) {
+	dir := filepath.Join(m.dir, string(k))
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return
+	}
+	left := len(files)
+	for _, file := range files {
+		path := filepath.Join(dir, file.Name())
+		if found, ok := read(path); left >= limit || ok && stale(found) {
+			_ = os.Remove(path)
+			left--
+		}
+	}
+}
+
 // markHot marks the container, which is locked, as one of which a hot operation changes that
 // interface alone.
 func (p *Plugin) markHot(containerID, ifName string) (unmark func()) {
