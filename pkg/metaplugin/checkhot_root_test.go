@@ -163,7 +163,7 @@ func TestCheck_PassesOverABridgeWithoutIPAM(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := newTestNode(t)
-			n.recorder("second")
+			n.script("second", `echo $CNI_COMMAND $CNI_IFNAME >>calls; exec `+pluginDir+`/tuning`)
 			bridge := withKey(`{"type": "bridge", "bridge": "`+n.bridge+`"}`, keys)
 			n.selectNetworks("green")
 			n.api.networks["tenant/green"] = bridge
