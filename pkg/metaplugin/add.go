@@ -41,7 +41,11 @@ func (p *Plugin) addPod(ctx context.Context, req Request) (json.RawMessage, erro
 	if err != nil {
 		return nil, err
 	}
-	return p.attach(ctx, record, req, ns, attachments)
+	result, err := p.attach(ctx, record, req, ns, attachments)
+	if err == nil {
+		p.openToHot(req.ContainerID, ns)
+	}
+	return result, err
 }
 
 // beginAdd checks whom an ADD is for, and takes the container's lock.

@@ -37,6 +37,7 @@ func (p *Plugin) delPod(ctx context.Context, req Request) error {
 	if !isDefault(record, req.IfName) {
 		return p.delOther(req, record)
 	}
+	p.closeToHot(req, record)
 	netnsPath := p.usableNetns(req.Netns, record)
 	delegates := p.Delegates(locked.LockFile())
 	failed := p.tearDown(ctx, locked, delegates, teardown{

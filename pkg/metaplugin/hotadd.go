@@ -27,6 +27,9 @@ func (p *Plugin) addHot(ctx context.Context, req Request) (json.RawMessage, erro
 	}
 	defer locked.Close()
 	defer p.markHot(req.ContainerID, req.IfName)()
+	if err := p.checkOpen(req, ns); err != nil {
+		return nil, err
+	}
 	record := locked.Record()
 	if len(record.Attachments) > 0 && !record.Netns.Same(ns) {
 		return nil, attachedError(fmt.Errorf(

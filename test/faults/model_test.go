@@ -13,6 +13,8 @@ import (
 type podModel struct {
 	// has is indexed as randomNetworks.
 	has [4]presence
+	// closed is whether the Pod had its DEL, after which hot ADDs are refused.
+	closed presence
 	// lost is set when the Pod's network namespace is gone.
 	lost bool
 	// interrupted is set if an operation was killed since, whose temporary file may still be there.
@@ -79,8 +81,10 @@ func (m *podModel) judge(s step, o outcome) error {
 	m.interrupted = o.killed || m.interrupted && o.err != nil
 	switch s.operation {
 	case "ADD":
+		m.closed = m.closed.changed(absent, o, o.err == nil)
 		return m.added(s, o)
 	case "DEL":
+		m.closed = m.closed.changed(present, o, true)
 		return m.deleted(s, o)
 	case "hot ADD":
 		return m.hotAdded(s, o)
@@ -89,6 +93,17 @@ func (m *podModel) judge(s step, o outcome) error {
 	default:
 		return m.checked(o)
 	}
+}
+
+// changed returns what p is after an operation that makes it to, if it is effective.
+func (p presence) changed(to presence, o outcome, effective bool) presence {
+	switch {
+	case o.killed && p != to:
+		return uncertain
+	case o.killed || !effective:
+		return p
+	}
+	return to
 }
 
 func (m *podModel) added(s step, o outcome) error {
@@ -160,6 +175,11 @@ func (m *podModel) hotAdded(s step, o outcome) error {
 	switch {
 	case m.lost:
 		return o.mustFail(8)
+	case m.closed == present:
+		return o.mustFail(3)
+	case m.closed == uncertain && o.err != nil && o.err.Code == 3:
+		m.closed = present
+		return nil
 	case *has == present: // attached already, whatever the fault
 		return o.mustSucceed()
 	case o.killed:
