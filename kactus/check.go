@@ -49,6 +49,8 @@ func status(f inventory.Finding) string {
 	switch {
 	case f.Busy:
 		return "busy"
+	case f.Unknown:
+		return "unknown"
 	case f.HasProblem():
 		const maxLength = 512 // a table holds all its lines; JSON has the whole text
 		problem := strings.ReplaceAll(f.Problem, "\n", "; ")

@@ -87,6 +87,9 @@ func (r reclaimer) reportUndecided(record ledger.Record, corrupt error) {
 	switch {
 	case corrupt != nil:
 		fmt.Fprintf(r.stderr, "kactus: gc: left alone: %s\n", corrupt)
+	case record.Netns.IsZero():
+		fmt.Fprintf(r.stderr, "kactus: gc: left alone: the container %s, whose network namespace is not recorded\n",
+			record.ContainerID)
 	case !r.index.Visible(record.Netns):
 		fmt.Fprintf(r.stderr, "kactus: gc: left alone: the container %s, whose network namespace is not visible "+
 			"from here: this is not the mount namespace of the container runtime\n", record.ContainerID)

@@ -177,3 +177,17 @@ func TestGC_LeavesAnotherMountNamespaceAlone(t *testing.T) {
 	expectTable(t, got, 0, "nothing to reclaim")
 	expectAll(t, "stderr", got.stderr, []string{"left alone", "the container c1", "not visible"})
 }
+
+func TestPredecessor_ListCheckAndGC(t *testing.T) {
+	dir := t.TempDir()
+	const record = `[{"type": "ptp", "name": "main", "masterPlugin": true},
+		{"type": "vlan", "name": "green-net", "networkName": "green"}]`
+	must(t, os.WriteFile(dir+"/0123456789abcdef", []byte(record), 0o600))
+	expectTable(t, run(nil, "", "list", "-cni-dir", dir), 0, "POD CONTAINER NETWORK INTERFACE MAC IPS STATE AGE",
+		"- 0123456789abc main eth0 - - attached 0s", "- 0123456789abc green net9f27410725ab - - attached 0s")
+	expectTable(t, run(nil, "", "check", "-cni-dir", dir), 0, "POD CONTAINER NETWORK INTERFACE STATUS",
+		"- 0123456789abc main eth0 unknown", "- 0123456789abc green net9f27410725ab unknown")
+	got := run(nil, "", "gc", "-cni-dir", dir, "-lock-dir", dir+"/locks")
+	expectTable(t, got, 0, "nothing to reclaim")
+	expectAll(t, "stderr", got.stderr, []string{"left alone", "0123456789abcdef", "not recorded"})
+}

@@ -17,6 +17,9 @@ import (
 // newest version of the specification, whatever version the plugin printed.
 type Result = types100.Result
 
+// Interface is one interface of a result.
+type Interface = types100.Interface
+
 // NewResult returns r as a Result. What the CNI library decodes, but can neither convert nor read
 // again, is an error: a null in the place of an interface, or an address that is missing.
 func NewResult(r types.Result) (*Result, error) {

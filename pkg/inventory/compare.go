@@ -18,6 +18,9 @@ type Finding struct {
 	Attachment
 	// Busy means that an operation on the container is running, so that nothing else can be said.
 	Busy bool `json:"busy,omitempty"`
+	// Unknown means that the network namespace is not recorded, so that nothing can be compared: a
+	// record of the predecessor.
+	Unknown bool `json:"unknown,omitempty"`
 	// Problem is how the attachment differs; empty if it does not.
 	Problem string `json:"problem,omitempty"`
 }
@@ -88,12 +91,15 @@ func compareRecord(l ledger.Ledger, index netns.Index, r ledger.Record) []Findin
 	var found []Finding
 	for _, a := range Of(r) {
 		problem := stateProblem(a)
-		if problem == "" && err != nil {
+		isUnknown := problem == "" && r.Netns.IsZero()
+		switch {
+		case problem != "" || isUnknown:
+		case err != nil:
 			problem = err.Error()
-		} else if problem == "" && !a.noInterface {
+		case !a.noInterface:
 			problem = interfaceProblem(ns, a)
 		}
-		found = append(found, Finding{Attachment: a, Problem: problem})
+		found = append(found, Finding{Attachment: a, Unknown: isUnknown, Problem: problem})
 	}
 	if slices.ContainsFunc(found, Finding.HasProblem) && l.Busy(r.ContainerID) {
 		for i := range found {

@@ -25,6 +25,8 @@ type LockedRecord struct {
 	id      string
 	lock    *containerLock
 	corrupt error
+	// predecessor means that the record was read from the predecessor's file.
+	predecessor bool
 
 	mu     sync.Mutex
 	record Record
@@ -52,7 +54,11 @@ func (l Ledger) Lock(ctx context.Context, containerID string) (*LockedRecord, er
 func (r *LockedRecord) path(suffix string) string { return filepath.Join(r.ledger.dir, r.id+suffix) }
 
 func (r *LockedRecord) read() error {
-	record, err := r.ledger.ReadRecord(r.id)
+	record, err := r.ledger.readOwn(r.id)
+	if errors.Is(err, fs.ErrNotExist) {
+		record, err = readPredecessor(r.ledger.dir, r.id)
+		r.predecessor = !errors.Is(err, fs.ErrNotExist)
+	}
 	switch {
 	case err == nil:
 		r.record = record
@@ -82,12 +88,16 @@ func (r *LockedRecord) Corrupt() error { return r.corrupt }
 // Quarantine moves a corrupt file aside, for someone to look at, and returns its new path. Nothing
 // is known of the container from then on. If the file cannot be moved, Unsaved reports that too.
 func (r *LockedRecord) Quarantine() (string, error) {
+	from := r.path(".json")
+	if r.predecessor {
+		from = r.path("")
+	}
 	path := r.path(".json." + time.Now().UTC().Format("20060102T150405.000000000") + ".corrupt")
-	if err := os.Rename(r.path(".json"), path); err != nil {
+	if err := os.Rename(from, path); err != nil {
 		r.unsaved = fmt.Errorf("quarantine the corrupt record: %w", err)
 		return "", r.unsaved
 	}
-	r.corrupt, r.unsaved, r.record.ContainerID = nil, nil, r.id
+	r.corrupt, r.unsaved, r.record.ContainerID, r.predecessor = nil, nil, r.id, false
 	return path, nil
 }
 
@@ -149,6 +159,9 @@ func (r *LockedRecord) writePlanned(
 	err = r.change(func(record *Record) {
 		if len(record.Attachments) == 0 { // a hot ADD knows less of the Pod than its ADD did
 			record.Netns, record.Pod, record.IfName = ns, pod, ifName
+		}
+		if record.Netns.IsZero() { // the predecessor did not record it
+			record.Netns = ns
 		}
 		record.Attachments = append(record.Attachments, attachments...)
 	})
@@ -249,6 +262,13 @@ func (r *LockedRecord) save() error {
 	if r.corrupt != nil { // the file must not be replaced or removed before Quarantine moved it
 		return r.corrupt
 	}
+	if err := r.saveOwn(); err != nil {
+		return err
+	}
+	return r.removePredecessor()
+}
+
+func (r *LockedRecord) saveOwn() error {
 	if len(r.record.Attachments)+len(r.record.Orphans) == 0 {
 		if err := os.Remove(r.path(".json")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err

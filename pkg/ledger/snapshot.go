@@ -37,7 +37,9 @@ func (c CorruptRecord) Error() string {
 //
 // The error is a CorruptRecord, after which the other records follow, or says why the directory
 // cannot be listed.
-func (l Ledger) Records() iter.Seq2[Record, error] { return read(l, decode) }
+func (l Ledger) Records() iter.Seq2[Record, error] {
+	return read(l, decode, func(r Record) Record { return r })
+}
 
 // Head is what identifies a record to an operator.
 type Head struct {
@@ -47,7 +49,9 @@ type Head struct {
 
 // Heads reads as Records does, but of each record only the head, in a fraction of the time. A
 // record whose head can be read may be corrupt.
-func (l Ledger) Heads() iter.Seq2[Head, error] { return read(l, decodeHead) }
+func (l Ledger) Heads() iter.Seq2[Head, error] {
+	return read(l, decodeHead, func(r Record) Head { return Head{ContainerID: r.ContainerID, Pod: r.Pod} })
+}
 
 func decodeHead(data []byte, containerID string) (Head, error) {
 	var disk struct {
@@ -59,7 +63,10 @@ func decodeHead(data []byte, containerID string) (Head, error) {
 	return Head{ContainerID: containerID, Pod: podargs.Pod(disk.Pod)}, nil
 }
 
-func read[T any](l Ledger, decode func(data []byte, containerID string) (T, error)) iter.Seq2[T, error] {
+// read yields what decode makes of each record, and what fromRecord makes of the predecessor's.
+func read[T any](
+	l Ledger, decode func(data []byte, containerID string) (T, error), fromRecord func(Record) T,
+) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
 		files, err := os.ReadDir(l.dir)
@@ -68,7 +75,7 @@ func read[T any](l Ledger, decode func(data []byte, containerID string) (T, erro
 			return
 		}
 		for _, file := range files {
-			decoded, err := readOne(l, file.Name(), decode)
+			decoded, err := readOne(l, file.Name(), decode, fromRecord)
 			if errors.Is(err, fs.ErrNotExist) { // not a record, or torn down meanwhile
 				continue
 			}
@@ -81,8 +88,14 @@ func read[T any](l Ledger, decode func(data []byte, containerID string) (T, erro
 
 // readOne reads the record in the file of that name. The error is fs.ErrNotExist if the file is
 // none of the ledger's, and otherwise a CorruptRecord.
-func readOne[T any](l Ledger, name string, decode func(data []byte, containerID string) (T, error)) (T, error) {
+func readOne[T any](
+	l Ledger, name string, decode func(data []byte, containerID string) (T, error), fromRecord func(Record) T,
+) (T, error) {
 	var none T
+	if isPredecessor(name) {
+		record, err := l.readPredecessorFile(name)
+		return fromRecord(record), err
+	}
 	id, quarantined, ok := parseFileName(name)
 	if !ok {
 		return none, fs.ErrNotExist
@@ -120,6 +133,14 @@ func parseFileName(name string) (containerID string, quarantined, ok bool) {
 // ReadRecord reads the record of one container, without its lock. The error is fs.ErrNotExist if
 // there is none.
 func (l Ledger) ReadRecord(containerID string) (Record, error) {
+	record, err := l.readOwn(containerID)
+	if errors.Is(err, fs.ErrNotExist) {
+		return readPredecessor(l.dir, containerID)
+	}
+	return record, err
+}
+
+func (l Ledger) readOwn(containerID string) (Record, error) {
 	data, err := readFile(filepath.Join(l.dir, containerID+".json"))
 	if err != nil {
 		return Record{}, err

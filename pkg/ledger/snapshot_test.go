@@ -42,7 +42,7 @@ func TestRecords_Corrupt(t *testing.T) {
 	must(t, err)
 	worse.Close()
 	must(t, os.Symlink("good.json", filepath.Join(l.dir, "link.json")))
-	for _, name := range []string{".json", ".json.corrupt", "c1.corrupt", "c1.lock", "notes"} { // not of the ledger
+	for _, name := range []string{".json", ".json.corrupt", "c1.corrupt", "c1.lock", "notes.txt"} { // not of the ledger
 		must(t, os.WriteFile(filepath.Join(l.dir, name), nil, 0o600))
 	}
 

@@ -41,6 +41,10 @@ func (p *Plugin) check(ctx context.Context, req Request) error {
 		return err
 	}
 	defer s.close()
+	if len(s.record.Attachments) > 0 && s.record.Netns.IsZero() {
+		p.Log.Info("nothing is checked: the record of the predecessor has neither namespace nor results")
+		return nil
+	}
 	attachments, err := toCheck(s.record, req)
 	if err != nil {
 		return checkError(fmt.Errorf("CHECK of the container %s: %w", req.ContainerID, err))

@@ -33,6 +33,7 @@ func (p *Plugin) delPod(ctx context.Context, req Request) error {
 		return err
 	}
 	defer locked.Close()
+	locked.Adopt(req.IfName, req.Args.Pod)
 	record := locked.Record()
 	if !isDefault(record, req.IfName) {
 		return p.delOther(req, record)

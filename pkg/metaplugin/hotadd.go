@@ -27,11 +27,12 @@ func (p *Plugin) addHot(ctx context.Context, req Request) (json.RawMessage, erro
 	}
 	defer locked.Close()
 	defer p.markHot(req.ContainerID, req.IfName)()
+	locked.Adopt("", req.Args.Pod)
 	if err := p.checkOpen(req, ns); err != nil {
 		return nil, err
 	}
 	record := locked.Record()
-	if len(record.Attachments) > 0 && !record.Netns.Same(ns) {
+	if len(record.Attachments) > 0 && !record.Netns.IsZero() && !record.Netns.Same(ns) {
 		return nil, attachedError(fmt.Errorf(
 			"hot ADD of the network %s: the container %s is attached in another network namespace (%s): DEL it first",
 			req.Args.Hot.Network, req.ContainerID, record.Netns.Path))
@@ -74,9 +75,9 @@ func (p *Plugin) attachedResult(req Request, a ledger.Attachment) (json.RawMessa
 	if a.State != ledger.Attached || a.Failures > 0 { // a DEL that failed may have torn down a part
 		return nil, refuseDefault(req, a, "is half made")
 	}
-	result, err := cniconf.ParseResult(a.Result)
+	result, err := recordedResult(a, req.Netns)
 	if err != nil {
-		return nil, fmt.Errorf("read the recorded result of %s: %w", a.IfName, err)
+		return nil, err
 	}
 	mac, err := p.attachedMAC(req.Netns, a, result)
 	switch {
@@ -89,7 +90,24 @@ func (p *Plugin) attachedResult(req Request, a ledger.Attachment) (json.RawMessa
 			"hot ADD of the network %s: %s is attached already, with the MAC address %s and not %s: hot DEL it first",
 			hot.Network, a.IfName, mac, hot.MAC))
 	}
+	if len(a.Result) == 0 {
+		result.Interfaces[0].Mac = string(mac)
+	}
 	return encodeForRuntime(req, a, result)
+}
+
+// recordedResult returns the result of the attachment's ADD. The predecessor did not record it: of
+// its attachments, the interface alone is known.
+func recordedResult(a ledger.Attachment, netnsPath string) (*cniconf.Result, error) {
+	if len(a.Result) == 0 {
+		own := cniconf.Interface{Name: a.IfName, Sandbox: netnsPath}
+		return &cniconf.Result{Interfaces: []*cniconf.Interface{&own}}, nil
+	}
+	result, err := cniconf.ParseResult(a.Result)
+	if err != nil {
+		return nil, fmt.Errorf("read the recorded result of %s: %w", a.IfName, err)
+	}
+	return result, nil
 }
 
 // attachedMAC returns the MAC address of the attachment's interface or, where it never had one that

@@ -31,6 +31,7 @@ func (p *Plugin) delHot(ctx context.Context, req Request) error {
 			"hot DEL of the network %s: the interface %s may be left, since nothing is known of it: %w",
 			req.Args.Hot.Network, req.IfName, corrupt))
 	}
+	locked.Adopt("", req.Args.Pod)
 	a, ok := findHot(locked.Record(), req)
 	switch {
 	case !ok:

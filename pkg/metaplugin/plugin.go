@@ -69,6 +69,7 @@ type Store interface {
 type LockedRecord interface {
 	Record() ledger.Record
 	Corrupt() error
+	Adopt(ifName string, pod podargs.Pod)
 	Quarantine() (string, error)
 	LockFile() *os.File
 	WritePlanned(

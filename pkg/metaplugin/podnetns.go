@@ -14,7 +14,7 @@ import (
 // went with it, or go soon, and delegates then tear down what is elsewhere, such as addresses and
 // port mappings.
 func (p *Plugin) usableNetns(path string, record ledger.Record) string {
-	if len(record.Attachments)+len(record.Orphans) == 0 {
+	if len(record.Attachments)+len(record.Orphans) == 0 || record.Netns.IsZero() {
 		return p.unrecordedNetns(path)
 	}
 	if found := findNetns(path, record.Netns); found != "" {
@@ -56,6 +56,10 @@ func findNetns(path string, recorded netns.ID) string {
 // namespace that is found, or in none anymore. A hot DEL that guessed wrong would free the address
 // of an interface that the Pod still has.
 func checkNetns(path string, recorded netns.ID) error {
+	if recorded.IsZero() { // the predecessor's: the caller alone knows where it is
+		_, err := podNetns(path)
+		return err
+	}
 	if findNetns(path, recorded) != "" {
 		return nil
 	}

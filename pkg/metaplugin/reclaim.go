@@ -41,6 +41,7 @@ func (p *Plugin) staleContainers(stale func(ledger.Record) bool) ([]string, erro
 			p.Log.Warn("the attachments of a container are unknown, and cannot be reclaimed", "cause", corrupt)
 		case err != nil:
 			return nil, err
+		case r.Netns.IsZero(): // whether the predecessor's container is gone cannot be told
 		case stale(r):
 			containers = append(containers, r.ContainerID)
 		}

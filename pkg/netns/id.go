@@ -90,6 +90,9 @@ func Ended(path string) (ID, error) {
 	return ID{Path: path, BootID: own.BootID, Mounts: own.Mounts}, err
 }
 
+// IsZero reports whether nothing is known of the namespace.
+func (id ID) IsZero() bool { return id == ID{} }
+
 // Same reports whether both are the same network namespace, whatever their paths. It cannot tell
 // one from the next of the same inode if a cookie is unknown.
 func (id ID) Same(other ID) bool {
