@@ -28,8 +28,10 @@ func TestWarnDefaultRoute(t *testing.T) {
 		"both":          {"net1", `{"dst": "::/0"}, {"dst": "0.0.0.0/0"}`, false, []string{"0.0.0.0/0", "::/0"}},
 		"host bits set": {"net1", `{"dst": "10.1.2.3/0"}`, false, []string{"0.0.0.0/0"}},
 		"one half":      {"net1", `{"dst": "0.0.0.0/1"}, {"dst": "8000::/1"}`, false, nil},
-		"two halves": {"net1", `{"dst": "128.0.0.0/1"}, {"dst": "0.0.0.0/1"}`, false,
-			[]string{`0.0.0.0/1 128.0.0.0/1`}},
+		"two halves": {
+			"net1", `{"dst": "128.0.0.0/1"}, {"dst": "0.0.0.0/1"}`, false,
+			[]string{`0.0.0.0/1 128.0.0.0/1`},
+		},
 		"two halves of IPv6": {"net1", `{"dst": "::/1"}, {"dst": "8000::/1"}`, false, []string{"::/1 8000::/1"}},
 		"a half and two quarters": {
 			"net1", `{"dst": "128.0.0.0/1"}, {"dst": "0.0.0.0/2"}, {"dst": "64.0.0.0/2"}`, false,

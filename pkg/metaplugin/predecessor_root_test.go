@@ -105,7 +105,7 @@ func TestPredecessor_IsNotReclaimed(t *testing.T) {
 		n.Error("stale for the delegates that a GC is forwarded to")
 	}
 	must(t, n.plugin.GC(t.Context(), Request{Conf: conf}))
-	must(t, n.plugin.Reclaim(t.Context(), func(r ledger.Record) bool { return true }))
+	must(t, n.plugin.Reclaim(t.Context(), func(ledger.Record) bool { return true }))
 	n.expectInterfaces("eth0", blueIf, greenIf)
 	n.expectLeases(3)
 	n.del(req)
@@ -120,4 +120,20 @@ func TestPredecessor_CorruptRecordIsQuarantined(t *testing.T) {
 	if files := n.ledgerFiles(); len(files) != 1 || files[0] == container {
 		t.Errorf("got %v", files)
 	}
+}
+
+// The predecessor recorded neither the interface of the default network nor the Pod.
+func TestPredecessor_DelNamesInterfaceAndPod(t *testing.T) {
+	n := newTestNode(t)
+	n.script("old", `case $CNI_ARGS in *K8S_POD_NAME=app*) pod=app; esac
+echo $CNI_COMMAND $CNI_IFNAME $pod >>calls`)
+	n.undeletable()
+	must(t, os.MkdirAll(n.path("ledger"), 0o700))
+	const record = `[{"type": "old", "name": "n", "masterPlugin": true}, {"type": "old", "networkName": "green"}]`
+	must(t, os.WriteFile(n.path("ledger/"+container), []byte(record), 0o600))
+	req := n.request(n.conf(`{"type": "stuck"}`))
+	req.IfName = "net0"
+	n.del(req)
+	n.expectCalls("DEL "+greenIf+" app", "DEL net0 app")
+	n.expectNothingLeft()
 }
