@@ -68,13 +68,13 @@ func TestAdd_PassesPrevResultToThePrimaryNetwork(t *testing.T) {
 func TestAdd_InvalidPrevResult(t *testing.T) {
 	n := newTestNode(t)
 	n.recorder("master")
+	hot := n.hotRequest(n.conf(`{"type": "master"}`, `"prevResult": 1`), "green")
+	n.addFails(hot, types.ErrTryAgainLater, "no Network")
 	for _, prev := range []string{`1`, `{"ips": 1}`, `{"interfaces": [null]}`} {
 		req := n.request(n.conf(`{"type": "master"}`, `"prevResult": `+prev))
 		n.addFails(req, types.ErrInvalidNetworkConfig, "netconf: prevResult")
 		n.del(req)
 	}
-	hot := n.hotRequest(n.conf(`{"type": "master"}`, `"prevResult": 1`), "green")
-	n.addFails(hot, types.ErrTryAgainLater, "no Network")
 	expectEqual(t, "calls", strings.Contains(n.read("calls"), "ADD"), false)
 }
 
