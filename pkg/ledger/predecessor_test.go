@@ -29,7 +29,9 @@ func TestPredecessor_Read(t *testing.T) {
 		"a primary network": {
 			`[{"type": "ptp", "name": "n", "networkName": "green", "masterPlugin": true}]`, "eth0", "green",
 		},
-		"the older spelling": {`[{"type": "ptp", "name": "n", "networkName": "green", "masterplugin": true}]`, "eth0", "green"},
+		"the older spelling": {
+			`[{"type": "ptp", "name": "n", "networkName": "green", "masterplugin": true}]`, "eth0", "green",
+		},
 		"no master, after a hot ADD alone": {
 			`[{"type": "ptp", "name": "n", "networkName": "green"}]`, "net9f27410725ab", "green",
 		},

@@ -51,8 +51,8 @@ type collection struct {
 	listed map[string][]types.GCAttachment
 }
 
-// isStale reports whether the container is to be reclaimed. Whether the predecessor's is gone cannot
-// be told.
+// isStale reports whether the container is to be reclaimed. Whether the predecessor's is gone
+// cannot be told.
 func (g collection) isStale(r ledger.Record) bool {
 	if len(g.listed[r.ContainerID]) > 0 || r.Netns.IsZero() {
 		return false
