@@ -237,6 +237,20 @@ func (m *podModel) checked(o outcome) error {
 	}
 }
 
+// othersDel updates the model after a DEL of another Pod, which reclaims what may be left of one
+// whose network namespace is gone.
+func (m *podModel) othersDel(o outcome) {
+	if !m.lost {
+		return
+	}
+	m.interrupted = m.interrupted || o.killed
+	for n, has := range m.has {
+		if has == present {
+			m.has[n] = uncertain
+		}
+	}
+}
+
 // collected updates the model after a GC that keeps the Pod or not. It considers only this Pod: the
 // GC may have failed because of another. mayFail reports whether it may because of this one.
 func (m *podModel) collected(s step, kept bool, o outcome) (mayFail bool) {

@@ -114,6 +114,11 @@ func (pg *playground) step(t *testing.T, s step) (time.Duration, error) {
 	if err := m.judge(s, o); err != nil {
 		return 0, err
 	}
+	for i := range pg.models {
+		if s.operation == "DEL" && i != s.pod {
+			pg.models[i].othersDel(o)
+		}
+	}
 	if before.any(uncertain) && !m.any(uncertain) {
 		return took, nil
 	}

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/containernetworking/cni/pkg/types"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/ledger"
 )
 
 // A Process is a kactus that runs in the background, with nothing in its environment but what the
@@ -104,15 +106,16 @@ func (r *Process) AwaitLock(t *testing.T) {
 	Eventually(t, "kactus opens the lock file", func() bool { return hasLockFile(r.Cmd.Process.Pid) })
 }
 
-// lockFile holds the locks of all containers. Nothing but kactus and its delegates opens it.
-const lockFile = "/run/kactus/lock"
+// lockDir holds the file that has the locks of all containers. Nothing but kactus and its delegates
+// opens that file.
+const lockDir = "/run/kactus"
 
 // hasLockFile reports whether a process has the lock file open.
 func hasLockFile(pid int) bool {
 	fds := filepath.Join("/proc", strconv.Itoa(pid), "fd")
 	files, _ := os.ReadDir(fds)
 	for _, f := range files {
-		if target, _ := os.Readlink(filepath.Join(fds, f.Name())); target == lockFile {
+		if target, _ := os.Readlink(filepath.Join(fds, f.Name())); target == filepath.Join(lockDir, "lock") {
 			return true
 		}
 	}
@@ -134,16 +137,10 @@ func (p *Pod) Working() []int {
 	return pids
 }
 
-// Locked reports whether a process that works for the Pod's container has the lock file open. A
-// delegate inherits it, and with it the lock.
-func (p *Pod) Locked() bool {
-	for _, pid := range p.Working() {
-		if hasLockFile(pid) {
-			return true
-		}
-	}
-	return false
-}
+// Locked reports whether an operation holds the lock of the Pod's container: kactus, or a delegate,
+// which inherits the lock. The kernel is asked, because a process that executes another program has
+// no environment for a moment.
+func (p *Pod) Locked() bool { return ledger.At(p.Conf.CNIDir, lockDir).Busy(p.ID) }
 
 // MemoryLimit is the limit on the memory that kactus needs, in MiB.
 const MemoryLimit = 64
