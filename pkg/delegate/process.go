@@ -29,9 +29,10 @@ const (
 	maxObjects = 4096
 	// maxQuoted is how many bytes of a plugin's stderr, message and details an error quotes.
 	maxQuoted = 4 << 10
-	// defaultGrace is how long a plugin has from SIGTERM to SIGKILL, and how long a process that it
-	// left behind can keep kactus waiting by holding the plugin's stdout open. For a STATUS, which
-	// makes nothing that a plugin would have to undo, it is statusGrace.
+	// defaultGrace is how long a plugin has to end by itself when the operation is to end, how long
+	// it has from SIGTERM to SIGKILL, and how long a process that it left behind can keep kactus
+	// waiting by holding the plugin's stdout open. For a STATUS, which makes nothing that a plugin
+	// would have to undo, it is statusGrace.
 	defaultGrace = 2 * time.Second
 	statusGrace  = 150 * time.Millisecond
 )
@@ -70,17 +71,17 @@ func (p *process) FindInPath(plugin string, paths []string) (string, error) {
 	return invoke.FindInPath(plugin, paths)
 }
 
-// ExecPlugin implements invoke.Exec. When ctx or the timeout ends, the plugin gets SIGTERM, then
+// ExecPlugin implements invoke.Exec. When the lifetime of the plugin ends, it gets SIGTERM, then
 // SIGKILL. The error is an *exitError if the plugin ran.
 func (p *process) ExecPlugin(ctx context.Context, path string, stdin []byte, environ []string) ([]byte, error) {
-	if p.timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, p.timeout, fmt.Errorf("no end within %s", p.timeout))
-		defer cancel()
+	if ctx.Err() != nil {
+		return nil, newExitError(context.Cause(ctx), capped{}, capped{})
 	}
+	life, end := p.lifetime(ctx)
+	defer end()
 	const tries, pause = 20, 100 * time.Millisecond
 	for try := 1; ; try++ {
-		stdout, err := p.run(ctx, path, stdin, environ)
+		stdout, err := p.run(life, path, stdin, environ)
 		// ETXTBSY means that the plugin is being installed.
 		if !errors.Is(err, syscall.ETXTBSY) || try == tries {
 			return stdout, err
@@ -90,6 +91,26 @@ func (p *process) ExecPlugin(ctx context.Context, path string, stdin []byte, env
 		case <-ctx.Done():
 			return nil, err
 		}
+	}
+}
+
+// lifetime returns a context that ends at the plugin's timeout, and a grace period after ctx. A
+// plugin that is killed between two of its steps can leave what no DEL finds, such as a lease that
+// does not say yet whose it is. So one that runs when kactus is told to end, or when the time of
+// the operation is over, may first end by itself.
+func (p *process) lifetime(ctx context.Context) (context.Context, context.CancelFunc) {
+	life, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		time.AfterFunc(p.grace, func() { end(context.Cause(ctx)) })
+	})
+	cancel := context.CancelFunc(func() {})
+	if p.timeout > 0 {
+		life, cancel = context.WithTimeoutCause(life, p.timeout, fmt.Errorf("no end within %s", p.timeout))
+	}
+	return life, func() {
+		stop()
+		cancel()
+		end(nil)
 	}
 }
 
@@ -104,7 +125,7 @@ func (p *process) run(ctx context.Context, path string, stdin []byte, environ []
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(stdin), &stdout, &stderr
 	err = cmd.Run()
 	if ctx.Err() != nil && cmd.Process != nil {
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what ignored SIGTERM, and what the plugin started
+		killGroup(cmd.Process.Pid, p.grace) // what ignored SIGTERM, and what the plugin started
 		err = fmt.Errorf("the plugin was ended: %w", context.Cause(ctx))
 	}
 	switch {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -66,6 +67,37 @@ func TestProcess_SIGTERMLetsAllCleanUp(t *testing.T) {
 			t.Errorf("the %s did not clean up", name)
 		}
 	}
+}
+
+// A plugin that is killed between two steps can leave what no DEL finds.
+func TestProcess_MayEndByItselfFirst(t *testing.T) {
+	t.Parallel()
+	s := newScripts(t)
+	s.add("one", `echo >ready; read -r go <go; echo '{"cniVersion":"1.0.0","ips":[{"address":"10.0.0.1/24"}]}'`)
+	must(t, unix.Mkfifo(s.path("go"), 0o600))
+	ctx := s.untilThereIs("ready")
+	context.AfterFunc(ctx, func() { _ = os.WriteFile(s.path("go"), []byte("\n"), 0) })
+	result, err := s.runner().Add(ctx, newCall(t, onePlugin))
+	if err != nil || len(result.IPs) != 1 {
+		t.Errorf("got %v, %v", result, err)
+	}
+}
+
+func TestEndGroup(t *testing.T) {
+	t.Parallel()
+	s := newScripts(t)
+	s.add("one", `trap '' TERM; echo $$ >plugin; sh -c 'echo $$ >child; echo >ready; exec sleep 1000'; exec sleep 1000`)
+	cmd := exec.Command(s.path("one"))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	must(t, cmd.Start())
+	eventually(t, "the plugin runs", func() bool { return exists(s.path("ready")) })
+	EndGroup(cmd.Process.Pid)
+	for _, name := range []string{"plugin", "child"} {
+		if !hasEnded(s.pid(name)) {
+			t.Errorf("the %s still runs", name)
+		}
+	}
+	_ = cmd.Wait()
 }
 
 func TestProcess_ContextThatHasEnded(t *testing.T) {

@@ -3,7 +3,8 @@ package metaplugin
 import "time"
 
 // The time limits of the operations. Runtimes allow at least 100 seconds for an ADD and 45 for a
-// DEL; a plugin that runs when its time is over is ended, which can take two seconds more.
+// DEL; a plugin that runs when its time is over may end by itself within two seconds, and is
+// then ended within two more.
 //
 //	operation       limit   of which
 //	ADD             70 s    12 s for the lock, the netconf's apiTimeout for the apiserver
