@@ -8,9 +8,9 @@
 // so that the container stays locked as long as the plugin runs, even if kactus is killed.
 //
 // A plugin that does not end in time gets SIGTERM, then SIGKILL, together with all that it started.
-// When kactus itself is told to end, or the time of the operation is over, the plugin has two
-// seconds to end by itself first: the next plugin is not started. Its output is bounded: by a limit
-// for each plugin, and by a Budget for all plugins of an operation.
+// When kactus itself is told to end, the plugin has two seconds to end by itself first: the next
+// plugin is not started. Its output is bounded: by a limit for each plugin, and by a Budget for all
+// plugins of an operation.
 //
 // An Error says which plugin of which delegate failed in which operation, and keeps the plugin's
 // own words: its CNI error code, message, details and stderr.

@@ -29,7 +29,7 @@ const (
 	maxObjects = 4096
 	// maxQuoted is how many bytes of a plugin's stderr, message and details an error quotes.
 	maxQuoted = 4 << 10
-	// defaultGrace is how long a plugin has to end by itself when the operation is to end, how long
+	// defaultGrace is how long a plugin has to end by itself when kactus is told to end, how long
 	// it has from SIGTERM to SIGKILL, and how long a process that it left behind can keep kactus
 	// waiting by holding the plugin's stdout open. For a STATUS, which makes nothing that a plugin
 	// would have to undo, it is statusGrace.
@@ -94,14 +94,17 @@ func (p *process) ExecPlugin(ctx context.Context, path string, stdin []byte, env
 	}
 }
 
-// lifetime returns a context that ends at the plugin's timeout, and a grace period after ctx. A
-// plugin that is killed between two of its steps can leave what no DEL finds, such as a lease that
-// does not say yet whose it is. So one that runs when kactus is told to end, or when the time of
-// the operation is over, may first end by itself.
+// lifetime returns a context that ends at the plugin's timeout, when the time of the operation is
+// over, and a grace period after kactus was told to end. A plugin that is killed between two of its
+// steps can leave what no DEL finds, such as a lease that does not say yet whose it is. So one that
+// is not late may first end by itself.
 func (p *process) lifetime(ctx context.Context) (context.Context, context.CancelFunc) {
 	life, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {
-		time.AfterFunc(p.grace, func() { end(context.Cause(ctx)) })
+		if errors.Is(ctx.Err(), context.Canceled) {
+			sleep(life, p.grace)
+		}
+		end(context.Cause(ctx))
 	})
 	cancel := context.CancelFunc(func() {})
 	if p.timeout > 0 {
@@ -111,6 +114,15 @@ func (p *process) lifetime(ctx context.Context) (context.Context, context.Cancel
 		stop()
 		cancel()
 		end(nil)
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
 	}
 }
 

@@ -3,13 +3,12 @@ package metaplugin
 import "time"
 
 // The time limits of the operations. Runtimes allow at least 100 seconds for an ADD and 45 for a
-// DEL; a plugin that runs when its time is over may end by itself within two seconds, and is
-// then ended within two more.
+// DEL; a plugin that runs when its time is over is ended, which can take two seconds more.
 //
 //	operation       limit   of which
 //	ADD             70 s    12 s for the lock, the netconf's apiTimeout for the apiserver
 //	  roll-back     20 s    10 s for the auxiliary attachments
-//	DEL             38 s    12 s for the lock; the auxiliary attachments end at 25 s
+//	DEL             38 s    20 s for the lock; the auxiliary attachments end at 30 s
 //	  leftovers     2 s     of another container, after the DEL's own work
 //	CHECK           30 s    12 s for the lock, unless a hot operation has it
 //	  hot networks  5 s
@@ -24,7 +23,10 @@ const (
 	rollBackAuxiliaryTimeout = rollBackTimeout / 2
 
 	delTimeout          = 38 * time.Second
-	delAuxiliaryTimeout = 25 * time.Second
+	delAuxiliaryTimeout = 30 * time.Second
+	// delLockTimeout is how long a DEL waits for another operation on the same container, and for
+	// plugins that a killed kactus left running, which it then ends.
+	delLockTimeout = 20 * time.Second
 
 	// leftoversTimeout is how long a DEL spends on what another container left.
 	leftoversTimeout = 2 * time.Second
@@ -44,8 +46,11 @@ const (
 	// long as the kubelet does, CRI-O without end. One that is cut short makes a node NotReady.
 	statusTimeout = 10 * time.Second
 
-	// lockTimeout is how long an operation waits for another one on the same container.
+	// lockTimeout is how long another operation waits for one on the same container.
 	lockTimeout = 12 * time.Second
+	// abandonedAfter is how long an operation waits for the lock before it looks whether nobody but
+	// daemons holds it.
+	abandonedAfter = time.Second
 
 	// StdinTimeout is how long the runtime may take to write the netconf, which it has when it
 	// starts kactus.

@@ -22,7 +22,8 @@ func TestDeadlines_FitIntoThoseOfRuntimes(t *testing.T) {
 		{"a GC, with stdin", StdinTimeout + gcTimeout + grace, 30 * time.Second},
 		{"what a GC forwards", forwardGCTimeout + grace, gcTimeout - 10*time.Second},
 		{"a STATUS", statusTimeout, 10 * time.Second},
-		{"waiting for the lock", lockTimeout, delAuxiliaryTimeout},
+		{"waiting for the lock", lockTimeout, addTimeout},
+		{"waiting for the lock, and ending what holds it", delLockTimeout + 2*grace, delAuxiliaryTimeout},
 		{"the auxiliary attachments of a DEL", delAuxiliaryTimeout, delTimeout - grace},
 		{"those of a roll-back", rollBackAuxiliaryTimeout, rollBackTimeout - grace},
 	}
@@ -45,7 +46,8 @@ func TestDeadlines_AgreeWithTheTable(t *testing.T) {
 		{"ADD", seconds(addTimeout), seconds(lockTimeout) + " for the lock"},
 		{"  roll-back", seconds(rollBackTimeout), seconds(rollBackAuxiliaryTimeout) + " for the auxiliary"},
 		{"DEL", seconds(delTimeout),
-			seconds(lockTimeout) + " for the lock; the auxiliary attachments end at " + seconds(delAuxiliaryTimeout)},
+			seconds(delLockTimeout) + " for the lock; the auxiliary attachments end at " +
+				seconds(delAuxiliaryTimeout)},
 		{"CHECK", seconds(checkTimeout), seconds(lockTimeout) + " for the lock"},
 		{"  hot networks", seconds(checkHotTimeout), ""},
 		{"GC", seconds(gcTimeout), seconds(forwardGCTimeout) + " to forward"},

@@ -68,22 +68,6 @@ func isDefault(record ledger.Record, ifName string) bool {
 	return !isOther && !hasDefault
 }
 
-// lockForDel takes the container's lock. A corrupt record does not keep a Pod from going: it is
-// quarantined, and corrupt is why.
-func (p *Plugin) lockForDel(ctx context.Context, containerID string) (_ LockedRecord, corrupt, err error) {
-	record, err := p.lockAny(ctx, containerID, lockTimeout)
-	if err != nil {
-		return nil, nil, err
-	}
-	corrupt = record.Corrupt()
-	if corrupt != nil {
-		path, err := record.Quarantine()
-		p.Log.Warn("a corrupt record is quarantined: addresses of its networks may be left",
-			"cause", corrupt, "path", path, "failed", err)
-	}
-	return record, corrupt, nil
-}
-
 // delOther handles a DEL that names another interface than the default network's, and must not tear
 // that down: a hot network without its K8S_POD_NETWORK, or what was never attached here.
 func (p *Plugin) delOther(req Request, record ledger.Record) error {

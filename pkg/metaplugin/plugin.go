@@ -56,6 +56,10 @@ type Store interface {
 	Records() iter.Seq2[ledger.Record, error]
 	// Busy reports whether an operation on the container is running, without any lock.
 	Busy(containerID string) bool
+	// Holders returns the processes that hold the container's lock.
+	Holders(containerID string) []ledger.Holder
+	// ReleaseFromDaemons takes the container's lock away from daemons, if nobody else holds it.
+	ReleaseFromDaemons(containerID string) error
 	// LockExclusive keeps any plan from being written until the returned lock is closed.
 	LockExclusive(ctx context.Context) (io.Closer, error)
 	// Unsettled returns the containers that may have something left to tear down, at no cost that
@@ -150,6 +154,24 @@ func (s *ledgerStore) Busy(containerID string) bool {
 	return err == nil && l.Busy(containerID)
 }
 
+// Holders implements Store.
+func (s *ledgerStore) Holders(containerID string) []ledger.Holder {
+	l, err := s.open()
+	if err != nil {
+		return nil
+	}
+	return l.Holders(containerID)
+}
+
+// ReleaseFromDaemons implements Store.
+func (s *ledgerStore) ReleaseFromDaemons(containerID string) error {
+	l, err := s.open()
+	if err != nil {
+		return err
+	}
+	return l.ReleaseFromDaemons(containerID)
+}
+
 // LockExclusive implements Store.
 func (s *ledgerStore) LockExclusive(ctx context.Context) (io.Closer, error) {
 	l, err := s.open()
@@ -175,32 +197,6 @@ func (s *ledgerStore) Probe() error {
 		return err
 	}
 	return l.Probe()
-}
-
-// lock waits for the container's lock. A corrupt record is an error: the container may have
-// attachments that nobody knows of.
-func (p *Plugin) lock(ctx context.Context, containerID string, wait time.Duration) (LockedRecord, error) {
-	record, err := p.lockAny(ctx, containerID, wait)
-	if err != nil {
-		return nil, err
-	}
-	if err := record.Corrupt(); err != nil {
-		record.Close()
-		return nil, corruptError(err)
-	}
-	return record, nil
-}
-
-// lockAny locks as lock does, for those who can handle a corrupt record.
-func (p *Plugin) lockAny(ctx context.Context, containerID string, wait time.Duration) (LockedRecord, error) {
-	ctx, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	record, err := p.Store.Lock(ctx, containerID)
-	if err != nil {
-		return nil, storeError(err)
-	}
-	p.Marks.remove(hotMark, containerID) // left by a hot operation that was killed
-	return record, nil
 }
 
 // call describes an attachment to its delegate.
