@@ -178,6 +178,21 @@ func TestDel_Failures(t *testing.T) {
 		}
 		s.expectOrder("DEL three")
 	})
+	t.Run("without a namespace, passes over plugins that work inside it alone", func(t *testing.T) {
+		s := newScripts(t)
+		s.addRecording("one", 1)
+		s.add("sbr", `echo DEL sbr >>order; exit 1`)
+		c := newCall(t, `{"plugins": [{"type": "one"}, {"type": "sbr"}]}`)
+		if _, err := s.runner().Del(t.Context(), c); err == nil {
+			t.Error("with a namespace, no error")
+		}
+		s.expectOrder("DEL sbr")
+		c.Netns = ""
+		tornDown, err := s.runner().Del(t.Context(), c)
+		must(t, err)
+		expectTornDown(t, tornDown, 1, 0)
+		s.expectOrder("DEL sbr", "DEL one")
+	})
 }
 
 func TestCheck(t *testing.T) {

@@ -109,8 +109,8 @@ func (r Runner) add(
 
 // Del runs DEL of each plugin in reverse order, but for those that c.TornDown names, and passes
 // each the result of the ADD. It stops at the first that fails, with an *Error: the DEL of a plugin
-// may need what the plugins before it made. It returns c.TornDown with the plugins whose DEL
-// succeeded.
+// may need what the plugins before it made. Without a network namespace, plugins that make nothing
+// outside of it are passed over. It returns c.TornDown with the plugins whose DEL succeeded.
 func (r Runner) Del(ctx context.Context, c Call) (tornDown []int, err error) {
 	tornDown, failed := r.del(ctx, c, true)
 	return tornDown, errors.Join(failed...)
@@ -123,11 +123,19 @@ func (r Runner) DelEach(ctx context.Context, c Call) (tornDown []int, err error)
 	return tornDown, errors.Join(failed...)
 }
 
+// insidePlugins are the types of plugins that make nothing outside of the Pod's network namespace.
+// Once that is gone, nothing is left for them to tear down, and sbr always fails.
+var insidePlugins = []string{"route-override", "sbr", "vrf"}
+
 func (r Runner) del(ctx context.Context, c Call, stopAtFailure bool) (tornDown []int, failed []error) {
 	keys := c.prevResult()
 	tornDown = slices.Clone(c.TornDown)
 	for i, plugin := range slices.Backward(c.Config.Plugins) {
 		if slices.Contains(c.TornDown, i) {
+			continue
+		}
+		if c.Netns == "" && slices.Contains(insidePlugins, plugin.Type) {
+			tornDown = append(tornDown, i)
 			continue
 		}
 		if err := r.run(ctx, "DEL", c, plugin, keys); err != nil {

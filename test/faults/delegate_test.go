@@ -283,6 +283,45 @@ func (m misbehavior) tryDel(t *testing.T, row *fault, r role) {
 	row.count(t, "as the "+r.name+" delegate", time.Since(start), lost...)
 }
 
+// A runtime may send one DEL only. What fails then is torn down once the namespace is gone and the
+// delegate behaves again: by the DEL of any other container, or by kactus gc.
+func TestFault_DelegateInTheOnlyDel(t *testing.T) {
+	t.Parallel()
+	for _, m := range delMisbehaviors() {
+		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
+			row := fault{name: m.name + ", the only one"}
+			for i, r := range m.rolesToTry() {
+				m.tryOnlyDel(t, &row, r, i%2 == 0)
+			}
+			row.report(t)
+		})
+	}
+}
+
+// tryOnlyDel tries one DEL with the delegate, and then a turn of kactus gc or the DEL of another
+// Pod.
+func (m misbehavior) tryOnlyDel(t *testing.T, row *fault, r role, byGC bool) {
+	t.Helper()
+	p := r.newPod(t, m)
+	r.prepare(t, p)
+	kactustest.Must(t, r.add(t, p))
+	breakDelegate(t, p.Tenant, m, "DEL")
+	start := time.Now()
+	lost := checkError(p.DelWith(t, p.Conf, p.Runtime()), m.code, append(m.words, m.names(r)...)...)
+	repairDelegate(t, p.Tenant)
+	if byGC {
+		lost = append(lost, reclaim(t, p)...)
+	} else {
+		p.LoseNetns()
+		other := p.NewPod(t, `[]`)
+		other.Add(t)
+		other.Del(t)
+	}
+	lost = append(lost, deviations(t, p)...)
+	row.count(t, "as the "+r.name+" delegate", time.Since(start), lost...)
+}
+
 // checkOtherLeases returns what is wrong with the leases of the other networks: a DEL of the Pod
 // leaves none, a hot DEL all.
 func checkOtherLeases(t *testing.T, p *kactustest.Pod, r role) []string {

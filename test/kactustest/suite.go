@@ -123,7 +123,7 @@ func build(ctx context.Context, dir string) error {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build kactus: %w\n%s", err, out)
 	}
-	return plugins.Build(filepath.Join(dir, dirPlugins))
+	return errors.Join(plugins.Build(filepath.Join(dir, dirPlugins)), plugins.BuildDHCP(filepath.Join(dir, dirPlugins)))
 }
 
 // runOnNode runs the tests and then checks that they left nothing behind.

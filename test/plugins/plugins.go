@@ -34,6 +34,23 @@ func Build(dir string) error {
 	return nil
 }
 
+// BuildDHCP builds the IPAM plugin dhcp into dir, which must exist. Its module is downloaded the
+// first time.
+func BuildDHCP(dir string) error {
+	root, err := cluster.FindRoot(".")
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command("go", "build", "-o", filepath.Join(dir, "dhcp"),
+		"github.com/containernetworking/plugins/plugins/ipam/dhcp")
+	cmd.Dir = filepath.Join(root, "test", "plugins", "dhcp")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build the IPAM plugin dhcp: %w\n%s", err, out)
+	}
+	return nil
+}
+
 // Main is the TestMain of a package that needs the plugins: it builds them into a temporary
 // directory, stores its path in *dir, runs the tests, removes the directory and exits. A fuzzing
 // process runs no plugin, so nothing is built for it.
