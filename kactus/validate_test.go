@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -17,6 +18,9 @@ func TestValidate(t *testing.T) {
 		stderr      []string
 	}{
 		{"a valid netconf", validNetconf, nil, 0, []string{"stdin: valid\n"}, nil},
+		{"a netconf that declares the capability of selections",
+			strings.Replace(validNetconf, "{", `{"capabilities": {"kaloom.com/selection": true}, `, 1), nil, 0,
+			[]string{"stdin: valid\n"}, nil},
 		{"a file", "", []string{file}, 0, []string{file + ": valid\n"}, nil},
 		{"every problem is printed", `{"cniVersion": "3", "foo": 1}`, nil, 1,
 			[]string{"stdin: name: ", "stdin: cniVersion: ", "stdin: delegates: ", "stdin: foo: "}, nil},

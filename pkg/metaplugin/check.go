@@ -100,7 +100,8 @@ func toCheck(record ledger.Record, req Request) ([]ledger.Attachment, error) {
 		if !ok || a.Network != req.Args.Hot.Network {
 			return nil, fmt.Errorf("the ledger has no attachment to the network %s", req.Args.Hot.Network)
 		}
-		return []ledger.Attachment{a}, nil
+		a, err := asSelected(req, a)
+		return []ledger.Attachment{a}, err
 	}
 	if _, ok := record.Find(req.IfName); !ok || record.IfName != req.IfName {
 		return nil, fmt.Errorf("the ledger has no default network on the interface %s", req.IfName)

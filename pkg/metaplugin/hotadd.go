@@ -67,10 +67,10 @@ func findHot(record ledger.Record, req Request) (ledger.Attachment, bool) {
 // attachedResult returns the result of an attachment that is whole, and neither a result nor an
 // error for one that is not.
 func (p *Plugin) attachedResult(req Request, a ledger.Attachment) (json.RawMessage, error) {
-	hot := req.Args.Hot
-	if a.Network != hot.Network {
+	s := req.selection()
+	if a.Network != s.Name {
 		return nil, configError(fmt.Errorf("the networks %s and %s have the same interface name, %s",
-			a.Network, hot.Network, a.IfName))
+			a.Network, s.Name, a.IfName))
 	}
 	if a.State != ledger.Attached || a.Failures > 0 { // a DEL that failed may have torn down a part
 		return nil, refuseDefault(req, a, "is half made")
@@ -85,10 +85,13 @@ func (p *Plugin) attachedResult(req Request, a ledger.Attachment) (json.RawMessa
 		return nil, refuseDefault(req, a, "has lost its interface")
 	case err != nil:
 		return nil, err
-	case hot.MAC != "" && mac != "" && hot.MAC != mac:
+	case s.IfMAC != "" && mac != "" && s.IfMAC != mac:
 		return nil, attachedError(fmt.Errorf(
 			"hot ADD of the network %s: %s is attached already, with the MAC address %s and not %s: hot DEL it first",
-			hot.Network, a.IfName, mac, hot.MAC))
+			s.Name, a.IfName, mac, s.IfMAC))
+	}
+	if err := checkSelected(req, a, result); err != nil {
+		return nil, err
 	}
 	if len(a.Result) == 0 {
 		result.Interfaces[0].Mac = string(mac)

@@ -258,6 +258,15 @@ func (n *testNode) hotRequestMAC(conf netconf.Conf, name string, mac network.MAC
 	return req
 }
 
+// hotSelection returns a request for one network of the Pod with that selection.
+func (n *testNode) hotSelection(conf netconf.Conf, selection string) Request {
+	n.Helper()
+	s, err := network.ParseSelection([]byte(selection))
+	must(n, err)
+	conf.Selection = &s
+	return n.hotRequest(conf, s.Name)
+}
+
 // record returns the container's record.
 func (n *testNode) record() ledger.Record {
 	n.Helper()

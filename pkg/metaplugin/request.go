@@ -39,6 +39,9 @@ type Request struct {
 func NewRequest(operation string, getenv func(string) string, stdin []byte) (Request, error) {
 	req := Request{Operation: operation, PluginDirs: filepath.SplitList(getenv("CNI_PATH"))}
 	err := errors.Join(req.readEnvironment(getenv), req.readNetconf(stdin))
+	if err == nil {
+		err = req.checkSelection()
+	}
 	return req, asCNI(err)
 }
 

@@ -53,8 +53,7 @@ func (p *Plugin) resolveHot(ctx context.Context, req Request) (plan.Attachment, 
 	if err != nil {
 		return plan.Attachment{}, err
 	}
-	selection := network.Selection{Name: req.Args.Hot.Network, IfMAC: req.Args.Hot.MAC}
-	selected, err := findNetworks(ctx, api, req, []network.Selection{selection})
+	selected, err := findNetworks(ctx, api, req, []network.Selection{req.selection()})
 	if err != nil {
 		return plan.Attachment{}, err
 	}

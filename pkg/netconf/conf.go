@@ -9,6 +9,7 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniconf"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
 )
 
 // The values of keys that the netconf leaves out.
@@ -24,6 +25,10 @@ const (
 )
 
 const maxParallelDelegates = 64
+
+// SelectionCapability is the capability, kactus's own, as which a node agent passes the selection
+// that a hot operation is for: one element of the Pod's annotation, in runtimeConfig.
+const SelectionCapability = "kaloom.com/selection"
 
 // MaxSize is the size limit of a netconf in bytes.
 const MaxSize = 4 << 20
@@ -47,8 +52,11 @@ type Conf struct {
 	// is attached to, each with a name of its own.
 	Auxiliary []cniconf.Chain
 	// RuntimeConfig holds what the runtime sets, by capability (CNI conventions, "Dynamic Plugin
-	// specific fields").
+	// specific fields"), apart from SelectionCapability.
 	RuntimeConfig map[string]json.RawMessage
+	// Selection is what a node agent passes as SelectionCapability. It is nil where there is none,
+	// and empty, but not nil, where it is invalid.
+	Selection *network.Selection
 	// CNIDir is the directory of the ledger.
 	CNIDir string
 	// LockDir is the directory of the locks.

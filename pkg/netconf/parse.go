@@ -23,7 +23,6 @@ func Parse(stdin []byte) (Conf, error) {
 		Name:               p.name(),
 		CNIVersion:         p.cniVersion(),
 		Kubeconfig:         p.path("kubeconfig", ""),
-		RuntimeConfig:      p.runtimeConfig(),
 		CNIDir:             p.path("cniDir", DefaultCNIDir),
 		LockDir:            p.path("lockDir", DefaultLockDir),
 		NetworkNamespace:   p.namespace("networkNamespace", DefaultNetworkNamespace),
@@ -38,6 +37,7 @@ func Parse(stdin []byte) (Conf, error) {
 		DisableGC:          p.listBoolean("disableGC"),
 		ValidAttachments:   p.validAttachments(),
 	}
+	conf.RuntimeConfig, conf.Selection = p.runtimeConfig()
 	if raw, ok := p.take("prevResult"); ok && string(raw) != "null" {
 		conf.PrevResult = raw
 	}

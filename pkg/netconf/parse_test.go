@@ -38,7 +38,8 @@ func TestParse_Defaults(t *testing.T) {
 		conf.CNIDir != "/var/lib/cni/kactus" || conf.LockDir != "/run/kactus" ||
 		conf.NetworkNamespace != "default" || conf.NamespaceIsolation ||
 		conf.APITimeout != 30*time.Second || conf.DelegateTimeout != 60*time.Second || conf.ParallelDelegates != 16 ||
-		conf.LogLevel != nil || conf.LogFile != "" || conf.RuntimeConfig != nil || conf.PrevResult != nil ||
+		conf.LogLevel != nil || conf.LogFile != "" || conf.RuntimeConfig != nil || conf.Selection != nil ||
+		conf.PrevResult != nil ||
 		conf.DisableCheck || conf.DisableGC || conf.ValidAttachments != nil || len(conf.Auxiliary) != 0 {
 		t.Errorf("got %+v", conf)
 	}
@@ -81,6 +82,7 @@ func TestParse(t *testing.T) {
 			func(c Conf) bool { return c.CNIVersion == "0.1.0" && c.Master.CNIVersion == "0.1.0" }},
 		{"keys of any CNI configuration",
 			`"args": {}, "capabilities": {"portMappings": true}, "dns": {}, "ipam": {}, "ipMasq": true`, accepted},
+		{"the capability of selections", `"capabilities": {"kaloom.com/selection": true}`, accepted},
 		{"keys of the specification", `"cni.dev/valid-attachments": [], "cni.dev/new": 1`, accepted},
 	}
 	for _, tt := range tests {

@@ -152,12 +152,6 @@ func (p *parser) pluginTypes(key string) []string {
 	return types
 }
 
-func (p *parser) runtimeConfig() map[string]json.RawMessage {
-	var conf map[string]json.RawMessage
-	p.decode("runtimeConfig", "an object", &conf)
-	return conf
-}
-
 // standardKeys may stand in any netconf: the CNI specification (section 1) and its conventions
 // define them, and some runtimes add them. kactus does not use them.
 var standardKeys = []string{"args", "capabilities", "dns", "ipMasq", "ipam"}

@@ -1,6 +1,7 @@
 package network
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -55,7 +56,7 @@ func ParseSelections(annotation string) ([]Selection, error) {
 	}
 	selections := make([]Selection, 0, len(elements))
 	for i, element := range elements {
-		selection, err := parseSelection(element)
+		selection, err := ParseSelection(element)
 		if err != nil {
 			return nil, fmt.Errorf("element %d: %w", i, err)
 		}
@@ -71,8 +72,12 @@ func notAnArray(annotation string) error {
 	return fmt.Errorf("must be a JSON array, got %.64q", strings.TrimSpace(annotation))
 }
 
-func parseSelection(element []byte) (Selection, error) {
-	if element[0] != '{' { // null would decode into a struct
+// ParseSelection parses one element of the annotation. The error names the key.
+func ParseSelection(element []byte) (Selection, error) {
+	if len(element) > MaxAnnotationSize {
+		return Selection{}, fmt.Errorf("%d bytes, limit is %d", len(element), MaxAnnotationSize)
+	}
+	if !bytes.HasPrefix(element, []byte("{")) { // null would decode into a struct
 		return Selection{}, fmt.Errorf("must be a JSON object, got %.64q", element)
 	}
 	var raw struct {

@@ -189,3 +189,24 @@ func FuzzParseSelections(f *testing.F) {
 		}
 	})
 }
+
+func TestParseSelection(t *testing.T) {
+	got, err := ParseSelection([]byte(`{"name": "green", "namespace": "red"}`))
+	if want := (Selection{Name: "green", Namespace: "red"}); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	tests := []struct{ name, element, want string }{
+		{"nothing", "", "must be a JSON object"},
+		{"an array", `[{"name": "green"}]`, "must be a JSON object"},
+		{"an unknown key", `{"name": "green", "mac": ""}`, "mac: unknown key"},
+		{"data after the object", `{"name": "green"}{}`, "data follows"},
+		{"more than an annotation can have", `{"name": "` + strings.Repeat("a", MaxAnnotationSize) + `"}`, "limit is"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if _, err := ParseSelection([]byte(tt.element)); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %.200v, want %q", err, tt.want)
+			}
+		})
+	}
+}

@@ -6,7 +6,9 @@ import (
 
 	types100 "github.com/containernetworking/cni/pkg/types/100"
 
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netconf"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/kactustest"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/node"
 )
 
 func TestHotAdd(t *testing.T) {
@@ -84,6 +86,35 @@ func TestHotAdd_MissingNetwork(t *testing.T) {
 		kactustest.ExpectError(t, p.HotAddError(t, "data"), 11, "data", tn.Namespace)
 		unchanged(t)
 	})
+}
+
+func TestHotAdd_Selection(t *testing.T) {
+	t.Parallel()
+	tn := kactustest.NewTenant(t)
+	tn.Conf.Capabilities = map[string]bool{netconf.SelectionCapability: true}
+	infra := tn.NewNamespace(t, "infra")
+	const config = `{"type": "macvlan", "master": "` + node.Uplink +
+		`", "capabilities": {"ips": true}, "ipam": {"type": "static"}}`
+	kactustest.Create(t, kactustest.NetworksPath(infra),
+		kactustest.NetworkObject("green", kactustest.NetworkSpec{Config: config}))
+	tn.CreateBridgeNetworks(t, "green")
+	p := tn.NewAnnotatedPod(t, nil)
+	p.Add(t)
+	call := func(address string) kactustest.Call {
+		c := p.Agent("green", "")
+		selection := map[string]any{"name": "green", "namespace": infra, "ips": []string{address}}
+		c.Capabilities = map[string]any{netconf.SelectionCapability: selection}
+		return c
+	}
+	kactustest.MustResult(t)(p.AddWith(t, p.AgentConf(), call("192.168.42.10/24")))
+	kactustest.ExpectSame(t, "addresses", p.Addrs(t, kactustest.GreenIfName), []string{"192.168.42.10/24"})
+	tn.ExpectLeases(t, "green", 0) // of the Network in the Pod's own namespace
+	_, err := p.AddWith(t, p.AgentConf(), call("192.168.42.11/24"))
+	kactustest.ExpectError(t, kactustest.CNIError(t, err), 104, "192.168.42.10/24", "192.168.42.11/24")
+	kactustest.Must(t, p.DelWith(t, p.AgentConf(), call("192.168.42.10/24")))
+	p.ExpectInterfaces(t, "eth0")
+	p.Del(t)
+	p.ExpectGone(t)
 }
 
 func TestHotDel(t *testing.T) {

@@ -1,0 +1,136 @@
+package metaplugin
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniconf"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/ledger"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netconf"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/plan"
+)
+
+// checkSelection compares the selection that the netconf has with the hot network in CNI_ARGS. A
+// DEL goes by the ledger, so that what is wrong is a warning, but must not become one of the whole
+// Pod.
+func (r *Request) checkSelection() error {
+	if r.Conf.Selection == nil || r.forNode() {
+		return nil
+	}
+	if r.Args.Hot == nil {
+		return environmentError("CNI_ARGS", fmt.Errorf(
+			"K8S_POD_NETWORK: missing, but the netconf has a selection of one network (runtimeConfig: %s)",
+			netconf.SelectionCapability))
+	}
+	err := contradiction(*r.Conf.Selection, r.Args.Hot.Network, r.Args.Hot.MAC)
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("netconf: runtimeConfig: %s: %w", netconf.SelectionCapability, err)
+	if r.Operation != "DEL" {
+		return configError(err)
+	}
+	if r.Conf.Selection.Name != "" { // else it is invalid, and there is a warning already
+		r.Warnings = append(r.Warnings, err)
+	}
+	return nil
+}
+
+// contradiction returns an error if the selection cannot be that of a hot network with that name
+// and MAC address.
+func contradiction(s network.Selection, name string, mac network.MAC) error {
+	switch {
+	case s.Name != name:
+		return fmt.Errorf("name: %s, but K8S_POD_NETWORK in CNI_ARGS is %s", s.Name, name)
+	case s.IfMAC != "" && mac != "" && s.IfMAC != mac:
+		return fmt.Errorf("ifMac: %s, but K8S_POD_IFMAC in CNI_ARGS is %s", s.IfMAC, mac)
+	case s.IsPrimary:
+		return errors.New("isPrimary: the default network of a running Pod cannot be replaced")
+	}
+	return nil
+}
+
+// selection returns what is asked of the network of a hot operation. An agent that passes no
+// selection leaves all but the MAC address to the Network.
+func (r *Request) selection() network.Selection {
+	s := network.Selection{Name: r.Args.Hot.Network}
+	if r.Conf.Selection != nil {
+		s = *r.Conf.Selection
+	}
+	s.IfMAC = cmp.Or(s.IfMAC, r.Args.Hot.MAC)
+	return s
+}
+
+// checkSelected returns an error if the attachment, which is to a network of that name, is not what
+// the selection asks for. Without a selection, only the name counts.
+func checkSelected(req Request, a ledger.Attachment, result *cniconf.Result) error {
+	s := req.Conf.Selection
+	if s == nil {
+		return nil
+	}
+	namespaces, err := plan.Namespaces(req.Conf, req.Args.Pod.Namespace, *s)
+	if err != nil {
+		return err
+	}
+	has, want := "", ""
+	switch {
+	case a.Namespace == "":
+		has, want = "as the netconf has it", "the Network of that name"
+	case !slices.Contains(namespaces, a.Namespace):
+		has, want = "of the namespace "+a.Namespace, strings.Join(namespaces, " or ")
+	case !sameIPs(a, s.IPs, result):
+		has = "with the addresses " + cmp.Or(joinIPs(result), "of its delegate's choice")
+		want = cmp.Or(strings.Join(s.IPs, ", "), "any")
+	default:
+		return nil
+	}
+	return attachedError(fmt.Errorf("network %s: %s is attached already, %s and not %s: hot DEL it first",
+		a.Network, a.IfName, has, want))
+}
+
+// asSelected returns the attachment with the MAC address of the selection, for a CHECK to look for,
+// or an error as checkSelected does.
+func asSelected(req Request, a ledger.Attachment) (ledger.Attachment, error) {
+	if req.Conf.Selection == nil || a.State != ledger.Attached {
+		return a, nil
+	}
+	result, err := recordedResult(a, req.Netns)
+	if err != nil {
+		return a, err
+	}
+	a.MAC = cmp.Or(req.Conf.Selection.IfMAC, a.MAC)
+	return a, checkSelected(req, a, result)
+}
+
+// sameIPs reports whether the attachment has the addresses that are requested now, and its ADD
+// requested no others. What the ADD requested, it has verified: a recorded result from before 0.3.0
+// does not have every address.
+func sameIPs(a ledger.Attachment, ips []string, result *cniconf.Result) bool {
+	requested := a.IPs
+	a.IPs = slices.DeleteFunc(slices.Clone(ips), func(ip string) bool { return slices.Contains(requested, ip) })
+	if verifyIPs(a, result) != nil {
+		return false
+	}
+	still := map[netip.Addr]bool{}
+	for _, ip := range ips {
+		addr, _, _ := network.ParseIP(ip)
+		still[addr] = true
+	}
+	return !slices.ContainsFunc(requested, func(ip string) bool {
+		addr, _, err := network.ParseIP(ip)
+		return err != nil || !still[addr]
+	})
+}
+
+func joinIPs(result *cniconf.Result) string {
+	var ips []string
+	for _, ip := range result.IPs {
+		ips = append(ips, ip.Address.String())
+	}
+	return strings.Join(ips, ", ")
+}
