@@ -35,8 +35,9 @@ func (n *Namespace) SetMAC(ifName string, mac network.MAC) error {
 	return nil
 }
 
-// links are the requests to the kernel that SetMAC makes: a *netlink.Handle.
+// links are the requests to the kernel that a Namespace makes: a *netlink.Handle.
 type links interface {
+	LinkList() ([]netlink.Link, error)
 	LinkByName(name string) (netlink.Link, error)
 	LinkSetHardwareAddr(link netlink.Link, mac net.HardwareAddr) error
 	LinkSetDown(link netlink.Link) error
