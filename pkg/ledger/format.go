@@ -58,6 +58,7 @@ type diskAttachment struct {
 	Created       time.Time                  `json:"created"`
 	Hot           bool                       `json:"hot,omitempty"`
 	NoInterface   bool                       `json:"noInterface,omitempty"`
+	PreviousMAC   string                     `json:"previousMAC,omitempty"`
 	Result        json.RawMessage            `json:"result,omitempty"`
 	TornDown      []int                      `json:"tornDown,omitempty"`
 	Failures      int                        `json:"failures,omitempty"`
@@ -118,6 +119,7 @@ func toDisk(list []Attachment) ([]diskAttachment, error) {
 			Created:       a.Created,
 			Hot:           a.Hot,
 			NoInterface:   a.NoInterface,
+			PreviousMAC:   string(a.PreviousMAC),
 			Result:        a.Result,
 			TornDown:      a.TornDown,
 			Failures:      a.Failures,
@@ -206,6 +208,7 @@ func fromDisk(list []diskAttachment) ([]Attachment, error) {
 			Created:      d.Created,
 			Hot:          d.Hot,
 			NoInterface:  d.NoInterface,
+			PreviousMAC:  network.MAC(d.PreviousMAC),
 			Result:       d.Result,
 			TornDown:     d.TornDown,
 			Failures:     d.Failures,

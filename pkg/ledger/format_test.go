@@ -69,6 +69,7 @@ func goldenRecord(t *testing.T) Record {
 			Hot:     true,
 
 			NoInterface: true,
+			PreviousMAC: "02:04:06:08:10:12",
 			Result:      json.RawMessage(goldenResult),
 		}
 	}
@@ -107,8 +108,8 @@ func goldenRecord(t *testing.T) Record {
 }
 
 // The golden file was written by a version that did not have these types, with every field set.
-// Only its indentation was added, and the fields that are optional since: hot, noInterface and
-// cookie.
+// Only its indentation was added, and the fields that are optional since: hot, noInterface,
+// previousMAC and cookie.
 func TestFormat1(t *testing.T) {
 	golden, err := os.ReadFile(goldenPath)
 	must(t, err)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netns"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/plan"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/podargs"
 )
@@ -37,6 +38,9 @@ type Attachment struct {
 	// NoInterface means that the kernel knows no interface of that name: what the delegate made is
 	// known to the delegate alone.
 	NoInterface bool
+	// PreviousMAC is the MAC address that the interface had before kactus set the one that was
+	// asked for; empty if kactus did not.
+	PreviousMAC network.MAC
 	// Result is the result of the delegate's ADD as corrected by kactus; empty while State is
 	// Planned.
 	Result json.RawMessage
