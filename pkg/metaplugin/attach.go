@@ -158,12 +158,12 @@ func (b *batch) add(ctx context.Context, a ledger.Attachment) (*cniconf.Result, 
 	}
 	b.plugin.warnDefaultRoute(b.req, a, result)
 	a.NoInterface = b.plugin.lacksInterface(b.req.Netns, a, result)
-	notHonored := b.plugin.verify(b.req.Netns, a, result)
+	verified := b.plugin.verify(b.record, b.req.Netns, a, result)
 	if err := b.keep(a, result); err != nil {
 		return nil, err
 	}
-	if notHonored != nil {
-		return nil, notHonoredError(fmt.Errorf("network %s: %w", a.Network, notHonored))
+	if verified != nil {
+		return nil, fmt.Errorf("network %s: %w", a.Network, verified)
 	}
 	return result, nil
 }
@@ -213,8 +213,10 @@ func (b *batch) rollBack(ctx context.Context, cause error) error {
 	}
 	// Some plugins tear down nothing if a DEL does not bring the result of the ADD.
 	b.plugin.warnUnsaved(b.record.MarkAttached(b.results))
+	record := b.record.Record()
 	for i, a := range b.started {
-		b.started[i].Result = b.results[a.IfName]
+		recorded, _ := record.Find(a.IfName)
+		b.started[i].Result, b.started[i].PreviousMAC = b.results[a.IfName], recorded.PreviousMAC
 	}
 	leftover := b.plugin.tearDown(ctx, b.record, b.delegates, teardown{
 		containerID:      b.req.ContainerID,

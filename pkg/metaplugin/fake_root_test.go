@@ -130,6 +130,13 @@ func (r *faultyRecord) MarkAttached(results map[string]json.RawMessage) error {
 	return r.LockedRecord.MarkAttached(results)
 }
 
+func (r *faultyRecord) MarkMACChange(ifName string, previous network.MAC) error {
+	if err := r.store.err("MarkMACChange"); err != nil {
+		return err
+	}
+	return r.LockedRecord.MarkMACChange(ifName, previous)
+}
+
 func (r *faultyRecord) Remove(ifName string) error {
 	if err := r.store.err("Remove"); err != nil {
 		return err

@@ -55,8 +55,8 @@ func resultMAC(a ledger.Attachment, result *cniconf.Result) string {
 // there is no interface to be asked.
 func verifyMACInResult(a ledger.Attachment, result *cniconf.Result) error {
 	if mac := resultMAC(a, result); mac != "" && !strings.EqualFold(mac, string(a.MAC)) {
-		return fmt.Errorf("the delegate %s gave %s the MAC address %s, not %s, and there is no such interface "+
-			"on which kactus could set another", a.Config.Name, a.IfName, mac, a.MAC)
+		return notHonoredError(fmt.Errorf("the delegate %s gave %s the MAC address %s, not %s, and there is no such "+
+			"interface on which kactus could set another", a.Config.Name, a.IfName, mac, a.MAC))
 	}
 	return nil
 }

@@ -81,6 +81,7 @@ type LockedRecord interface {
 	) error
 	MarkAttached(results map[string]json.RawMessage) error
 	MarkNoInterface(ifName string) error
+	MarkMACChange(ifName string, previous network.MAC) error
 	Remove(ifName string) error
 	MarkFailed(ifName string, now time.Time, cause error, tornDown []int) error
 	Orphan(ifName string, now time.Time, cause error, tornDown []int) error
@@ -103,6 +104,7 @@ type Delegates interface {
 type Netns interface {
 	MAC(ifName string) (network.MAC, error)
 	SetMAC(ifName string, mac network.MAC) error
+	SetPermanentMAC(mac, permanent network.MAC) (ifName string, err error)
 	Close()
 }
 

@@ -56,11 +56,8 @@ func (p *Plugin) tearDownOne(
 ) error {
 	start := p.Now()
 	lastTry := t.mayOrphan && isLastTry(a, start)
-	del := delegates.Del
-	if lastTry || t.givenUp || t.neverRan[a.IfName] {
-		del = delegates.DelEach
-	}
-	tornDown, err := del(ctx, call(t.containerID, t.netns, a))
+	each := lastTry || t.givenUp || t.neverRan[a.IfName]
+	tornDown, err := p.undo(ctx, delegates, t, a, each)
 	p.logDelegate("DEL", a, start, err)
 	if err == nil || t.neverRan[a.IfName] && onlyMissing(err) {
 		p.warnUnsaved(record.Remove(a.IfName))
@@ -74,6 +71,27 @@ func (p *Plugin) tearDownOne(
 	}
 	p.warnUnsaved(record.MarkFailed(a.IfName, p.Now(), err, tornDown))
 	return err
+}
+
+// undo puts back what kactus changed, and runs the delegate's DEL. It stops at the first failure,
+// unless each is to be tried: then what kactus cannot put back is not an error, because the
+// interface may be gone afterwards.
+func (p *Plugin) undo(
+	ctx context.Context, delegates Delegates, t teardown, a ledger.Attachment, each bool,
+) (tornDown []int, err error) {
+	del := delegates.Del
+	if each {
+		del = delegates.DelEach
+	}
+	err = p.putBackMAC(t.netns, a)
+	switch {
+	case err != nil && !each:
+		return a.TornDown, err
+	case err != nil:
+		p.Log.Warn("the interface keeps the MAC address that kactus set", "network", a.Network,
+			"interface", a.IfName, "mac", a.MAC, "previous", a.PreviousMAC, "cause", err)
+	}
+	return del(ctx, call(t.containerID, t.netns, a))
 }
 
 // isLastTry reports whether the attachment becomes an orphan if its next DEL fails: the container

@@ -13,9 +13,11 @@ import (
 // verify compares what the Pod asks for with what the delegate made. It sets a MAC address that the
 // delegate ignored, and corrects the result. Addresses that are missing, or have another prefix
 // length, are an error.
-func (p *Plugin) verify(netnsPath string, a ledger.Attachment, result *cniconf.Result) error {
+func (p *Plugin) verify(
+	record LockedRecord, netnsPath string, a ledger.Attachment, result *cniconf.Result,
+) error {
 	if err := verifyIPs(a, result); err != nil {
-		return err
+		return notHonoredError(err)
 	}
 	if a.MAC == "" {
 		return nil
@@ -23,7 +25,7 @@ func (p *Plugin) verify(netnsPath string, a ledger.Attachment, result *cniconf.R
 	if a.NoInterface {
 		return verifyMACInResult(a, result)
 	}
-	if err := p.enforceMAC(netnsPath, a); err != nil {
+	if err := p.enforceMAC(record, netnsPath, a); err != nil {
 		return err
 	}
 	for _, i := range result.Interfaces {
@@ -58,21 +60,4 @@ func verifyIPs(a ledger.Attachment, result *cniconf.Result) error {
 		}
 	}
 	return nil
-}
-
-func (p *Plugin) enforceMAC(netnsPath string, a ledger.Attachment) error {
-	ns, err := p.OpenNetns(netnsPath)
-	if err != nil {
-		return err
-	}
-	defer ns.Close()
-	mac, err := ns.MAC(a.IfName)
-	if err != nil {
-		return fmt.Errorf("read the MAC address: %w", err)
-	}
-	if mac == a.MAC {
-		return nil
-	}
-	p.Log.Info("the delegate ignored the MAC address, so kactus sets it", "interface", a.IfName, "mac", a.MAC)
-	return ns.SetMAC(a.IfName, a.MAC)
 }

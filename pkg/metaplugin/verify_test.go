@@ -1,11 +1,13 @@
 package metaplugin
 
 import (
+	"cmp"
 	"errors"
 	"log/slog"
 	"strings"
 	"testing"
 
+	"github.com/containernetworking/cni/pkg/types"
 	"github.com/containernetworking/cni/pkg/types/create"
 	"github.com/containernetworking/cni/pkg/version"
 
@@ -19,17 +21,33 @@ import (
 // fakeNetns has every interface, with a MAC address that nobody asked for.
 type fakeNetns struct {
 	macErr, setErr error
-	set            map[string]network.MAC
+	// mac is the MAC address; if it is empty, another one.
+	mac network.MAC
+	// setDespite means that SetMAC sets the address although it returns an error.
+	setDespite bool
+	set        map[string]network.MAC
+	// permanent holds the arguments of SetPermanentMAC.
+	permanent []network.MAC
 }
 
-func (f *fakeNetns) MAC(string) (network.MAC, error) { return "0a:00:00:00:00:01", f.macErr }
+func (f *fakeNetns) MAC(string) (network.MAC, error) {
+	return cmp.Or(f.mac, "0a:00:00:00:00:01"), f.macErr
+}
 
 func (f *fakeNetns) SetMAC(ifName string, mac network.MAC) error {
 	if f.set == nil {
 		f.set = map[string]network.MAC{}
 	}
 	f.set[ifName] = mac
+	if f.setErr == nil || f.setDespite {
+		f.mac = mac
+	}
 	return f.setErr
+}
+
+func (f *fakeNetns) SetPermanentMAC(mac, permanent network.MAC) (string, error) {
+	f.permanent = []network.MAC{mac, permanent}
+	return "dev0", nil
 }
 
 func (f *fakeNetns) Close() {}
@@ -39,6 +57,18 @@ func (f *fakeNetns) plugin() *Plugin {
 		OpenNetns: func(string) (Netns, error) { return f, nil },
 		Log:       slog.New(slog.DiscardHandler),
 	}
+}
+
+// macRecord is a record that takes nothing but a change of a MAC address.
+type macRecord struct {
+	LockedRecord
+	err      error
+	previous network.MAC
+}
+
+func (r *macRecord) MarkMACChange(_ string, previous network.MAC) error {
+	r.previous = previous
+	return r.err
 }
 
 func TestVerify_Addresses(t *testing.T) {
@@ -73,7 +103,7 @@ func TestVerify_Addresses(t *testing.T) {
 				t.Fatal(err)
 			}
 			a := ledger.Attachment{Attachment: plan.Attachment{IfName: "net1", IPs: tt.ips}}
-			err = new(fakeNetns).plugin().verify("/n", a, r)
+			err = new(fakeNetns).plugin().verify(nil, "/n", a, r)
 			switch {
 			case tt.want == "" && err != nil:
 				t.Error(err)
@@ -89,21 +119,27 @@ func TestVerify_MAC(t *testing.T) {
 	const result = `{"cniVersion": "1.0.0", "interfaces": [{"name": "veth0", "mac": "0a:00:00:00:00:09"},
 		{"name": "net1", "mac": "0a:00:00:00:00:01", "sandbox": "/n"},
 		{"name": "net2", "mac": "0a:00:00:00:00:02", "sandbox": "/n"}]}`
+	const as = network.MAC("0a:00:00:00:00:01") // as fakeNetns and the result have it
 	broken := errors.New("broken")
 	tests := []struct {
-		name    string
-		asked   network.MAC
-		netns   *fakeNetns
-		wantErr error
-		// set is the MAC address that the interface gets; inResult the one that the result has
-		// then.
-		set, inResult network.MAC
+		name   string
+		asked  network.MAC
+		netns  *fakeNetns
+		record macRecord
+		code   uint // 0 for success
+		// previous is the MAC address that is recorded; set the one that the interface gets;
+		// inResult the one that the result has then.
+		previous, set, inResult network.MAC
 	}{
-		{"not asked for", "", &fakeNetns{macErr: broken}, nil, "", "0a:00:00:00:00:01"},
-		{"as it is", "0a:00:00:00:00:01", &fakeNetns{setErr: broken}, nil, "", "0a:00:00:00:00:01"},
-		{"another", wantMAC, &fakeNetns{}, nil, wantMAC, wantMAC},
-		{"cannot be read", wantMAC, &fakeNetns{macErr: broken}, broken, "", "0a:00:00:00:00:01"},
-		{"cannot be set", wantMAC, &fakeNetns{setErr: broken}, broken, wantMAC, "0a:00:00:00:00:01"},
+		{"not asked for", "", &fakeNetns{macErr: broken}, macRecord{}, 0, "", "", as},
+		{"as it is", as, &fakeNetns{setErr: broken}, macRecord{err: broken}, 0, "", "", as},
+		{"another", wantMAC, &fakeNetns{}, macRecord{}, 0, as, wantMAC, wantMAC},
+		{"another than one that no interface can be given", wantMAC, &fakeNetns{mac: "00:00:00:00:00:00"},
+			macRecord{err: broken}, 0, "", wantMAC, wantMAC},
+		{"cannot be read", wantMAC, &fakeNetns{macErr: broken}, macRecord{}, CodeNotHonored, "", "", as},
+		{"cannot be set", wantMAC, &fakeNetns{setErr: broken}, macRecord{}, CodeNotHonored, as, wantMAC, as},
+		{"the previous one cannot be recorded", wantMAC, &fakeNetns{}, macRecord{err: broken},
+			types.ErrIOFailure, as, "", as},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -112,8 +148,12 @@ func TestVerify_MAC(t *testing.T) {
 				t.Fatal(err)
 			}
 			a := ledger.Attachment{Attachment: plan.Attachment{IfName: "net1", MAC: tt.asked}}
-			if err := tt.netns.plugin().verify("/n", a, r); !errors.Is(err, tt.wantErr) {
+			err = tt.netns.plugin().verify(&tt.record, "/n", a, r)
+			if errors.Is(err, broken) != (tt.code != 0) || err != nil && code(err) != tt.code {
 				t.Errorf("got %v", err)
+			}
+			if got := tt.record.previous; got != tt.previous {
+				t.Errorf("recorded %q, want %q", got, tt.previous)
 			}
 			if got := tt.netns.set["net1"]; got != tt.set || len(tt.netns.set) > 1 {
 				t.Errorf("set %v, want %q", tt.netns.set, tt.set)
@@ -162,7 +202,7 @@ func FuzzVerify(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if err := plugin.verify("/n", a, result); err != nil {
+		if err := plugin.verify(&macRecord{}, "/n", a, result); err != nil {
 			return
 		}
 		if a.Result, err = cniconf.EncodeResult(result, a.Config.CNIVersion); err != nil {
