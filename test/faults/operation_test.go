@@ -54,7 +54,8 @@ var (
 func runtimeConf(p *kactustest.Pod) kactustest.NetConf { return p.Conf }
 func dataCall(p *kactustest.Pod) kactustest.Call       { return p.Agent("data", dataMAC(p.Tenant)) }
 
-// dataMAC returns the MAC address that is asked for on data, so that kactus verifies the interface.
+// dataMAC returns the MAC address that is asked for on data. The delegate ignores it, so that
+// kactus sets it, and puts the previous one back.
 func dataMAC(tn *kactustest.Tenant) string { return tn.UniqueMAC(1) }
 
 // newCampaignTenant returns a tenant with the three networks.
@@ -62,8 +63,25 @@ func newCampaignTenant(t *testing.T) *kactustest.Tenant {
 	t.Helper()
 	tn := kactustest.NewTenant(t)
 	tn.Conf.LogLevel = "error" // each line is a system call
-	tn.CreateBridgeNetworks(t, three...)
+	tn.CreateBridgeNetworks(t, two...)
+	addDeafBridge(t, tn)
+	tn.CreateNetwork(t, "data", "{"+tn.BridgeConfigFor(t, "deaf", "data")+"}")
 	return tn
+}
+
+// addDeafBridge adds the delegate deaf, which is the bridge plugin, but ignores the MAC address
+// that is asked for. Its DEL fails if the interface still has that.
+func addDeafBridge(t *testing.T, tn *kactustest.Tenant) {
+	t.Helper()
+	tn.AddScript(t, "deaf", `
+unset CNI_ARGS
+if [ "$CNI_COMMAND" = DEL ] && [ -e "$CNI_NETNS" ] &&
+	nsenter --net="$CNI_NETNS" ip link show "$CNI_IFNAME" 2>/dev/null | grep -q `+dataMAC(tn)+`; then
+	echo '{"code": 77, "msg": "the MAC address was not put back"}'
+	exit 1
+fi
+exec `+kactustest.PluginDir()+`/bridge
+`)
 }
 
 // newPodFor returns a Pod that asks for these networks.
