@@ -35,6 +35,12 @@ func (c cli) parseInstall(args []string) (installFlags, error) {
 	set.StringVar(&f.ConfDir, "conf-dir", "/etc/cni/net.d", "the node's `directory` of CNI configurations")
 	set.StringVar(&f.Netconf, "netconf", "/etc/kactus/00-kactus.conf",
 		"the netconf to install, a `file`: a .conf, or a .conflist with kactus as one of its plugins")
+	set.StringVar(&f.Agent.Dir, "agent-netconf-dir", "", "a `directory` for a netconf of node agents that call kactus "+
+		"through libcni, such as /etc/cni/agent.d (default: none)")
+	set.StringVar(&f.Agent.Name, "agent-netconf-name", "",
+		"the `name` in the agents' netconf (default: that of the node's netconf, followed by -agent)")
+	set.StringVar(&f.Agent.CNIVersion, "agent-cni-version", "0.4.0",
+		"the cniVersion in the agents' netconf, a `version` that their libcni supports")
 	set.StringVar(&f.ServiceAccount, "service-account", "/var/run/secrets/kubernetes.io/serviceaccount",
 		"the `directory` of the service account's token and ca.crt")
 	set.StringVar(&f.Server, "server", c.inClusterServer(),
@@ -70,7 +76,7 @@ func (c cli) parseInstall(args []string) (installFlags, error) {
 	case f.every <= 0:
 		return f, errors.New("-every: must be positive")
 	}
-	return f, nil
+	return f, f.Check()
 }
 
 // inClusterServer returns the apiserver's URL from the environment that every Pod has, or "".

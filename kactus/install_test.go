@@ -119,6 +119,27 @@ func TestInstall_OneShot(t *testing.T) {
 			t.Errorf("got %+v", got)
 		}
 	})
+	t.Run("with a netconf for agents", func(t *testing.T) {
+		agents := dir + "/agent.d/00-kactus.conf"
+		args := append(args, "-agent-netconf-dir", dir+"/agent.d", "-agent-netconf-name", "hot",
+			"-agent-cni-version", "0.3.1")
+		for _, step := range []struct{ flag, stdout string }{
+			{"-once", "write " + agents}, {"-dry-run", "nothing to do"},
+		} {
+			got := run(nil, "", append(args, step.flag)...)
+			expectAll(t, "stdout", got.stdout, []string{step.stdout})
+		}
+		content, _ := os.ReadFile(agents)
+		expectAll(t, "the netconf", string(content), []string{`"name": "hot"`, `"cniVersion": "0.3.1"`})
+		if got := run(nil, "", "validate", agents); got.code != 0 {
+			t.Errorf("validate: got %+v", got)
+		}
+		got := run(nil, "", append(args, "-uninstall")...)
+		expectAll(t, "stdout", got.stdout, []string{"remove " + agents})
+		if got.code != 0 || exists(agents) {
+			t.Errorf("exit status %d, has a netconf for agents: %v", got.code, exists(agents))
+		}
+	})
 	t.Run("an invalid netconf", func(t *testing.T) {
 		replaceFile(t, dir+"/00-kactus.conf", "{}")
 		got := run(nil, "", append(args, "-once")...)
@@ -147,12 +168,20 @@ func TestInstall_Flags(t *testing.T) {
 		code int
 		out  string
 	}{
-		"help":                   {nil, []string{"-h"}, 0, "-service-account"},
-		"an unknown flag":        {nil, []string{"-frob"}, 2, "frob"},
-		"an argument":            {nil, []string{"-server", "https://x", "now"}, 2, "now"},
-		"no server":              {nil, []string{"-once"}, 2, "-server"},
-		"an unknown probe":       {nil, []string{"-probe", "health"}, 2, "-probe"},
-		"every must be positive": {nil, []string{"-server", "https://x", "-every", "0s"}, 2, "-every"},
+		"help":            {nil, []string{"-h"}, 0, "-service-account"},
+		"an unknown flag": {nil, []string{"-frob"}, 2, "frob"},
+		"an argument":     {nil, []string{"-server", "https://x", "now"}, 2, "now"},
+		"no server":       {nil, []string{"-once"}, 2, "-server"},
+		"agents' netconf: one of an unknown version": {nil,
+			[]string{"-uninstall", "-agent-netconf-dir", "/a", "-agent-cni-version", "2.0.0"}, 2, `"2.0.0"`},
+		"agents' netconf: one with a wrong name": {nil,
+			[]string{"-uninstall", "-agent-netconf-dir", "/a", "-agent-netconf-name", "a b"}, 2, `"a b"`},
+		"agents' netconf: one that the runtime would read": {nil,
+			[]string{"-uninstall", "-agent-netconf-dir", "/etc/cni/net.d"}, 2, "/etc/cni/net.d"},
+		"agents' netconf: none by default":  {nil, []string{"-h"}, 0, "agent.d (default: none)"},
+		"agents' netconf: 0.4.0 by default": {nil, []string{"-h"}, 0, `(default "0.4.0")`},
+		"an unknown probe":                  {nil, []string{"-probe", "health"}, 2, "-probe"},
+		"every must be positive":            {nil, []string{"-server", "https://x", "-every", "0s"}, 2, "-every"},
 		"the server in the cluster is the default": {
 			map[string]string{"KUBERNETES_SERVICE_HOST": "fd00::1", "KUBERNETES_SERVICE_PORT": "443"},
 			[]string{"-h"}, 0, "https://[fd00::1]:443",
@@ -207,7 +236,8 @@ func TestInstall_KeepsTheNodeUpToDate(t *testing.T) {
 	dir, args, api := newHost(t)
 	address, socket := freeAddress(t), dir+"/run/probe.sock"
 	var out output
-	end := startInstaller(t, &out, append(args, "-health", address, "-socket", socket)...)
+	end := startInstaller(t, &out, append(args, "-health", address, "-socket", socket,
+		"-agent-netconf-dir", dir+"/agent.d")...)
 
 	awaitHealth(t, address, http.StatusOK, "installed")
 	if status, _ := get(address, "/livez"); status != http.StatusOK {
@@ -224,6 +254,12 @@ func TestInstall_KeepsTheNodeUpToDate(t *testing.T) {
 	awaitProbe(t, socket, "live", 0, "")
 	replaceFile(t, dir+"/00-kactus.conf", installable)
 	awaitHealth(t, address, http.StatusOK, "installed")
+	if err := os.Remove(dir + "/agent.d/00-kactus.conf"); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the agents have a netconf again", func() bool { return exists(dir + "/agent.d/00-kactus.conf") })
+	replaceFile(t, dir+"/agent.d/00-b.conf", "{}")
+	awaitHealth(t, address, http.StatusServiceUnavailable, "00-b.conf")
 	replaceFile(t, dir+"/conf/00-a.conf", "{}")
 	awaitHealth(t, address, http.StatusServiceUnavailable, "00-a.conf")
 
@@ -231,7 +267,7 @@ func TestInstall_KeepsTheNodeUpToDate(t *testing.T) {
 	if !exists(dir + "/conf/00-kactus.conf") {
 		t.Error("the node has no netconf anymore")
 	}
-	expectAll(t, "the log", out.String(), []string{"installed", "delegates", "00-a.conf"})
+	expectAll(t, "the log", out.String(), []string{"installed", "delegates", "00-a.conf", "agent.d/00-b.conf"})
 	if strings.Contains(out.String(), issuedToken(1)) {
 		t.Errorf("the token is in the log: %s", out.String())
 	}

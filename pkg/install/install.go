@@ -20,6 +20,8 @@ type Options struct {
 	// Netconf is the file to install in ConfDir, under its own name: a netconf, or a configuration
 	// list of which kactus is one plugin, whose name ends in ".conflist".
 	Netconf string
+	// Agent is about the netconf of node agents.
+	Agent AgentNetconf
 	// ServiceAccount is the directory of the service account's token and ca.crt.
 	ServiceAccount string
 	// Server is the apiserver's URL, as the node reaches it.
@@ -63,7 +65,7 @@ func (i *Installer) now() time.Time {
 // Install installs what is missing or different on the node, and returns what it changed. It tries
 // everything and joins the errors. Only the netconf, which it writes last, waits for the rest, and
 // for the plugins that a Pod needs: no Pod is started before it can have a network. An invalid
-// netconf does not replace a valid one.
+// netconf does not replace a valid one. That of the agents follows the node's.
 func (i *Installer) Install() ([]Change, error) {
 	changes, err := i.Plan()
 	done, applyErr := apply(changes)

@@ -18,8 +18,8 @@ const earlierName = "05-kactus.conf"
 
 func (i *Installer) netconfPath() string { return filepath.Join(i.ConfDir, filepath.Base(i.Netconf)) }
 
-// netconf returns the Changes that install the netconf. It checks that Pods can start with it,
-// because once the runtime finds a netconf, the node is ready and gets Pods.
+// netconf returns the Changes that install the netconf, and then the agents'. It checks that Pods
+// can start with it, because once the runtime finds a netconf, the node is ready and gets Pods.
 func (i *Installer) netconf() ([]Change, error) {
 	content, err := os.ReadFile(i.Netconf)
 	if err != nil {
@@ -28,6 +28,19 @@ func (i *Installer) netconf() ([]Change, error) {
 	if err := i.checkNetconf(content); err != nil {
 		return nil, fmt.Errorf("install the netconf %s: %w", i.Netconf, err)
 	}
+	changes, err := i.nodeNetconf(content)
+	agents, agentErr := i.agentNetconf(content)
+	if agents != nil {
+		changes = append(changes, *agents)
+	}
+	for n := range changes {
+		changes[n].last = true
+	}
+	return changes, errors.Join(err, agentErr)
+}
+
+// nodeNetconf returns the Changes that give the runtime the netconf, and no other of kactus's.
+func (i *Installer) nodeNetconf(content []byte) ([]Change, error) {
 	write, path, err := i.placeNetconf(content)
 	if err != nil {
 		return nil, err
@@ -43,10 +56,7 @@ func (i *Installer) netconf() ([]Change, error) {
 			changes = append(changes, removal(other))
 		}
 	}
-	for n := range changes {
-		changes[n].last = true
-	}
-	return changes, i.checkPrecedence(path, stale)
+	return changes, checkPrecedence(path, stale, "the runtime uses")
 }
 
 // checkNetconf returns an error that says all that would keep Pods from starting.
@@ -73,7 +83,7 @@ func (i *Installer) checkNetconf(content []byte) error {
 // placeNetconf returns the Change that puts the netconf in its place, and the path. That is a file
 // of its own or, if another program made a list of that file, that list.
 func (i *Installer) placeNetconf(content []byte) (*Change, string, error) {
-	for _, path := range i.configurations() {
+	for _, path := range configurations(i.ConfDir) {
 		list, ok := readList(path)
 		if !ok || !list.has(cniconf.Self) {
 			continue
@@ -92,39 +102,43 @@ func (i *Installer) placeNetconf(content []byte) (*Change, string, error) {
 	return write, i.netconfPath(), err
 }
 
-// checkPrecedence returns an error if the runtime, which takes the first configuration in the order
-// of names, takes another one than that at path. Those that are stale are about to be removed.
-func (i *Installer) checkPrecedence(path string, stale []string) error {
-	for _, other := range i.configurations() {
+// checkPrecedence returns an error if those who use a directory, and take the first configuration
+// in the order of names, take another one than that at path. Those that are stale are about to be
+// removed.
+func checkPrecedence(path string, stale []string, users string) error {
+	for _, other := range configurations(filepath.Dir(path)) {
 		if other < path && !slices.Contains(stale, other) {
-			return fmt.Errorf("the runtime uses %s, which sorts before %s: remove or rename the former",
-				other, filepath.Base(path))
+			return fmt.Errorf("%s %s, which sorts before %s: remove or rename the former",
+				users, other, filepath.Base(path))
 		}
 	}
 	return nil
 }
 
-// configurations returns the files that runtimes read, in their order.
-func (i *Installer) configurations() []string {
-	entries, _ := os.ReadDir(i.ConfDir)
+// configurations returns the files of a directory that runtimes and agents read, in their order.
+func configurations(dir string) []string {
+	entries, _ := os.ReadDir(dir)
 	var paths []string
 	for _, e := range entries {
 		if !e.IsDir() && slices.Contains([]string{".conf", ".conflist", ".json"}, filepath.Ext(e.Name())) {
-			paths = append(paths, filepath.Join(i.ConfDir, e.Name()))
+			paths = append(paths, filepath.Join(dir, e.Name()))
 		}
 	}
 	return paths
 }
 
-// netconfs returns the files that make the node use kactus.
+// netconfs returns the files that make the node use kactus, and then that of the agents.
 func (i *Installer) netconfs() []string {
 	var paths []string
-	for _, path := range i.configurations() {
+	for _, path := range configurations(i.ConfDir) {
 		list, ok := readList(path)
 		if path == i.netconfPath() || filepath.Base(path) == earlierName && isNetconf(path) ||
 			ok && list.has(cniconf.Self) {
 			paths = append(paths, path)
 		}
+	}
+	if i.Agent.Dir != "" {
+		paths = append(paths, i.Agent.path())
 	}
 	return paths
 }

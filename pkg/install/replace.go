@@ -41,7 +41,8 @@ const temporary = ".kactus-*.tmp"
 // the old file or the new one.
 func replace(path string, content []byte, mode fs.FileMode) error {
 	dir := filepath.Dir(path)
-	// Only the kubeconfig's directory may be missing, which is for root alone.
+	// Only the directories of the kubeconfig and the agents' netconf may be missing, which are for
+	// root alone.
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
