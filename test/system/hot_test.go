@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -16,10 +17,34 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/cluster"
 )
 
-// hotNetworks adds networks to a running Pod, as an agent does that uses no cache of libcni, and as
-// one does that uses the node's, with a netconf of its own. The restart of the runtime must not
+// agentNetconfPath is the path of the netconf for agents on each node.
+const agentNetconfPath = "/etc/cni/agent.d/00-kactus.conf"
+
+func (c *testCluster) hotNetworks(t *testing.T) {
+	c.giveAgentsANetconf(t)
+	c.onEachNode(c.hotNetworksOn)(t)
+}
+
+// giveAgentsANetconf lets the installers write a netconf for agents, as the README describes.
+func (c *testCluster) giveAgentsANetconf(t *testing.T) {
+	t.Helper()
+	manifest, err := os.ReadFile(c.path("manifests/kactus-ds.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.apply(t, regexp.MustCompile(`(?m)^( *)#(- |  )`).ReplaceAllString(string(manifest), "$1$2"))
+	c.rolledOutInstaller(t)
+	for _, node := range c.Nodes() {
+		if got := c.on(t, node, "/opt/cni/bin/kactus", "validate", agentNetconfPath); !strings.Contains(got, "valid") {
+			t.Errorf("the agents' netconf on %s: %s", node.Name(), got)
+		}
+	}
+}
+
+// hotNetworksOn adds networks to a running Pod, as an agent does that uses no cache of libcni, and
+// as one does that uses the node's, with a netconf of its own. The restart of the runtime must not
 // remove them, and the Pod's end must.
-func (c *testCluster) hotNetworks(t *testing.T, node *cluster.Node) {
+func (c *testCluster) hotNetworksOn(t *testing.T, node *cluster.Node) {
 	pod := c.podOn(t, node, "hot", `[{"name": "green"}]`)
 	c.hot(t, node, "ADD", pod, "data", data)
 	c.cachedHotAdd(t, node, pod, "blue", blue)
@@ -99,11 +124,10 @@ func (c *testCluster) sandbox(t *testing.T, node *cluster.Node, pod string) (id,
 }
 
 // cachedHotAdd runs a hot ADD as a node agent does that uses libcni with the node's cache, where
-// the runtime's libcni finds the attachment. The agent's netconf differs from the node's in the
-// name and the version.
+// the runtime's libcni finds the attachment. The agent's netconf is that of the installer.
 func (c *testCluster) cachedHotAdd(t *testing.T, node *cluster.Node, pod, network, ifName string) {
 	t.Helper()
-	content, err := os.ReadFile(node.Path(netconfPath))
+	content, err := os.ReadFile(node.Path(agentNetconfPath))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,9 +136,8 @@ func (c *testCluster) cachedHotAdd(t *testing.T, node *cluster.Node, pod, networ
 		t.Fatal(err)
 	}
 	// CRI-O crashes at the Pod's end if the cache has a configuration that is not a list.
-	const name, cniVersion = "kactus-agent", "0.4.0"
-	netconf["name"], netconf["cniVersion"] = name, cniVersion
-	content, err = json.Marshal(map[string]any{"name": name, "cniVersion": cniVersion, "plugins": []any{netconf}})
+	content, err = json.Marshal(map[string]any{"name": netconf["name"], "cniVersion": netconf["cniVersion"],
+		"plugins": []any{netconf}})
 	if err != nil {
 		t.Fatal(err)
 	}

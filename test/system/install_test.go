@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -150,9 +151,11 @@ func (c *testCluster) uninstall(t *testing.T) {
 			pod := c.installer(t, node)
 			return pod, pod == ""
 		})
-		c.on(t, node, "/opt/cni/bin/kactus", "install", "-uninstall")
+		c.on(t, node, "/opt/cni/bin/kactus", "install", "-uninstall",
+			"-agent-netconf-dir", filepath.Dir(agentNetconfPath))
 		for _, path := range []string{
-			"/opt/cni/bin/kactus", "/opt/cni/bin/null", netconfPath, "/etc/cni/net.d/kactus.d",
+			"/opt/cni/bin/kactus", "/opt/cni/bin/null", netconfPath, agentNetconfPath,
+			"/etc/cni/net.d/kactus.d",
 		} {
 			if _, err := os.Lstat(node.Path(path)); err == nil {
 				t.Errorf("%s still exists on %s", path, node.Name())
