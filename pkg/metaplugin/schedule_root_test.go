@@ -49,7 +49,7 @@ func TestAdd_OnASiblingsInterface(t *testing.T) {
 	n.api.networks["tenant/upper"] = fmt.Sprintf(
 		`{"type": "macvlan", "master": %q, "linkInContainer": true, "ipam": %s}`,
 		network.DeviceName("lower"), n.hostLocal(3))
-	for range 20 {
+	for range 100 {
 		req := n.request(n.conf(n.ptpConf(1)))
 		n.add(req)
 		n.del(req)
