@@ -150,19 +150,25 @@ dir=`+tn.Dir+`
 	}
 }
 
-func TestFault_DelegateInAdd(t *testing.T) {
+// tryEach tries each misbehavior in its roles. A row of the table has its name and suffix.
+func tryEach(
+	t *testing.T, all []misbehavior, suffix string, try func(misbehavior, *testing.T, *fault, role),
+) {
+	t.Helper()
 	t.Parallel()
-	for _, m := range addMisbehaviors() {
+	for _, m := range all {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
-			row := fault{name: m.name}
+			row := fault{name: m.name + suffix}
 			for _, r := range m.rolesToTry() {
-				m.tryAdd(t, &row, r)
+				try(m, t, &row, r)
 			}
 			row.report(t)
 		})
 	}
 }
+
+func TestFault_DelegateInAdd(t *testing.T) { tryEach(t, addMisbehaviors(), "", misbehavior.tryAdd) }
 
 // tryAdd tries an ADD with the delegate: it must succeed, or fail with the delegate's words and
 // roll back. The runtime's DEL must then leave nothing.
@@ -249,19 +255,7 @@ func delMisbehaviors() []misbehavior {
 	}
 }
 
-func TestFault_DelegateInDel(t *testing.T) {
-	t.Parallel()
-	for _, m := range delMisbehaviors() {
-		t.Run(m.name, func(t *testing.T) {
-			t.Parallel()
-			row := fault{name: m.name}
-			for _, r := range m.rolesToTry() {
-				m.tryDel(t, &row, r)
-			}
-			row.report(t)
-		})
-	}
-}
+func TestFault_DelegateInDel(t *testing.T) { tryEach(t, delMisbehaviors(), "", misbehavior.tryDel) }
 
 // tryDel tries a DEL with the delegate: it must fail with the delegate's words, tear down
 // everything else and keep the delegate's attachment in the ledger. When the delegate behaves
@@ -286,22 +280,12 @@ func (m misbehavior) tryDel(t *testing.T, row *fault, r role) {
 // A runtime may send one DEL only. What fails then is torn down once the namespace is gone and the
 // delegate behaves again: by the DEL of any other container, or by kactus gc.
 func TestFault_DelegateInTheOnlyDel(t *testing.T) {
-	t.Parallel()
-	for _, m := range delMisbehaviors() {
-		t.Run(m.name, func(t *testing.T) {
-			t.Parallel()
-			row := fault{name: m.name + ", the only one"}
-			for i, r := range m.rolesToTry() {
-				m.tryOnlyDel(t, &row, r, i%2 == 0)
-			}
-			row.report(t)
-		})
-	}
+	tryEach(t, delMisbehaviors(), ", the only one", misbehavior.tryOnlyDel)
 }
 
-// tryOnlyDel tries one DEL with the delegate, and then a turn of kactus gc or the DEL of another
-// Pod.
-func (m misbehavior) tryOnlyDel(t *testing.T, row *fault, r role, byGC bool) {
+// tryOnlyDel tries one DEL with the delegate, and then a turn of kactus gc or, for an auxiliary
+// one, the DEL of another Pod.
+func (m misbehavior) tryOnlyDel(t *testing.T, row *fault, r role) {
 	t.Helper()
 	p := r.newPod(t, m)
 	r.prepare(t, p)
@@ -310,7 +294,7 @@ func (m misbehavior) tryOnlyDel(t *testing.T, row *fault, r role, byGC bool) {
 	start := time.Now()
 	lost := checkError(p.DelWith(t, p.Conf, p.Runtime()), m.code, append(m.words, m.names(r)...)...)
 	repairDelegate(t, p.Tenant)
-	if byGC {
+	if r.name != "auxiliary" {
 		lost = append(lost, reclaim(t, p)...)
 	} else {
 		p.LoseNetns()
