@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/pem"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -62,6 +64,21 @@ func refuse(status int) http.HandlerFunc {
 	}
 }
 
+// untilThird returns a context that ends with the third request that the returned handler gets,
+// which is enough to see that requests are retried. It passes them on.
+func untilThird(t *testing.T, handler http.HandlerFunc) (context.Context, http.HandlerFunc, *atomic.Int32) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(within(t, 10*time.Second))
+	t.Cleanup(cancel)
+	requests := new(atomic.Int32)
+	return ctx, func(w http.ResponseWriter, r *http.Request) {
+		if requests.Add(1) == 3 {
+			cancel()
+		}
+		handler(w, r)
+	}, requests
+}
+
 // through returns a Client of the server at a URL through the proxy.
 func through(t *testing.T, proxy *url.URL, server, cluster string) *Client {
 	t.Helper()
@@ -97,16 +114,12 @@ func TestPod_ProxyRefusesToConnect(t *testing.T) {
 		400: false, 403: false, 404: false, 407: false, 429: true, 502: true, 504: true,
 	} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
-			requests := 0
-			proxy := startProxy(t, func(w http.ResponseWriter, r *http.Request) {
-				requests++
-				refuse(status)(w, r)
-			})
-			c := through(t, proxy, "https://apiserver.example:6443", "")
-			_, err := c.Pod(within(t, 200*time.Millisecond), "tenant", "app")
+			ctx, handler, requests := untilThird(t, refuse(status))
+			proxy := startProxy(t, handler)
+			_, err := through(t, proxy, "https://apiserver.example:6443", "").Pod(ctx, "tenant", "app")
 			failed := expectProxy(t, err, proxy, fmt.Sprintf("CONNECT with %d %s", status, http.StatusText(status)))
-			if failed.Temporary() != retried || failed.Missing() || (requests > 1) != retried {
-				t.Errorf("%d requests, temporary: %v: %v", requests, failed.Temporary(), err)
+			if failed.Temporary() != retried || failed.Missing() || (requests.Load() > 1) != retried {
+				t.Errorf("%d requests, temporary: %v: %v", requests.Load(), failed.Temporary(), err)
 			}
 		})
 	}
@@ -115,9 +128,9 @@ func TestPod_ProxyRefusesToConnect(t *testing.T) {
 func TestPod_ProxyAnswersInPlaceOfTheAPIServer(t *testing.T) {
 	for status, temporary := range map[int]bool{403: false, 404: false, 407: false, 502: true, 200: false} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
-			proxy := startProxy(t, refuse(status))
-			c := through(t, proxy, "http://apiserver.example:8080", "")
-			_, err := c.Pod(within(t, 100*time.Millisecond), "tenant", "app")
+			ctx, handler, _ := untilThird(t, refuse(status))
+			proxy := startProxy(t, handler)
+			_, err := through(t, proxy, "http://apiserver.example:8080", "").Pod(ctx, "tenant", "app")
 			failed := expectProxy(t, err, proxy)
 			quoted := strings.Contains(err.Error(), "own page")
 			if failed.Temporary() != temporary || failed.Missing() || quoted != (status != 200) {
@@ -137,7 +150,7 @@ func TestPod_ProxyCannotBeReached(t *testing.T) {
 	for _, scheme := range []string{"http", "https", "socks5"} {
 		proxy := &url.URL{Scheme: scheme, Host: addr, User: url.UserPassword("user", proxyPassword)}
 		c := through(t, proxy, "https://apiserver.example:6443", "")
-		_, err := c.Pod(within(t, 100*time.Millisecond), "tenant", "app")
+		_, err := c.Pod(within(t, 300*time.Millisecond), "tenant", "app")
 		if failed := expectProxy(t, err, proxy, "connection refused"); !failed.Temporary() {
 			t.Errorf("%s: got %v", scheme, err)
 		}
@@ -191,7 +204,7 @@ func TestNew_ProxyOfTheEnvironment(t *testing.T) {
 	if server := os.Getenv(inChild); server != "" {
 		c, err := New(configWith(t, `server: "`+server+`"`, "token: "+token), "kactus/test")
 		if err == nil {
-			_, err = c.Pod(within(t, time.Second), "tenant", "app")
+			_, err = c.Pod(within(t, 10*time.Second), "tenant", "app")
 		}
 		t.Fatalf("temporary: %v: %v", failure(t, err).Temporary(), err)
 	}
