@@ -31,12 +31,12 @@ func (c checked) isHot(a ledger.Attachment) bool {
 // hot operation, which can take long and touches one network alone: it reads the record as it is.
 func (p *Plugin) recordToCheck(ctx context.Context, req Request) (checked, error) {
 	const pause = 50 * time.Millisecond
-	end, wait := time.Now().Add(lockTimeout), time.Duration(0)
+	end, wait, lock := time.Now().Add(lockTimeout), time.Duration(0), p.tryLock
 	if req.Args.Hot != nil {
-		wait = lockTimeout
+		wait, lock = lockTimeout, p.lock
 	}
 	for {
-		locked, err := p.lock(ctx, req.ContainerID, wait)
+		locked, err := lock(ctx, req.ContainerID, wait)
 		if err == nil {
 			return checked{
 				record: locked.Record(), delegates: p.Delegates(locked.LockFile()), close: locked.Close,

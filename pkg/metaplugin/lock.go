@@ -18,6 +18,21 @@ func (p *Plugin) lock(ctx context.Context, containerID string, wait time.Duratio
 	if err != nil {
 		return nil, err
 	}
+	return usable(record)
+}
+
+// tryLock is lock for those who try again and again: it leaves what a killed kactus left running
+// alone.
+func (p *Plugin) tryLock(ctx context.Context, containerID string, wait time.Duration) (LockedRecord, error) {
+	record, err := p.lockWithin(ctx, containerID, wait)
+	if err != nil {
+		return nil, storeError(err)
+	}
+	return usable(record)
+}
+
+// usable returns the record, or closes it and returns an error if it is corrupt.
+func usable(record LockedRecord) (LockedRecord, error) {
 	if err := record.Corrupt(); err != nil {
 		record.Close()
 		return nil, corruptError(err)
@@ -49,7 +64,8 @@ func (p *Plugin) lockAny(
 ) (LockedRecord, error) {
 	first := min(wait, abandonedAfter)
 	record, err := p.lockWithin(ctx, containerID, first)
-	if errors.Is(err, ledger.ErrBusy) && (p.freeAbandoned(containerID, addTimeout) || wait > first) {
+	if errors.Is(err, ledger.ErrBusy) && wait > first {
+		p.freeAbandoned(containerID, addTimeout)
 		record, err = p.lockWithin(ctx, containerID, wait-first)
 	}
 	if errors.Is(err, ledger.ErrBusy) && ctx.Err() == nil && p.freeAbandoned(containerID, endAfter) {
@@ -58,14 +74,17 @@ func (p *Plugin) lockAny(
 	if err != nil {
 		return nil, storeError(err)
 	}
-	p.Marks.remove(hotMark, containerID) // left by a hot operation that was killed
 	return record, nil
 }
 
 func (p *Plugin) lockWithin(ctx context.Context, containerID string, wait time.Duration) (LockedRecord, error) {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	return p.Store.Lock(ctx, containerID)
+	record, err := p.Store.Lock(ctx, containerID)
+	if err == nil {
+		p.Marks.remove(hotMark, containerID) // left by a hot operation that was killed
+	}
+	return record, err
 }
 
 // freeAbandoned frees a container whose kactus was killed, and reports whether it did: it ends the
