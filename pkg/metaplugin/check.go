@@ -154,6 +154,7 @@ func (p *Plugin) checkAttachment(ctx context.Context, ns Netns, s checked, req R
 		}
 		return reason != ""
 	})
+	c.Result = stableResult(c.Config, c.Result)
 	if err := s.delegates.Check(ctx, c); err != nil {
 		return fmt.Errorf("network %s: %w", a.Network, err)
 	}

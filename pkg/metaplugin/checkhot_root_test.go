@@ -6,12 +6,14 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"net"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/containernetworking/cni/pkg/types"
+	"github.com/vishvananda/netlink"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/ledger"
 )
@@ -192,4 +194,19 @@ func TestHotAdd_IsMarkedInTheRecord(t *testing.T) {
 		a, _ := n.record().Find(ifName)
 		expectEqual(t, "hot is "+ifName, a.Hot, want)
 	}
+}
+
+// A bridge that is no gateway gets another MAC address when Pods come and go.
+func TestCheck_PassesWhenTheBridgeHasAnotherMAC(t *testing.T) {
+	n := newTestNode(t)
+	n.selectNetworks("green")
+	n.api.networks["tenant/green"] = n.bridgeConf(2)
+	req := n.request(n.conf(n.ptpConf(1)))
+	req.Conf.PrevResult = n.add(req)
+	bridge, err := netlink.LinkByName(n.bridge)
+	must(t, err)
+	must(t, netlink.LinkSetHardwareAddr(bridge, net.HardwareAddr{0x02, 0, 0, 0, 0, 0x01}))
+	n.check(req)
+	must(t, netlink.LinkDel(bridge))
+	n.checkFails(req, CodeDelegate, "network green", n.bridge)
 }

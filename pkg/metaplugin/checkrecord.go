@@ -2,12 +2,10 @@ package metaplugin
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io/fs"
 	"time"
 
-	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniconf"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/ledger"
 )
 
@@ -63,22 +61,4 @@ func (p *Plugin) readRecord(containerID string) (ledger.Record, error) {
 		return ledger.Record{}, corruptError(err)
 	}
 	return record, nil
-}
-
-// cannotCheck returns why the CHECK of the plugin fails for the configuration that it has, whatever
-// it made; empty if it need not.
-func cannotCheck(plugin cniconf.Plugin) string {
-	if plugin.Type != "bridge" {
-		return ""
-	}
-	var conf struct {
-		IPAM struct {
-			Type string `json:"type"`
-		} `json:"ipam"`
-	}
-	data, err := plugin.Stdin(nil)
-	if err != nil || json.Unmarshal(data, &conf) != nil || conf.IPAM.Type != "" {
-		return ""
-	}
-	return "the plugin bridge runs CHECK of an IPAM plugin also where its configuration has none"
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -91,10 +90,7 @@ func newTestNode(t *testing.T) *testNode {
 		netns:  netnstest.New(t),
 		api:    &fakeAPI{networks: map[string]string{}},
 	}
-	// A bridge without an address of its own takes that of a port. The results would then have
-	// another address than the bridge has later, and the plugin's CHECK compares them.
-	attrs := netlink.LinkAttrs{Name: n.bridge, HardwareAddr: net.HardwareAddr{0x0a, 0, 0, 0, 0, 0xff}}
-	bridge := &netlink.Bridge{LinkAttrs: attrs}
+	bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: n.bridge}}
 	must(t, netlink.LinkAdd(bridge))
 	t.Cleanup(func() { _ = netlink.LinkDel(bridge) })
 	must(t, os.Mkdir(n.path("plugins"), 0o755))

@@ -39,9 +39,10 @@ func newPlayground(t *testing.T) *playground {
 	for _, name := range randomNetworks {
 		addFailingBridge(t, tn, name)
 	}
-	tn.SetDelegates(`{"masterPlugin": true, ` + failingBridgeConfig(t, tn, kactustest.DefaultNetwork) + `}`)
+	const master = kactustest.DefaultNetwork
+	tn.SetDelegates(`{"masterPlugin": true, ` + tn.BridgeConfigFor(t, "failing-"+master, master) + `}`)
 	for _, name := range randomNetworks[1:] {
-		tn.CreateNetwork(t, name, "{"+failingBridgeConfig(t, tn, name)+"}")
+		tn.CreateNetwork(t, name, "{"+tn.BridgeConfigFor(t, "failing-"+name, name)+"}")
 	}
 	refused, down := tn.Conf, tn.Conf
 	refused.Kubeconfig = tn.NewKubeconfig(t, "stranger", kactustest.StrangerToken)
@@ -75,15 +76,6 @@ fail
 
 func failureFile(tn *kactustest.Tenant, name, operation string) string {
 	return filepath.Join(tn.Dir, "fail."+name+"."+operation)
-}
-
-// failingBridgeConfig returns the members of a configuration of the delegate that addFailingBridge
-// adds.
-func failingBridgeConfig(t *testing.T, tn *kactustest.Tenant, name string) string {
-	t.Helper()
-	config := tn.BridgeConfigFor(t, "failing-"+name, name)
-	tn.AddBridge(t, name)
-	return config
 }
 
 // step runs a step and judges its outcome. The duration is that of the operation, if it made a Pod

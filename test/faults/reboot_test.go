@@ -81,9 +81,8 @@ func newBootedNode(t *testing.T) *bootedNode {
 			"egressRate": 100000000, "egressBurst": 1000000}]}`)
 	n := &bootedNode{Tenant: tn}
 	config := tn.BridgeConfig(t, "dynamic")
-	tn.AddBridge(t, "dynamic")
-	bridge, err := netlink.LinkByName(n.bridge())
-	kactustest.Must(t, err)
+	bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: n.bridge()}}
+	kactustest.Must(t, netlink.LinkAdd(bridge))
 	addr, err := netlink.ParseAddr(n.subnet("1/24"))
 	kactustest.Must(t, err)
 	kactustest.Must(t, netlink.AddrAdd(bridge, addr))

@@ -3,7 +3,6 @@ package kactustest
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -117,17 +116,6 @@ func (tn *Tenant) BridgeConfigFor(t *testing.T, plugin, name string) string {
 		}
 	})
 	return fmt.Sprintf(`"type": %q, "bridge": %q, "ipam": %s`, plugin, bridge, tn.HostLocal(t))
-}
-
-// AddBridge creates the bridge that [Tenant.BridgeConfig] names, with a MAC address of its own. A
-// bridge without one takes that of a port, so that the plugin's CHECK fails for all Pods when its
-// ports change.
-func (tn *Tenant) AddBridge(t *testing.T, name string) {
-	t.Helper()
-	attrs := netlink.NewLinkAttrs()
-	attrs.Name = fmt.Sprintf("%s%.8s", tn.bridgePrefix(), name)
-	attrs.HardwareAddr = net.HardwareAddr{0x0a, 0, 0, 0, 0, 1}
-	Must(t, netlink.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}))
 }
 
 func (tn *Tenant) bridgePrefix() string { return fmt.Sprintf("b%d-", tn.Number) }
