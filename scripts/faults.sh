@@ -11,7 +11,7 @@ its own, and prints a table: the fault, how many times it was injected, what was
 and how long the worst recovery took. Exits with 1 if anything was lost.
 
   -s, --short        run the short campaign, which takes under five minutes; the full one takes hours
-  -r, --run PATTERN  run the tests whose names match PATTERN, such as TestFaultKill
+  -r, --run PATTERN  run the tests whose names match PATTERN, such as TestFault_Kill
   -h, --help         print this help
 
 Needs root and the packages that README.md names.
