@@ -38,6 +38,7 @@ func newPlayground(t *testing.T) *playground {
 	tn.Conf.CNIVersion = "1.1.0"
 	for _, name := range randomNetworks {
 		addFailingBridge(t, tn, name)
+		tn.AddBridge(t, name)
 	}
 	const master = kactustest.DefaultNetwork
 	tn.SetDelegates(`{"masterPlugin": true, ` + tn.BridgeConfigFor(t, "failing-"+master, master) + `}`)

@@ -3,6 +3,7 @@ package kactustest
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -116,6 +117,17 @@ func (tn *Tenant) BridgeConfigFor(t *testing.T, plugin, name string) string {
 		}
 	})
 	return fmt.Sprintf(`"type": %q, "bridge": %q, "ipam": %s`, plugin, bridge, tn.HostLocal(t))
+}
+
+// AddBridge creates the bridge that [Tenant.BridgeConfigFor] names, with a MAC address of its own.
+// Without one, the address changes with the bridge's ports, and kactus knows only of the plugin
+// bridge that its CHECK compares it: not of one with another name.
+func (tn *Tenant) AddBridge(t *testing.T, name string) {
+	t.Helper()
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = fmt.Sprintf("%s%.8s", tn.bridgePrefix(), name)
+	attrs.HardwareAddr = net.HardwareAddr{0x0a, 0, 0, 0, 0, 1}
+	Must(t, netlink.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}))
 }
 
 func (tn *Tenant) bridgePrefix() string { return fmt.Sprintf("b%d-", tn.Number) }
