@@ -50,7 +50,8 @@ func (l Ledger) Holders(containerID string) []Holder {
 // holderIn returns the process that has the directory dir in /proc, if it holds the lock on the
 // byte at that offset.
 func holderIn(dir, offset string) (Holder, bool) {
-	h := Holder{fd: -1}
+	var h Holder
+	found := false
 	links, _ := os.ReadDir(filepath.Join(dir, "fd"))
 	for _, link := range links {
 		if target, err := os.Readlink(filepath.Join(dir, "fd", link.Name())); err != nil ||
@@ -61,10 +62,11 @@ func holderIn(dir, offset string) (Holder, bool) {
 		if err != nil || !hasLock(info, offset) {
 			continue
 		}
+		found = true
 		h.fd, _ = strconv.Atoi(link.Name())
 		h.Operation = h.Operation || closesOnExec(info)
 	}
-	if h.fd < 0 {
+	if !found {
 		return h, false
 	}
 	h.PID, _ = strconv.Atoi(filepath.Base(dir))

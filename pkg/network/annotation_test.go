@@ -195,12 +195,17 @@ func TestParseSelection(t *testing.T) {
 	if want := (Selection{Name: "green", Namespace: "red"}); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v", got, err)
 	}
+	const longest = `{"name": "green"}`
+	spaces := strings.Repeat(" ", MaxAnnotationSize-len(longest))
+	if _, err := ParseSelection([]byte(longest + spaces)); err != nil {
+		t.Errorf("as long as an annotation can be: %v", err)
+	}
 	tests := []struct{ name, element, want string }{
 		{"nothing", "", "must be a JSON object"},
 		{"an array", `[{"name": "green"}]`, "must be a JSON object"},
 		{"an unknown key", `{"name": "green", "mac": ""}`, "mac: unknown key"},
 		{"data after the object", `{"name": "green"}{}`, "data follows"},
-		{"more than an annotation can have", `{"name": "` + strings.Repeat("a", MaxAnnotationSize) + `"}`, "limit is"},
+		{"more than an annotation can have", longest + spaces + " ", "limit is"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
