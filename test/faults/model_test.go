@@ -140,18 +140,22 @@ func (m *podModel) added(s step, o outcome) error {
 
 func (m *podModel) deleted(s step, o outcome) error {
 	before := *m
+	// Where the ledger does not know a default network, the DEL runs for the netconf's, and records
+	// what fails.
+	ofNetconf := s.fault.inDEL() && s.culprit == 0 && before.has[0] == absent
 	if o.killed {
 		for n, has := range m.has {
 			if has != absent {
 				m.has[n] = uncertain
 			}
 		}
+		if ofNetconf {
+			m.has[0] = uncertain
+		}
 		return nil
 	}
 	m.has = [4]presence{}
-	if s.fault.inDEL() && s.culprit == 0 && before.has[0] == absent {
-		// Where the ledger does not know a default network, the DEL runs for the netconf's, and
-		// records what fails.
+	if ofNetconf {
 		if o.err != nil {
 			m.has[0] = uncertain
 		}
