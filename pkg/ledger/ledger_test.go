@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -149,4 +150,17 @@ func TestProbe(t *testing.T) {
 			t.Errorf("got %v, and the target was created: %v", err, exists(target))
 		}
 	})
+}
+
+func TestLockedRecord_KeepsAsManyOrphansAsAttachments(t *testing.T) {
+	l := openLedger(t)
+	r := lock(t, l, "c1")
+	writePlanned(t, r, "eth0", "net1")
+	must(t, r.Orphan("net1", testTime, errors.New("gone"), nil))
+	r.Close()
+	record, err := l.ReadRecord("c1")
+	must(t, err)
+	if ifNames(record.Attachments) != "eth0" || ifNames(record.Orphans) != "net1" {
+		t.Errorf("got %+v", record)
+	}
 }
