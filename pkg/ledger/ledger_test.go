@@ -164,3 +164,30 @@ func TestLockedRecord_KeepsAsManyOrphansAsAttachments(t *testing.T) {
 		t.Errorf("got %+v", record)
 	}
 }
+
+func TestLockedRecord_ReportsWhatCannotBeRemoved(t *testing.T) {
+	for name, suffix := range map[string]string{"the record": ".json", "the predecessor's record": ""} {
+		t.Run(name, func(t *testing.T) {
+			r := lock(t, openLedger(t), "c1")
+			defer r.Close()
+			writePlanned(t, r, "eth0")
+			_ = os.Remove(r.path(suffix))
+			must(t, os.MkdirAll(filepath.Join(r.path(suffix), "sub"), 0o700))
+			if err := r.Remove("eth0"); err == nil || r.Unsaved() == nil {
+				t.Errorf("got %v, then %v", err, r.Unsaved())
+			}
+		})
+	}
+}
+
+func TestReplaceFile_LeavesNoTemporaryFile(t *testing.T) {
+	dir := t.TempDir()
+	path, tmp := filepath.Join(dir, "path"), filepath.Join(dir, "tmp")
+	must(t, os.MkdirAll(filepath.Join(path, "sub"), 0o700))
+	if err := replaceFile(path, tmp, []byte("x")); err == nil {
+		t.Error("replaced a directory")
+	}
+	if left := fileNames(t, dir); left != "path" {
+		t.Errorf("left: %s", left)
+	}
+}

@@ -170,3 +170,27 @@ func TestLock_OldAndNewNeverOverlap(t *testing.T) {
 		t.Errorf("left in the ledger's directory: %s", left)
 	}
 }
+
+func TestIsAt(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	open := func() *os.File {
+		file, err := os.Create(path)
+		must(t, err)
+		t.Cleanup(func() { file.Close() })
+		return file
+	}
+	check := func(what string, file *os.File, want bool) {
+		t.Helper()
+		if got := isAt(file, path); got != want {
+			t.Errorf("%s: got %v", what, got)
+		}
+	}
+	file := open()
+	check("the file", file, true)
+	must(t, os.Remove(path))
+	check("a file that was removed", file, true)
+	open()
+	check("a file that was replaced", file, false)
+	file.Close()
+	check("a file that cannot be asked", file, true)
+}
