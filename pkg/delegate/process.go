@@ -101,10 +101,11 @@ func (p *process) ExecPlugin(ctx context.Context, path string, stdin []byte, env
 func (p *process) lifetime(ctx context.Context) (context.Context, context.CancelFunc) {
 	life, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {
-		if errors.Is(ctx.Err(), context.Canceled) {
-			sleep(life, p.grace)
+		grace := p.grace
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			grace = 0
 		}
-		end(context.Cause(ctx))
+		time.AfterFunc(grace, func() { end(context.Cause(ctx)) })
 	})
 	cancel := context.CancelFunc(func() {})
 	if p.timeout > 0 {
@@ -114,15 +115,6 @@ func (p *process) lifetime(ctx context.Context) (context.Context, context.Cancel
 		stop()
 		cancel()
 		end(nil)
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
 	}
 }
 
