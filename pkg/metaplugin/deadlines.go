@@ -46,7 +46,7 @@ const (
 	// long as the kubelet does, CRI-O without end. One that is cut short makes a node NotReady.
 	statusTimeout = 10 * time.Second
 
-	// lockTimeout is how long another operation waits for one on the same container.
+	// lockTimeout is how long any other operation waits for one on the same container.
 	lockTimeout = 12 * time.Second
 	// abandonedAfter is how long an operation waits for the lock before it looks whether nobody but
 	// daemons holds it.

@@ -87,9 +87,9 @@ func (p *Plugin) lockWithin(ctx context.Context, containerID string, wait time.D
 	return record, err
 }
 
-// freeAbandoned frees a container whose kactus was killed, and reports whether it did: it ends the
-// plugins that still run, if all have run for that long, and takes the lock away from daemons that
-// they started. Nobody else would end such a plugin when its time is over.
+// freeAbandoned frees a container whose kactus was killed, and reports whether the lock may be free
+// now. If all plugins that still run have done so for that long, it ends them: nobody else would,
+// when their time is over. From daemons that they started, it takes the lock away.
 func (p *Plugin) freeAbandoned(containerID string, endAfter time.Duration) bool {
 	groups := map[int]bool{}
 	for _, h := range p.Store.Holders(containerID) {
