@@ -14,13 +14,11 @@ import (
 
 // A Client reads from one apiserver. It is safe for concurrent use.
 type Client struct {
-	http *http.Client
+	http *http.Client // adds the credentials to each request
 	base *url.URL
-	// header is sent with every request.
-	header http.Header
 	// proxy is the host and port of the proxy in the way; empty for none.
 	proxy   string
-	secrets secrets
+	secrets *secrets
 	// attemptTimeout bounds one request; firstPause is the longest pause before the second.
 	attemptTimeout, firstPause time.Duration
 	budget                     *budget.Budget
@@ -52,16 +50,18 @@ func (c clientConfig) client(userAgent string) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	transport, err := c.transport(proxy)
+	secrets := &secrets{}
+	secrets.add(c.token)
+	secrets.add(proxyCredentials(proxy))
+	httpClient, err := c.httpClient(userAgent, proxy, secrets)
 	if err != nil {
 		return nil, err
 	}
 	return &Client{
-		http:           &http.Client{Transport: transport, CheckRedirect: noRedirect},
+		http:           httpClient,
 		base:           c.server.JoinPath("/"),
-		header:         c.header(userAgent),
 		proxy:          proxyAddress(proxy),
-		secrets:        newSecrets(c.credentials(), proxyCredentials(proxy)),
+		secrets:        secrets,
 		attemptTimeout: defaultAttemptTimeout,
 		firstPause:     50 * time.Millisecond,
 		budget:         budget.New(maxResponses),

@@ -65,10 +65,14 @@ func (e *Error) refused() bool {
 }
 
 // retryable reports whether a request that got no response should be sent again. TLS errors should
-// not, because a wrong certificate stays wrong, and neither should what a proxy does not allow.
+// not, because a wrong certificate stays wrong, and neither should what a proxy does not allow, nor
+// what a plugin for credentials has failed at.
 func retryable(err error) bool {
 	if refused := (*refusal)(nil); errors.As(err, &refused) {
 		return overloaded(refused.status)
+	}
+	if plugin := (*pluginError)(nil); errors.As(err, &plugin) {
+		return plugin.late
 	}
 	var (
 		verification *tls.CertificateVerificationError
@@ -82,7 +86,7 @@ func retryable(err error) bool {
 			return false
 		}
 	}
-	return !isAlert(err) && !errors.Is(err, http.ErrSchemeMismatch)
+	return !isAlert(err) && !errors.Is(err, http.ErrSchemeMismatch) && !errors.Is(err, errUnsendable)
 }
 
 // isAlert reports whether one side closed the connection with a TLS alert, such as "certificate

@@ -47,7 +47,6 @@ func FuzzAnswer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, status int, retryAfter string, body []byte) {
 		c := &Client{
 			http:           &http.Client{Transport: fixedResponse{status, retryAfter, body}},
-			header:         http.Header{},
 			base:           &url.URL{Scheme: "https", Host: "apiserver", Path: "/"},
 			attemptTimeout: time.Minute, firstPause: time.Second, budget: budget.New(maxResponses),
 		}

@@ -78,7 +78,6 @@ func (c *Client) try(ctx context.Context, target *url.URL, accept string) ([]byt
 		failed.Cause = err
 		return nil, 0, failed
 	}
-	req.Header = c.header.Clone()
 	req.Header.Set("Accept", accept)
 	resp, err := c.http.Do(req)
 	if err != nil {
@@ -119,7 +118,7 @@ type statusError struct{ message string }
 func (s *statusError) Error() string { return s.message }
 
 // statusCause returns the message of a Status, or the beginning of a body that is not one.
-func statusCause(body []byte, secrets secrets) error {
+func statusCause(body []byte, secrets *secrets) error {
 	var status struct{ Kind, Message string }
 	if err := json.Unmarshal(body, &status); err == nil && status.Kind == "Status" && status.Message != "" {
 		return &statusError{secrets.redact(status.Message)}

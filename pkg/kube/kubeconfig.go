@@ -1,77 +1,35 @@
 package kube
 
 import (
-	"encoding/base64"
+	"cmp"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"maps"
 	"net/url"
 	"os"
-	"path/filepath"
+	"slices"
+	"strings"
 
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/tools/clientcmd/api"
+	apiv1 "k8s.io/client-go/tools/clientcmd/api/v1"
 	"sigs.k8s.io/yaml"
 )
 
-// kubeconfigFile is what kactus reads of a kubeconfig. The library that reads all of it took a
-// fifth of kactus's start to load, and runs programs for credentials, which kactus does not do.
-type kubeconfigFile struct {
-	APIVersion     string         `json:"apiVersion,omitempty"`
-	Kind           string         `json:"kind,omitempty"`
-	CurrentContext string         `json:"current-context"`
-	Clusters       []namedCluster `json:"clusters"`
-	Users          []namedUser    `json:"users"`
-	Contexts       []namedContext `json:"contexts"`
-}
-
-type namedContext struct {
-	Name    string `json:"name"`
-	Context struct {
-		Cluster string `json:"cluster"`
-		User    string `json:"user"`
-	} `json:"context"`
-}
-
-type namedCluster struct {
-	Name    string  `json:"name"`
-	Cluster cluster `json:"cluster"`
-}
-
-type cluster struct {
-	Server     string `json:"server"`
-	ServerName string `json:"tls-server-name,omitempty"`
-	Insecure   bool   `json:"insecure-skip-tls-verify,omitempty"`
-	CAFile     string `json:"certificate-authority,omitempty"`
-	CA         string `json:"certificate-authority-data,omitempty"` // base64, as are Cert and Key
-	Proxy      string `json:"proxy-url,omitempty"`
-}
-
-type namedUser struct {
-	Name string `json:"name"`
-	User user   `json:"user"`
-}
-
-type user struct {
-	Token        string `json:"token,omitempty"`
-	TokenFile    string `json:"tokenFile,omitempty"`
-	CertFile     string `json:"client-certificate,omitempty"`
-	Cert         string `json:"client-certificate-data,omitempty"`
-	KeyFile      string `json:"client-key,omitempty"`
-	Key          string `json:"client-key-data,omitempty"`
-	Username     string `json:"username,omitempty"`
-	Password     string `json:"password,omitempty"`
-	Exec         any    `json:"exec,omitempty"`
-	AuthProvider any    `json:"auth-provider,omitempty"`
-	As           string `json:"as,omitempty"`
-}
+// errInvalid stands for the errors of clientcmd, which quote what they complain about.
+var errInvalid = errors.New("not a valid kubeconfig (kubectl config view --kubeconfig=FILE shows why)")
 
 // Kubeconfig returns the content of a kubeconfig for the apiserver at a URL, with a certificate
 // authority in PEM and a bearer token.
 func Kubeconfig(server string, ca []byte, token string) ([]byte, error) {
 	const name = "kactus"
-	f := kubeconfigFile{APIVersion: "v1", Kind: "Config", CurrentContext: name, Contexts: []namedContext{{Name: name}}}
-	encoded := base64.StdEncoding.EncodeToString(ca)
-	f.Clusters = []namedCluster{{Name: name, Cluster: cluster{Server: server, CA: encoded}}}
-	f.Users = []namedUser{{Name: name, User: user{Token: token}}}
-	f.Contexts[0].Context.Cluster, f.Contexts[0].Context.User = name, name
-	return yaml.Marshal(f)
+	return clientcmd.Write(api.Config{
+		CurrentContext: name,
+		Clusters:       map[string]*api.Cluster{name: {Server: server, CertificateAuthorityData: ca}},
+		AuthInfos:      map[string]*api.AuthInfo{name: {Token: token}},
+		Contexts:       map[string]*api.Context{name: {Cluster: name, AuthInfo: name}},
+	})
 }
 
 // Token returns the bearer token of a kubeconfig's current context; empty where that has none. The
@@ -103,46 +61,86 @@ func readKubeconfig(path string) (clientConfig, error) {
 	if err != nil {
 		return fail("read", withoutPath(err))
 	}
-	var f kubeconfigFile
-	if err := yaml.Unmarshal(data, &f); err != nil || !f.isKubeconfig() {
-		return fail("read", errors.New("not a valid kubeconfig (kubectl config view --kubeconfig=FILE shows why)"))
+	whole, err := clientcmd.Load(data)
+	if err != nil {
+		return fail("read", invalid(data))
 	}
-	config, err := f.current(filepath.Dir(path))
+	cluster, user, err := current(whole, path)
+	if err != nil {
+		return fail("use", err)
+	}
+	config, err := newClientConfig(cluster, user)
 	if err != nil {
 		return fail("use", err)
 	}
 	return config, nil
 }
 
-// isKubeconfig reports whether f has the API version and kind of a kubeconfig. Both may be omitted.
-func (f kubeconfigFile) isKubeconfig() bool {
-	return (f.APIVersion == "" || f.APIVersion == "v1") && (f.Kind == "" || f.Kind == "Config")
+// current returns the cluster and the user of the current context. Relative paths are below the
+// directory of the kubeconfig. A context need not name a user.
+func current(whole *api.Config, path string) (*api.Cluster, *api.AuthInfo, error) {
+	context := whole.Contexts[whole.CurrentContext]
+	if context == nil {
+		return nil, nil, errors.New("current-context: no such context")
+	}
+	cluster := whole.Clusters[context.Cluster]
+	if cluster == nil {
+		return nil, nil, errors.New("current-context: no such cluster")
+	}
+	user := whole.AuthInfos[context.AuthInfo]
+	switch {
+	case user != nil:
+	case context.AuthInfo == "":
+		user = &api.AuthInfo{}
+	default: // clientcmd would send no credentials
+		return nil, nil, errors.New("current-context: no such user")
+	}
+	cluster.LocationOfOrigin, user.LocationOfOrigin = path, path
+	err := clientcmd.ResolveLocalPaths(&api.Config{
+		Clusters:  map[string]*api.Cluster{"": cluster},
+		AuthInfos: map[string]*api.AuthInfo{"": user},
+	})
+	return cluster, user, err
 }
 
-// current returns the client configuration of the current context. Relative paths are below dir.
-func (f kubeconfigFile) current(dir string) (clientConfig, error) {
-	context, ok := find(f.Contexts, func(c namedContext) bool { return c.Name == f.CurrentContext })
-	if !ok {
-		return clientConfig{}, errors.New("current-context: no such context")
+// invalid returns an error that says why clientcmd cannot load a kubeconfig. It names the key whose
+// value has a wrong type or is not base64, but not the value.
+func invalid(data []byte) error {
+	inJSON, err := yaml.YAMLToJSON(data)
+	if err != nil {
+		return errInvalid
 	}
-	cluster, ok := find(f.Clusters, func(c namedCluster) bool { return c.Name == context.Context.Cluster })
-	if !ok {
-		return clientConfig{}, errors.New("current-context: no such cluster")
+	var wrong *json.UnmarshalTypeError
+	if errors.As(json.Unmarshal(inJSON, &apiv1.Config{}), &wrong) && wrong.Field != "" {
+		return fmt.Errorf("%s: must be a %s, in quotes if YAML takes it for something else", wrong.Field, wrong.Type)
 	}
-	user, ok := find(f.Users, func(u namedUser) bool { return u.Name == context.Context.User })
-	if !ok {
-		return clientConfig{}, errors.New("current-context: no such user")
+	var content any
+	if json.Unmarshal(inJSON, &content) != nil {
+		return errInvalid
 	}
-	var config clientConfig
-	err := errors.Join(config.setCluster(cluster.Cluster, dir), config.setUser(user.User, dir))
-	return config, err
+	return cmp.Or(findNotBase64(content), errInvalid)
 }
 
-func find[T any](all []T, match func(T) bool) (found T, ok bool) {
-	for _, t := range all {
-		if match(t) {
-			return t, true
+// findNotBase64 returns an error that names a key below content whose value should be base64 and is
+// not; nil if there is none.
+func findNotBase64(content any) error {
+	switch content := content.(type) {
+	case []any:
+		for _, element := range content {
+			if err := findNotBase64(element); err != nil {
+				return err
+			}
+		}
+	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(content)) {
+			err := findNotBase64(content[key])
+			if text, ok := content[key].(string); ok && strings.HasSuffix(key, "-data") {
+				err = checkBase64(key, text)
+			}
+			if err != nil {
+				return err
+			}
 		}
 	}
-	return found, false
+	return nil
 }

@@ -77,7 +77,9 @@ func checkConnect(_ context.Context, proxy *url.URL, _ *http.Request, resp *http
 func (c *Client) blameProxy(failed *Error) {
 	var refused *refusal
 	var status *statusError
-	if c.proxy == "" || errors.As(failed.Cause, &refused) || errors.As(failed.Cause, &status) {
+	var plugin *pluginError
+	if c.proxy == "" || errors.As(failed.Cause, &refused) || errors.As(failed.Cause, &status) ||
+		errors.As(failed.Cause, &plugin) || errors.Is(failed.Cause, errUnsendable) {
 		return
 	}
 	failed.Proxy, failed.byProxy = c.proxy, c.base.Scheme == "http" // TLS leads to the apiserver

@@ -1,38 +1,53 @@
 package kube
 
 import (
-	"encoding/base64"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // secrets hold credentials. Some proxies and apiservers repeat what they were sent, so they are
-// redacted from whatever of a response gets into an error.
-type secrets []string
-
-// newSecrets returns those of the values that are not empty.
-func newSecrets(values ...string) secrets {
-	return slices.DeleteFunc(values, func(value string) bool { return value == "" })
+// redacted from whatever of a response gets into an error. They are safe for concurrent use; nil is
+// none.
+type secrets struct {
+	mu     sync.Mutex
+	values []string
 }
 
-// credentials returns what the Authorization header carries after its scheme.
-func (c clientConfig) credentials() string {
-	if c.username != "" {
-		return base64.StdEncoding.EncodeToString([]byte(c.username + ":" + c.password))
+// maxSecrets bounds the secrets of a process that lives long, and whose token is renewed.
+const maxSecrets = 16
+
+// add adds a value, unless it is empty. Beyond maxSecrets, it replaces the oldest one.
+func (s *secrets) add(value string) {
+	if s == nil || value == "" {
+		return
 	}
-	return c.token
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if slices.Contains(s.values, value) {
+		return
+	}
+	if len(s.values) == maxSecrets {
+		s.values = slices.Delete(s.values, 0, 1)
+	}
+	s.values = append(s.values, value)
 }
 
 // redact returns text without the secrets.
-func (s secrets) redact(text string) string {
-	for _, secret := range s {
+func (s *secrets) redact(text string) string {
+	if s == nil {
+		return text
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, secret := range s.values {
 		text = strings.ReplaceAll(text, secret, "(redacted)")
 	}
 	return text
 }
 
 // redactError returns err, or an error that wraps it where its text has a secret.
-func (s secrets) redactError(err error) error {
+func (s *secrets) redactError(err error) error {
 	if text := err.Error(); s.redact(text) != text {
 		return &redactedError{error: err, text: s.redact(text)}
 	}

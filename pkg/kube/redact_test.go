@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -97,5 +98,17 @@ func TestTry_LimitsTheHeader(t *testing.T) {
 		if failed == nil {
 			t.Errorf("HTTP/2 %v: got no error for a header of 512 KiB", http2)
 		}
+	}
+}
+
+func TestSecrets_KeepsTheLast(t *testing.T) {
+	s := &secrets{}
+	for i := range 100 {
+		s.add(fmt.Sprintf("secret%03d", i))
+		s.add("secret099")
+	}
+	if got := s.redact("secret000 secret098 secret099"); len(s.values) != maxSecrets ||
+		got != "secret000 (redacted) (redacted)" {
+		t.Errorf("%d secrets: %s", len(s.values), got)
 	}
 }

@@ -13,6 +13,9 @@ import (
 // What no request could ever carry is an error as soon as it is read: sent, it would look like an
 // apiserver that is away, and be tried again until the time is up. No error quotes a value.
 
+// errUnsendable is the error for a request that cannot be sent, and never will.
+var errUnsendable = errors.New("cannot send the request")
+
 // checkHeaderValue returns an error if value cannot be part of a header (RFC 9110, section 5.5).
 func checkHeaderValue(key, value string) error {
 	if strings.ContainsFunc(value, isControl) {
@@ -86,11 +89,10 @@ func notInHost(r rune) bool {
 	return !isLetter && (r < '0' || r > '9') && r != '-' && r != '_'
 }
 
-// decodeBase64 decodes the value of a key, which may be empty.
-func decodeBase64(key, text string) ([]byte, error) {
-	data, err := base64.StdEncoding.DecodeString(text)
-	if err != nil {
-		return nil, fmt.Errorf("%s: not base64", key)
+// checkBase64 returns an error if the value of a key, which may be empty, is not base64.
+func checkBase64(key, text string) error {
+	if _, err := base64.StdEncoding.DecodeString(text); err != nil {
+		return fmt.Errorf("%s: not base64", key)
 	}
-	return data, nil
+	return nil
 }

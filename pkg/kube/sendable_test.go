@@ -22,6 +22,12 @@ func configWith(t *testing.T, cluster, user string) string {
 	return path
 }
 
+// execKeys returns a user with a plugin.
+func execKeys(command, version, mode string) string {
+	return "exec: {command: " + command + ", apiVersion: client.authentication.k8s.io/" + version +
+		", interactiveMode: " + mode + "}"
+}
+
 func TestNew_WhatCanNeverBeSent(t *testing.T) {
 	const local = `server: "https://127.0.0.1:6443"`
 	files := t.TempDir()
@@ -72,6 +78,27 @@ func TestNew_WhatCanNeverBeSent(t *testing.T) {
 			"certificate-authority: "},
 		{"a client certificate that is not base64", local, `client-certificate-data: "%", client-key-data: "QQ=="`,
 			"client-certificate-data: "},
+		{"a token that YAML takes for a number", local, "token: 12345", "users.user.token: "},
+		{"a user to act as with a newline", local, `as: "a\n", token: t`, "as: "},
+		{"a UID to act as with a newline", local, `as: a, as-uid: "1\n", token: t`, "as-uid: "},
+		{"a group to act as with a newline", local, `as: a, as-groups: ["g\n"], token: t`, "as-groups: "},
+		{"something else to act as with a newline", local, `as: a, as-user-extra: {k: ["v\n"]}, token: t`,
+			"as-user-extra: "},
+		{"groups without a user to act as", local, "as-groups: [g], token: t", "as: "},
+		{"a password and a token", local, "password: p, token: t", "username, password, token: "},
+		{"no program", local, "exec: {apiVersion: client.authentication.k8s.io/v1}", "exec.command: "},
+		{"a program that is missing", local, execKeys("kactus-no-such-program", "v1", "Never"), "exec.command: "},
+		{"a program that cannot be executed", local, execKeys(file("plain", token), "v1", "Never"), "exec.command: "},
+		{"an old version of exec", local, execKeys("sh", "v1alpha1", "Never"), "exec.apiVersion: "},
+		{"no version of exec", local, "exec: {command: sh}", "exec.apiVersion: "},
+		{"a program that asks", local, execKeys("sh", "v1", "Always"), "exec.interactiveMode: "},
+		{"a variable without a name", local, execKeys("sh", "v1", "Never, env: [{value: v}]"), "exec.env: "},
+		{"a client certificate without a key", local, "client-certificate-data: QQ==", "client-key: "},
+		{"a client certificate that is not PEM", local,
+			"client-certificate: " + file("cert", token) + ", client-key: " + file("key", token),
+			"client-certificate, "},
+		{"a missing client key", local, "client-certificate: " + file("c", "c") + ", client-key: /nowhere/key",
+			"client-key: read /nowhere/key: no such file"},
 		{"a client key that is not base64", local, `client-certificate-data: "QQ==", client-key-data: "%"`,
 			"client-key-data: "},
 	}
@@ -97,6 +124,7 @@ func TestNew_WhatCanNeverBeSent(t *testing.T) {
 }
 
 func TestNew_WhatCanBeSent(t *testing.T) {
+	_, authority := selfSigned(t, valid())
 	files := t.TempDir()
 	tokenFile := filepath.Join(files, "token")
 	if err := os.WriteFile(tokenFile, []byte("\n "+token+" \r\n"), 0o600); err != nil {
@@ -113,6 +141,14 @@ func TestNew_WhatCanBeSent(t *testing.T) {
 		{"a password with other letters", `server: "https://a"`, `username: ü, password: "a:b ü"`},
 		{"a token file with white space around", `server: "https://a"`, "tokenFile: " + tokenFile},
 		{"no credentials", `server: "https://a"`, ""},
+		{"data beside the path of a file", `server: "https://a", certificate-authority: /nowhere, ` +
+			"certificate-authority-data: " + base64.StdEncoding.EncodeToString(authority), "token: t"},
+		{"no scheme", `server: "a:6443"`, "token: t"},
+		{"an IPv6 address without a scheme", `server: "[fd00::1]:6443"`, "token: t"},
+		{"a plugin that would ask if it could", `server: "https://a"`, execKeys("sh", "v1beta1", "IfAvailable")},
+		{"a plugin that does not say whether it asks", `server: "https://a"`,
+			"exec: {command: sh, apiVersion: client.authentication.k8s.io/v1}"},
+		{"a user to act as", `server: "https://a"`, "as: someone, as-groups: [some], token: t"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -136,3 +136,14 @@ func selfSigned(t *testing.T, template x509.Certificate) (tls.Certificate, []byt
 	certificate := tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 	return certificate, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }
+
+// keyPairPEM returns a certificate and its key.
+func keyPairPEM(t *testing.T) (certificate, key []byte) {
+	t.Helper()
+	pair, certificate := selfSigned(t, valid())
+	der, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return certificate, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+}

@@ -3,7 +3,6 @@ package kube
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +11,8 @@ import (
 	"net/url"
 	"time"
 
+	"k8s.io/client-go/tools/clientcmd/api"
+
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/strictjson"
 )
 
@@ -19,11 +20,8 @@ import (
 // a bearer token. It opens no connection; Close closes those that the Client has opened. The error
 // is an *Error.
 func NewWithToken(server string, ca []byte, token, userAgent string) (*Client, error) {
-	var config clientConfig
-	err := errors.Join(
-		config.setCluster(cluster{Server: server, CA: base64.StdEncoding.EncodeToString(ca)}, ""),
-		config.setUser(user{Token: token}, ""),
-	)
+	cluster := &api.Cluster{Server: server, CertificateAuthorityData: ca}
+	config, err := newClientConfig(cluster, &api.AuthInfo{Token: token})
 	if err != nil {
 		return nil, &Error{Doing: "use the service account at " + server, Cause: err}
 	}
@@ -126,7 +124,6 @@ func (c *Client) send(ctx context.Context, method string, target *url.URL, accep
 		failed.Cause = err
 		return nil, failed
 	}
-	req.Header = c.header.Clone()
 	req.Header.Set("Accept", accept)
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := c.http.Do(req)

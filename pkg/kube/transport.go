@@ -1,55 +1,98 @@
 package kube
 
 import (
+	"cmp"
 	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
+
+	utilnet "k8s.io/apimachinery/pkg/util/net"
+	"k8s.io/client-go/rest"
 )
 
-// transport returns an HTTP transport for the server and the credentials of c, through the proxy,
-// unless that is nil. It bounds what is
-// buffered of responses: net/http's own limits are megabytes for each Network that is being read.
-func (c clientConfig) transport(proxy *url.URL) (*http.Transport, error) {
-	config := &tls.Config{ServerName: c.serverName, InsecureSkipVerify: c.insecure}
-	if len(c.ca) > 0 {
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(c.ca) {
-			return nil, errors.New("certificate-authority: no PEM certificate found")
-		}
+// httpClient returns an HTTP client for the server, with the user's credentials in each request,
+// through the proxy, unless that is nil. It notes what it sends of the credentials in secrets.
+//
+// The transport is not client-go's own, which buffers megabytes for each Network that is being
+// read, and reads as the apiserver what a proxy answers. What client-go adds to each request is
+// around it.
+func (config clientConfig) httpClient(userAgent string, proxy *url.URL, secrets *secrets) (*http.Client, error) {
+	tlsConfig, err := config.tlsConfig()
+	if err != nil {
+		return nil, err
 	}
-	if len(c.cert) > 0 {
-		pair, err := tls.X509KeyPair(c.cert, c.key)
-		if err != nil {
-			return nil, fmt.Errorf("client-certificate, client-key: %w", err)
-		}
-		config.Certificates = []tls.Certificate{pair}
-	}
-	return &http.Transport{
+	var rt http.RoundTripper = &guard{secrets: secrets, RoundTripper: &http.Transport{
 		Proxy:                  http.ProxyURL(proxy),
 		OnProxyConnectResponse: checkConnect,
-		TLSClientConfig:        config,
+		TLSClientConfig:        tlsConfig,
+		DisableCompression:     config.rest.DisableCompression,
 		ForceAttemptHTTP2:      true,
 		MaxResponseHeaderBytes: maxHeader,
 		HTTP2: &http.HTTP2Config{
 			MaxReceiveBufferPerStream:     maxBuffered,
 			MaxReceiveBufferPerConnection: 4 * maxBuffered,
 		},
-	}, nil
+	}}
+	if config.plugin != nil {
+		rt = &withPlugin{RoundTripper: rt, plugin: config.plugin}
+	}
+	config.rest.UserAgent = userAgent
+	if rt, err = rest.HTTPWrappersForConfig(config.rest, rt); err != nil {
+		return nil, err
+	}
+	return &http.Client{Transport: rt, CheckRedirect: noRedirect}, nil
 }
 
-// header returns the header of every request.
-func (c clientConfig) header(userAgent string) http.Header {
-	h := http.Header{"User-Agent": {userAgent}}
-	switch {
-	case c.username != "":
-		h.Set("Authorization", "Basic "+c.credentials())
-	case c.token != "":
-		h.Set("Authorization", "Bearer "+c.token)
+// tlsConfig returns how the server is trusted, and the client certificate; nil where neither is
+// configured. A client certificate in files is read again for each connection.
+func (config clientConfig) tlsConfig() (*tls.Config, error) {
+	tlsConfig, err := rest.TLSConfigFor(config.rest)
+	if err == nil && tlsConfig != nil && tlsConfig.GetClientCertificate != nil {
+		_, err = tlsConfig.GetClientCertificate(&tls.CertificateRequestInfo{})
 	}
-	return h
+	if err != nil { // the authority is known to be one
+		return nil, fmt.Errorf("client-certificate, client-key: %w", err)
+	}
+	if config.plugin != nil {
+		tlsConfig = cmp.Or(tlsConfig, &tls.Config{})
+		tlsConfig.GetClientCertificate = config.plugin.certificate
+	}
+	return tlsConfig, nil
+}
+
+// A guard is the last to see a request, with the credentials that others have added to it, and
+// which may have changed since the Client was made.
+type guard struct {
+	http.RoundTripper
+	secrets *secrets
+}
+
+// RoundTrip notes the credentials as a secret. The error is errUnsendable if no request can have
+// such a header.
+func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
+	_, credentials, _ := strings.Cut(req.Header.Get("Authorization"), " ")
+	g.secrets.add(credentials)
+	for name, values := range req.Header {
+		for _, value := range values {
+			if err := checkHeaderValue(name, value); err != nil {
+				closeBody(req)
+				return nil, fmt.Errorf("%w: %w", errUnsendable, err)
+			}
+		}
+	}
+	return g.RoundTripper.RoundTrip(req)
+}
+
+// WrappedRoundTripper is for closing idle connections.
+func (g *guard) WrappedRoundTripper() http.RoundTripper { return g.RoundTripper }
+
+// closeBody closes a request's body, as a RoundTripper must also if it fails.
+func closeBody(req *http.Request) {
+	if req.Body != nil {
+		_ = req.Body.Close()
+	}
 }
 
 // noRedirect makes a redirect an error response. An apiserver sends none, and the token must not go
@@ -57,4 +100,4 @@ func (c clientConfig) header(userAgent string) http.Header {
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // disconnect closes idle connections, so that one that died silently is not used again.
-func (c *Client) disconnect() { c.http.CloseIdleConnections() }
+func (c *Client) disconnect() { utilnet.CloseIdleConnectionsFor(c.http.Transport) }
