@@ -80,6 +80,7 @@ func (cp *ControlPlane) apiserverArgs(port int) []string {
 		"--etcd-keyfile=" + cp.path(fileClientKey),
 		"--kubelet-client-certificate=" + cp.path(fileClientCert),
 		"--kubelet-client-key=" + cp.path(fileClientKey),
+		"--client-ca-file=" + cp.path(fileCA),
 		"--token-auth-file=" + cp.path(fileTokens),
 		"--authorization-mode=Node,RBAC",
 		"--service-account-issuer=https://kubernetes.default.svc",

@@ -78,6 +78,7 @@ type ControlPlane struct {
 	etcdClient *http.Client // with the certificate that etcd requires
 	client     *http.Client // the administrator's
 	adminToken string
+	users      map[string]keyPair // by name
 
 	// A control plane with nodes has a host of its own, whose loopback is not the machine's. The
 	// machine reaches it through the forwarder.
@@ -150,7 +151,7 @@ func (cp *ControlPlane) writeState() error {
 			return err
 		}
 	}
-	ca, etcdCertificate, err := writePKI(cp.dir, cp.options.ExtraIPs)
+	ca, etcdCertificate, err := cp.writePKI()
 	if err != nil {
 		return err
 	}

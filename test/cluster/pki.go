@@ -11,7 +11,6 @@ import (
 	"math/big"
 	"net"
 	"os"
-	"path/filepath"
 	"time"
 )
 
@@ -121,14 +120,14 @@ func encode(kind string, der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 }
 
-// writePKI creates all certificates and keys of a control plane in dir. It returns the authority's
+// writePKI creates all certificates and keys of the control plane. It returns the authority's
 // certificate and the client certificate for etcd, which this process needs too.
-func writePKI(dir string, extra []net.IP) (ca []byte, client keyPair, err error) {
+func (cp *ControlPlane) writePKI() (ca []byte, client keyPair, err error) {
 	authority, err := newAuthority()
 	if err != nil {
 		return nil, keyPair{}, fmt.Errorf("making a certificate authority: %w", err)
 	}
-	addresses := append([]net.IP{net.IPv4(127, 0, 0, 1)}, extra...)
+	addresses := append([]net.IP{net.IPv4(127, 0, 0, 1)}, cp.options.ExtraIPs...)
 	serving, err := authority.serving(addresses, "localhost", "kubernetes", "kubernetes.default",
 		"kubernetes.default.svc")
 	if err != nil {
@@ -136,6 +135,12 @@ func writePKI(dir string, extra []net.IP) (ca []byte, client keyPair, err error)
 	}
 	if client, err = authority.client("kube-apiserver", "system:masters"); err != nil {
 		return nil, keyPair{}, fmt.Errorf("issuing the apiserver's client certificate: %w", err)
+	}
+	cp.users = map[string]keyPair{}
+	for _, user := range cp.options.Users {
+		if cp.users[user.Name], err = authority.client(user.Name, user.Groups...); err != nil {
+			return nil, keyPair{}, fmt.Errorf("issuing the certificate of the user %s: %w", user.Name, err)
+		}
 	}
 	private, public, err := newSigningKey()
 	if err != nil {
@@ -147,9 +152,16 @@ func writePKI(dir string, extra []net.IP) (ca []byte, client keyPair, err error)
 		fileClientCert: client.certificate, fileClientKey: client.key,
 		fileSigningKey: private, fileVerifyKey: public,
 	} {
-		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+		if err := os.WriteFile(cp.path(name), content, 0o600); err != nil {
 			return nil, keyPair{}, err
 		}
 	}
 	return authority.pem, client, nil
+}
+
+// ClientCertificate returns the certificate by which the apiserver knows one of Options.Users, and
+// its key, in PEM.
+func (cp *ControlPlane) ClientCertificate(user string) (certificate, key []byte) {
+	pair := cp.users[user]
+	return pair.certificate, pair.key
 }
