@@ -53,6 +53,7 @@ type diskAttachment struct {
 	IPs           []string                   `json:"ips,omitempty"`
 	Config        diskChain                  `json:"config"`
 	RuntimeConfig map[string]json.RawMessage `json:"runtimeConfig,omitempty"`
+	PodagentSkip  bool                       `json:"podagentSkip,omitempty"`
 	State         string                     `json:"state"`
 	Args          string                     `json:"args"`
 	Created       time.Time                  `json:"created"`
@@ -114,6 +115,7 @@ func toDisk(list []Attachment) ([]diskAttachment, error) {
 			IPs:           a.IPs,
 			Config:        chain,
 			RuntimeConfig: a.RuntimeConfig,
+			PodagentSkip:  a.PodagentSkip,
 			State:         string(a.State),
 			Args:          a.Args,
 			Created:       a.Created,
@@ -202,6 +204,7 @@ func fromDisk(list []diskAttachment) ([]Attachment, error) {
 				IPs:           d.IPs,
 				Config:        chain,
 				RuntimeConfig: d.RuntimeConfig,
+				PodagentSkip:  d.PodagentSkip,
 			},
 			State:        State(d.State),
 			Args:         d.Args,

@@ -51,6 +51,8 @@ func goldenRecord(t *testing.T) Record {
 				IfName:    ifName,
 				MAC:       "0a:00:00:00:00:01",
 				IPs:       []string{"10.1.0.7/24"},
+
+				PodagentSkip: true,
 				Config: cniconf.Chain{
 					CNIVersion:   "0.4.0",
 					Name:         networkName,
@@ -109,7 +111,7 @@ func goldenRecord(t *testing.T) Record {
 
 // The golden file was written by a version that did not have these types, with every field set.
 // Only its indentation was added, and the fields that are optional since: hot, noInterface,
-// previousMAC and cookie.
+// previousMAC, cookie and podagentSkip.
 func TestFormat1(t *testing.T) {
 	golden, err := os.ReadFile(goldenPath)
 	must(t, err)

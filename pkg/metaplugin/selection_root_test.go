@@ -44,6 +44,8 @@ func TestHotAdd_HonorsTheSelection(t *testing.T) {
 			if mac := green.Conf.Selection.IfMAC; mac != "" {
 				expectEqual(t, "MAC", n.netns.MAC(t, greenIf), mac)
 			}
+			recorded, _ := n.record().Find(greenIf)
+			expectEqual(t, "podagentSkip", recorded.PodagentSkip, green.Conf.Selection.PodagentSkip)
 			n.check(green)
 			n.del(green)
 			n.expectInterfaces("eth0")

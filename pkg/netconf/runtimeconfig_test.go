@@ -21,7 +21,7 @@ func TestParse_Selection(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &network.Selection{Name: "green", Namespace: "infra", IfMAC: "0a:00:00:00:00:01",
-		IPs: []string{"10.7.0.5/24"}, UpperLayers: []string{"blue"}}
+		IPs: []string{"10.7.0.5/24"}, UpperLayers: []string{"blue"}, PodagentSkip: true}
 	if !reflect.DeepEqual(conf.Selection, want) {
 		t.Errorf("got %+v, want %+v", conf.Selection, want)
 	}

@@ -36,6 +36,8 @@ type Selection struct {
 	// UpperLayers are the names of networks that are made on top of this one: their interfaces come
 	// after this one's, whatever the order of the annotation.
 	UpperLayers []string
+	// PodagentSkip tells node agents to leave this network alone: another program sees to it.
+	PodagentSkip bool
 }
 
 // ParseSelections parses the value of the annotation. An empty value, white space and [] all select
@@ -87,7 +89,7 @@ func ParseSelection(element []byte) (Selection, error) {
 		IPs         []string     `json:"ips"`
 		IsPrimary   bool         `json:"isPrimary"`
 		UpperLayers []upperLayer `json:"upperLayers"`
-		// Only node agents read this one.
+		// An agent's own key, of which kactus has never required a type.
 		PodagentSkip json.RawMessage `json:"podagentSkip"`
 	}
 	if err := strictjson.Unmarshal(element, &raw); err != nil {
@@ -114,7 +116,13 @@ func ParseSelection(element []byte) (Selection, error) {
 		}
 		s.UpperLayers = append(s.UpperLayers, string(layer))
 	}
+	s.PodagentSkip = isSet(raw.PodagentSkip)
 	return s, validateIPs(s.IPs)
+}
+
+// isSet reports whether a value is there, and neither false nor null.
+func isSet(value json.RawMessage) bool {
+	return len(value) > 0 && string(value) != "false" && string(value) != "null"
 }
 
 // upperLayer is the name of a network. In the annotation, it may also be the name in an object,

@@ -25,6 +25,8 @@ type Attachment struct {
 	MAC network.MAC
 	// IPs are the addresses that the Pod asks for, with or without a prefix length.
 	IPs []string
+	// PodagentSkip means that the selection tells node agents to leave the attachment alone.
+	PodagentSkip bool
 	// Config is the delegate's configuration.
 	Config cniconf.Chain
 	// RuntimeConfig holds, by capability, what is passed on to the plugins that declare it.
@@ -126,6 +128,7 @@ func attachment(conf netconf.Conf, s SelectedNetwork, ifName string) (Attachment
 		IfName:        ifName,
 		MAC:           s.Selection.IfMAC,
 		IPs:           s.Selection.IPs,
+		PodagentSkip:  s.Selection.PodagentSkip,
 		Config:        chain,
 		RuntimeConfig: runtimeConfig(s.Selection),
 	}, nil

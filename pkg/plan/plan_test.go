@@ -127,6 +127,19 @@ func TestHot(t *testing.T) {
 	}
 }
 
+func TestPod_KeepsPodagentSkip(t *testing.T) {
+	conf := newConf(t, `[{"type": "ptp", "masterPlugin": true}]`)
+	got, err := Pod(conf, "eth0", selectNetworks(t, `[{"name": "green", "podagentSkip": true}, {"name": "blue"}]`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range got {
+		if a.PodagentSkip != (a.Network == "green") {
+			t.Errorf("%s: got %t", a.Network, a.PodagentSkip)
+		}
+	}
+}
+
 func TestDefault(t *testing.T) {
 	t.Run("the master delegate first, then the others", func(t *testing.T) {
 		conf := newConf(t, `[{"type": "ptp", "masterPlugin": true}, {"type": "bridge", "name": "every"}]`)
