@@ -74,6 +74,17 @@ func (r Record) Find(ifName string) (Attachment, bool) {
 	return Attachment{}, false
 }
 
+// FindNetwork returns the attachment to the Network of that name, on whichever interface, or else
+// the attachment, to whichever network, with that interface name.
+func (r Record) FindNetwork(name, ifName string) (Attachment, bool) {
+	for _, a := range r.Attachments {
+		if a.Network == name && a.Namespace != "" {
+			return a, true
+		}
+	}
+	return r.Find(ifName)
+}
+
 // listWith returns the list that holds the interface: the attachments, or else the orphans.
 func (r *Record) listWith(ifName string) *[]Attachment {
 	if _, ok := r.Find(ifName); ok {
@@ -81,6 +92,10 @@ func (r *Record) listWith(ifName string) *[]Attachment {
 	}
 	return &r.Orphans
 }
+
+// HalfMade reports whether the attachment may be there in part alone: its ADD did not end, or a DEL
+// of it failed, which may have torn down a part.
+func (a Attachment) HalfMade() bool { return a.State != Attached || a.Failures > 0 }
 
 // failed returns a with one more failed DEL, after which the DELs of tornDown have succeeded. A
 // time in the future, from before the clock was set back, counts as now.

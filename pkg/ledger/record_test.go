@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netns"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/plan"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/podargs"
 )
 
@@ -53,6 +54,41 @@ func TestRecord_IsReadAsWritten(t *testing.T) {
 	}
 	if a, ok := read.Find("net2"); ok {
 		t.Errorf("net2: %+v", a)
+	}
+}
+
+func TestFindNetwork(t *testing.T) {
+	attached := func(name, namespace, ifName string) Attachment {
+		return Attachment{Attachment: plan.Attachment{Network: name, Namespace: namespace, IfName: ifName}}
+	}
+	record := Record{Attachments: []Attachment{
+		attached("blue", "", "eth0"), attached("red", "tenant", "eth1"), attached("every", "", "net1"),
+		attached("green", "tenant", "net2"),
+	}}
+	for _, tt := range []struct{ name, network, ifName, want string }{
+		{"a Network, on its interface", "green", "net2", "net2"},
+		{"a Network, on another interface", "red", "net3", "eth1"},
+		{"a network of the netconf, on its interface", "every", "net1", "net1"},
+		{"a network of the netconf, on another interface", "blue", "net3", ""},
+		{"another network, on that interface", "other", "net2", "net2"},
+		{"none", "other", "net3", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if a, ok := record.FindNetwork(tt.network, tt.ifName); a.IfName != tt.want || ok != (tt.want != "") {
+				t.Errorf("got %q, %t", a.IfName, ok)
+			}
+		})
+	}
+}
+
+func TestHalfMade(t *testing.T) {
+	for _, a := range []Attachment{{State: Planned}, {State: Attached, Failures: 1}} {
+		if !a.HalfMade() {
+			t.Errorf("%+v is not", a)
+		}
+	}
+	if (Attachment{State: Attached}).HalfMade() {
+		t.Error("an attachment that is whole is")
 	}
 }
 

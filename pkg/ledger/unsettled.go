@@ -91,7 +91,5 @@ func (l Ledger) Unsettled() ([]string, error) {
 // IsSettled reports whether nothing of the record is left to be torn down by anything but a DEL
 // that the runtime will send.
 func (r Record) IsSettled() bool {
-	return len(r.Orphans) == 0 && !slices.ContainsFunc(r.Attachments, func(a Attachment) bool {
-		return a.State != Attached || a.Failures > 0
-	})
+	return len(r.Orphans) == 0 && !slices.ContainsFunc(r.Attachments, Attachment.HalfMade)
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniconf"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/ledger"
@@ -53,15 +52,10 @@ func (p *Plugin) addHot(ctx context.Context, req Request) (json.RawMessage, erro
 	return p.attach(ctx, locked, req, ns, []plan.Attachment{attachment})
 }
 
-// findHot returns the container's attachment to the hot network, on an interface of its own or as
-// the default network, or another network's attachment on that interface.
+// findHot returns the attachment that a hot operation is about, or another network's on its
+// interface.
 func findHot(record ledger.Record, req Request) (ledger.Attachment, bool) {
-	for _, a := range record.Attachments {
-		if a.Network == req.Args.Hot.Network && a.Namespace != "" {
-			return a, true
-		}
-	}
-	return record.Find(req.IfName)
+	return record.FindNetwork(req.Args.Hot.Network, req.IfName)
 }
 
 // attachedResult returns the result of an attachment that is whole, and neither a result nor an
@@ -72,7 +66,7 @@ func (p *Plugin) attachedResult(req Request, a ledger.Attachment) (json.RawMessa
 		return nil, configError(fmt.Errorf("the networks %s and %s have the same interface name, %s",
 			a.Network, s.Name, a.IfName))
 	}
-	if a.State != ledger.Attached || a.Failures > 0 { // a DEL that failed may have torn down a part
+	if a.HalfMade() {
 		return nil, refuseDefault(req, a, "is half made")
 	}
 	result, err := recordedResult(a, req.Netns)
@@ -85,12 +79,8 @@ func (p *Plugin) attachedResult(req Request, a ledger.Attachment) (json.RawMessa
 		return nil, refuseDefault(req, a, "has lost its interface")
 	case err != nil:
 		return nil, err
-	case s.IfMAC != "" && mac != "" && s.IfMAC != mac:
-		return nil, attachedError(fmt.Errorf(
-			"hot ADD of the network %s: %s is attached already, with the MAC address %s and not %s: hot DEL it first",
-			s.Name, a.IfName, mac, s.IfMAC))
 	}
-	if err := checkSelected(req, a, result); err != nil {
+	if err := checkSelected(req, a, mac, result); err != nil {
 		return nil, err
 	}
 	if len(a.Result) == 0 {
@@ -117,7 +107,7 @@ func recordedResult(a ledger.Attachment, netnsPath string) (*cniconf.Result, err
 // the kernel knows, that of the result, which may be empty.
 func (p *Plugin) attachedMAC(netnsPath string, a ledger.Attachment, result *cniconf.Result) (network.MAC, error) {
 	if a.NoInterface {
-		return network.MAC(strings.ToLower(resultMAC(a, result))), nil
+		return a.ResultMAC(result), nil
 	}
 	ns, err := p.OpenNetns(netnsPath)
 	if err != nil {

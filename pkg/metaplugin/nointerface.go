@@ -40,21 +40,10 @@ func namesInterface(a ledger.Attachment, result *cniconf.Result) bool {
 	})
 }
 
-// resultMAC returns the MAC address that the result has of the attachment's interface; empty if it
-// has none.
-func resultMAC(a ledger.Attachment, result *cniconf.Result) string {
-	for _, i := range result.Interfaces {
-		if i.Name == a.IfName && i.Sandbox != "" {
-			return i.Mac
-		}
-	}
-	return ""
-}
-
 // verifyMACInResult compares the MAC address that the Pod asks for with that of the result, where
 // there is no interface to be asked.
 func verifyMACInResult(a ledger.Attachment, result *cniconf.Result) error {
-	if mac := resultMAC(a, result); mac != "" && !strings.EqualFold(mac, string(a.MAC)) {
+	if mac := a.ResultMAC(result); mac != "" && mac != a.MAC {
 		return notHonoredError(fmt.Errorf("the delegate %s gave %s the MAC address %s, not %s, and there is no such "+
 			"interface on which kactus could set another", a.Config.Name, a.IfName, mac, a.MAC))
 	}

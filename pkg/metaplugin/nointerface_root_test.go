@@ -69,6 +69,8 @@ func TestNoInterface_MACIsThatOfTheResult(t *testing.T) {
 	n.run("none", func() {
 		n.noDevice("", "$CNI_NETNS")
 		n.add(n.hotRequestMAC(req.Conf, "green", wantMAC))
+		n.add(n.hotRequestMAC(req.Conf, "green", wantMAC))
+		n.addFails(n.hotRequestMAC(req.Conf, "green", "0a:00:00:00:00:02"), CodeAttached, wantMAC)
 	})
 }
 

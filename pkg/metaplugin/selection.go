@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -66,24 +65,27 @@ func (r *Request) selection() network.Selection {
 	return s
 }
 
-// checkSelected returns an error if the attachment, which is to a network of that name, is not what
-// the selection asks for. Without a selection, only the name counts.
-func checkSelected(req Request, a ledger.Attachment, result *cniconf.Result) error {
-	s := req.Conf.Selection
-	if s == nil {
-		return nil
-	}
-	namespaces, err := plan.Namespaces(req.Conf, req.Args.Pod.Namespace, *s)
+// checkSelected returns an error if the attachment, which is to a network of that name and whose
+// interface has that MAC address, is not what the selection asks for. Without a selection, only the
+// name counts, and a MAC address in CNI_ARGS.
+func checkSelected(req Request, a ledger.Attachment, mac network.MAC, result *cniconf.Result) error {
+	s, whole := req.selection(), req.Conf.Selection != nil
+	namespaces, err := plan.Namespaces(req.Conf, req.Args.Pod.Namespace, s)
 	if err != nil {
 		return err
 	}
 	has, want := "", ""
 	switch {
+	case (whole || s.IfMAC != "") && !a.SameMAC(s.IfMAC, mac):
+		has = "with the MAC address " + cmp.Or(string(mac), string(a.MAC), "of its delegate's choice")
+		want = cmp.Or(string(s.IfMAC), "any")
+	case !whole:
+		return nil
 	case a.Namespace == "":
 		has, want = "as the netconf has it", "the Network of that name"
 	case !slices.Contains(namespaces, a.Namespace):
 		has, want = "of the namespace "+a.Namespace, strings.Join(namespaces, " or ")
-	case !sameIPs(a, s.IPs, result):
+	case !a.SameIPs(s.IPs, result):
 		has = "with the addresses " + cmp.Or(joinIPs(result), "of its delegate's choice")
 		want = cmp.Or(strings.Join(s.IPs, ", "), "any")
 	default:
@@ -103,28 +105,12 @@ func asSelected(req Request, a ledger.Attachment) (ledger.Attachment, error) {
 	if err != nil {
 		return a, err
 	}
-	a.MAC = cmp.Or(req.Conf.Selection.IfMAC, a.MAC)
-	return a, checkSelected(req, a, result)
-}
-
-// sameIPs reports whether the attachment has the addresses that are requested now, and its ADD
-// requested no others. What the ADD requested, it has verified: a recorded result from before 0.3.0
-// does not have every address.
-func sameIPs(a ledger.Attachment, ips []string, result *cniconf.Result) bool {
-	requested := a.IPs
-	a.IPs = slices.DeleteFunc(slices.Clone(ips), func(ip string) bool { return slices.Contains(requested, ip) })
-	if verifyIPs(a, result) != nil {
-		return false
+	mac := req.selection().IfMAC
+	if err := checkSelected(req, a, mac, result); err != nil {
+		return a, err
 	}
-	still := map[netip.Addr]bool{}
-	for _, ip := range ips {
-		addr, _, _ := network.ParseIP(ip)
-		still[addr] = true
-	}
-	return !slices.ContainsFunc(requested, func(ip string) bool {
-		addr, _, err := network.ParseIP(ip)
-		return err != nil || !still[addr]
-	})
+	a.MAC = cmp.Or(mac, a.MAC)
+	return a, nil
 }
 
 func joinIPs(result *cniconf.Result) string {

@@ -90,43 +90,51 @@ func TestSelection_IsTheNetconfsOrThatOfTheArgs(t *testing.T) {
 }
 
 func TestCheckSelected(t *testing.T) {
+	const mac, other = network.MAC("0a:00:00:00:00:01"), network.MAC("0a:00:00:00:00:02")
 	requested := []string{"10.7.0.5/24", "fd00::5"}
 	tests := []struct {
 		name, namespace string // of the attachment
 		requested       []string
+		requestedMAC    network.MAC
 		selection       *network.Selection
+		argsMAC         network.MAC
 		words           []string // nil for what is the same
 	}{
-		{"no selection", "other", requested, nil, nil},
-		{"the namespace", "infra", nil, &network.Selection{Namespace: "infra"}, nil},
-		{"another namespace", "infra", nil, &network.Selection{Namespace: "tenant"},
+		{"no selection", "other", requested, mac, nil, "", nil},
+		{"no selection, and the MAC address in CNI_ARGS", "other", requested, "", nil, mac, nil},
+		{"no selection, and another MAC address in CNI_ARGS", "other", requested, "", nil, other,
+			[]string{"with the MAC address " + string(mac) + " and not " + string(other)}},
+		{"the namespace", "infra", nil, "", &network.Selection{Namespace: "infra"}, "", nil},
+		{"another namespace", "infra", nil, "", &network.Selection{Namespace: "tenant"}, "",
 			[]string{"of the namespace infra and not tenant"}},
-		{"no namespace, for the Pod's own", "tenant", nil, &network.Selection{}, nil},
-		{"no namespace, for that of the netconf", "default", nil, &network.Selection{}, nil},
-		{"no namespace, for another one", "infra", nil, &network.Selection{},
+		{"no namespace, for the Pod's own", "tenant", nil, "", &network.Selection{}, "", nil},
+		{"no namespace, for that of the netconf", "default", nil, "", &network.Selection{}, "", nil},
+		{"no namespace, for another one", "infra", nil, "", &network.Selection{}, "",
 			[]string{"infra and not tenant or default"}},
-		{"a network of the netconf", "", nil, &network.Selection{}, []string{"as the netconf has it"}},
-		{"the addresses, in another order", "tenant", requested,
-			&network.Selection{IPs: []string{"fd00::5/64", "10.7.0.5"}}, nil},
-		{"the addresses, one of which the result does not have", "tenant", []string{"10.7.0.7/24"},
-			&network.Selection{IPs: []string{"10.7.0.7/24", "10.7.0.5/24"}}, nil},
-		{"an address that the delegate chose", "tenant", nil, &network.Selection{IPs: []string{"10.7.0.5/24"}}, nil},
-		{"another address", "tenant", requested, &network.Selection{IPs: []string{"10.7.0.6/24"}},
+		{"a network of the netconf", "", nil, "", &network.Selection{}, "", []string{"as the netconf has it"}},
+		{"the MAC address", "tenant", nil, mac, &network.Selection{IfMAC: mac}, "", nil},
+		{"the MAC address, of the delegate's choice", "tenant", nil, "", &network.Selection{}, mac, nil},
+		{"another MAC address", "tenant", nil, mac, &network.Selection{IfMAC: other}, "",
+			[]string{"with the MAC address " + string(mac) + " and not " + string(other)}},
+		{"no MAC address", "tenant", nil, mac, &network.Selection{}, "", []string{string(mac) + " and not any"}},
+		{"the addresses", "tenant", requested, "", &network.Selection{IPs: []string{"fd00::5", "10.7.0.5"}}, "", nil},
+		{"other addresses", "tenant", requested, "", &network.Selection{IPs: []string{"10.7.0.6/24"}}, "",
 			[]string{"10.7.0.5/24, fd00::5/64 and not 10.7.0.6/24"}},
-		{"another prefix length", "tenant", requested, &network.Selection{IPs: []string{"10.7.0.5/16", "fd00::5"}},
-			[]string{"not 10.7.0.5/16, fd00::5"}},
-		{"an address less", "tenant", requested, &network.Selection{IPs: []string{"10.7.0.5/24"}},
-			[]string{"not 10.7.0.5/24"}},
-		{"no addresses", "tenant", requested, &network.Selection{}, []string{"not any"}},
+		{"no addresses", "tenant", requested, "", &network.Selection{}, "", []string{"not any"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			a := ledger.Attachment{Attachment: plan.Attachment{
-				Network: "green", Namespace: tt.namespace, IfName: "net1", IPs: tt.requested,
+				Network: "green", Namespace: tt.namespace, IfName: "net1", IPs: tt.requested, MAC: tt.requestedMAC,
 			}}
-			req := Request{Args: podargs.Args{Pod: podargs.Pod{Namespace: "tenant"}},
-				Conf: netconf.Conf{NetworkNamespace: "default", Selection: tt.selection}}
-			err := checkSelected(req, a, resultWith("10.7.0.5/24", "fd00::5/64"))
+			req := Request{
+				Args: podargs.Args{
+					Pod: podargs.Pod{Namespace: "tenant"},
+					Hot: &podargs.Hot{Network: "green", MAC: tt.argsMAC},
+				},
+				Conf: netconf.Conf{NetworkNamespace: "default", Selection: tt.selection},
+			}
+			err := checkSelected(req, a, mac, resultWith("10.7.0.5/24", "fd00::5/64"))
 			if tt.words != nil {
 				words := append(tt.words, "network green", "net1", "hot DEL it first")
 				expectError(t, asCNI(err), CodeAttached, words...)
@@ -139,9 +147,11 @@ func TestCheckSelected(t *testing.T) {
 
 func TestCheckSelected_NamesNoAddressWhereThereIsNone(t *testing.T) {
 	a := ledger.Attachment{Attachment: plan.Attachment{Network: "green", Namespace: "default", IfName: "net1"}}
-	req := Request{Conf: netconf.Conf{NetworkNamespace: "default",
-		Selection: &network.Selection{IPs: []string{"10.7.0.5/24"}}}}
-	err := checkSelected(req, a, &cniconf.Result{})
+	req := Request{
+		Args: podargs.Args{Hot: &podargs.Hot{Network: "green"}},
+		Conf: netconf.Conf{NetworkNamespace: "default", Selection: &network.Selection{IPs: []string{"10.7.0.5/24"}}},
+	}
+	err := checkSelected(req, a, "", &cniconf.Result{})
 	if err == nil || !strings.Contains(err.Error(), "of its delegate's choice and not 10.7.0.5/24") {
 		t.Errorf("got %v", err)
 	}

@@ -218,7 +218,7 @@ func FuzzVerify(f *testing.F) {
 		// Before 0.3.0, a result had one address of each family. A delegate that prints more does
 		// not print the version of its configuration.
 		if !hasOneAddress(a.Config.CNIVersion) || printed.Version() == a.Config.CNIVersion {
-			if err := verifyIPs(a, recorded); err != nil {
+			if err := a.VerifyIPs(recorded); err != nil {
 				t.Errorf("%s: %v", a.Result, err)
 			}
 		}
