@@ -59,32 +59,58 @@ func Namespaces(conf netconf.Conf, podNamespace string, s network.Selection) ([]
 
 // Pod returns the attachments of a whole Pod. The default network comes first, on the interface
 // that the runtime names: the primary selection, else the master delegate. The others follow: those
-// of the netconf, then those of the Pod, in their order.
+// of the netconf, then those of the Pod, as Order has them.
 func Pod(conf netconf.Conf, defaultIfName string, selected []SelectedNetwork) ([]Attachment, error) {
-	selected, err := bottomUp(selected)
+	var selections []network.Selection
+	for _, s := range selected {
+		selections = append(selections, s.Selection)
+	}
+	order, err := Order(conf, defaultIfName, selections)
 	if err != nil {
 		return nil, err
 	}
-	first := master(conf, defaultIfName)
-	others := auxiliary(conf)
-	for _, s := range selected {
-		ifName := network.DeviceName(s.Selection.Name)
-		if s.Selection.IsPrimary {
-			ifName = defaultIfName
-		}
-		a, err := attachment(conf, s, ifName)
+	all := ofNetconf(conf, defaultIfName)
+	for _, i := range order {
+		a, err := attachment(conf, selected[i], ifNameOf(selections[i], defaultIfName))
 		if err != nil {
 			return nil, err
 		}
-		if s.Selection.IsPrimary {
+		if selections[i].IsPrimary {
 			a.RuntimeConfig = merge(conf.RuntimeConfig, a.RuntimeConfig)
-			first = a
+			all[0] = a
 		} else {
-			others = append(others, a)
+			all = append(all, a)
 		}
 	}
-	all := append([]Attachment{first}, others...)
-	return all, checkIfNames(all)
+	return all, nil
+}
+
+// Order returns the indices of a Pod's selections in the order in which their attachments are made:
+// that of the annotation, except that a network comes before those that its upperLayers name. It
+// returns an error if one Pod cannot have them all.
+func Order(conf netconf.Conf, defaultIfName string, selections []network.Selection) ([]int, error) {
+	order, err := bottomUp(selections)
+	if err != nil {
+		return nil, err
+	}
+	all := ofNetconf(conf, defaultIfName)
+	always := len(all)
+	for _, i := range order {
+		a := Attachment{Network: selections[i].Name, IfName: ifNameOf(selections[i], defaultIfName)}
+		if selections[i].IsPrimary {
+			all[0] = a
+		} else {
+			all = append(all, a)
+		}
+	}
+	return order, checkIfNames(all, always)
+}
+
+func ifNameOf(s network.Selection, defaultIfName string) string {
+	if s.IsPrimary {
+		return defaultIfName
+	}
+	return network.DeviceName(s.Name)
 }
 
 // Hot returns the attachment that a hot ADD makes.
@@ -97,20 +123,17 @@ func Default(conf netconf.Conf, defaultIfName string) []Attachment {
 	if len(conf.Master.Plugins) == 0 { // the netconf of a DEL, whose delegates are invalid
 		return nil
 	}
-	return append([]Attachment{master(conf, defaultIfName)}, auxiliary(conf)...)
+	return ofNetconf(conf, defaultIfName)
 }
 
-func master(conf netconf.Conf, ifName string) Attachment {
-	return Attachment{
+// ofNetconf returns the attachments of the netconf's own delegates, that of the master first.
+func ofNetconf(conf netconf.Conf, defaultIfName string) []Attachment {
+	all := []Attachment{{
 		Network:       conf.Master.Name,
-		IfName:        ifName,
+		IfName:        defaultIfName,
 		Config:        conf.Master,
 		RuntimeConfig: conf.RuntimeConfig,
-	}
-}
-
-func auxiliary(conf netconf.Conf) []Attachment {
-	var all []Attachment
+	}}
 	for _, chain := range conf.Auxiliary {
 		all = append(all, Attachment{Network: chain.Name, IfName: network.DeviceName(chain.Name), Config: chain})
 	}
@@ -154,22 +177,24 @@ func merge(base, over map[string]json.RawMessage) map[string]json.RawMessage {
 	return merged
 }
 
-// checkIfNames reports two attachments with the same interface name: a network that both the
-// netconf and the Pod name, two networks whose names have the same MD5 prefix, or one whose
-// interface name is that of the default network.
-func checkIfNames(all []Attachment) error {
-	byIfName := map[string]Attachment{}
-	for _, a := range all {
-		other, taken := byIfName[a.IfName]
+// checkIfNames reports two attachments with the same interface name: a network that is requested
+// twice, two networks whose names have the same MD5 prefix, or one whose interface name is that of
+// the default network. The first ones, as many as always, are for every Pod.
+func checkIfNames(all []Attachment, always int) error {
+	byIfName := map[string]int{}
+	for i, a := range all {
+		first, taken := byIfName[a.IfName]
 		switch {
-		case taken && other.Network == a.Network:
+		case taken && all[first].Network == a.Network && first < always:
 			return fmt.Errorf("the network %s is requested twice: by the netconf, for every Pod, and by the Pod",
 				a.Network)
+		case taken && all[first].Network == a.Network:
+			return fmt.Errorf("the network %s is requested twice by the Pod", a.Network)
 		case taken:
 			return fmt.Errorf("the networks %s and %s have the same interface name, %s",
-				other.Network, a.Network, a.IfName)
+				all[first].Network, a.Network, a.IfName)
 		}
-		byIfName[a.IfName] = a
+		byIfName[a.IfName] = i
 	}
 	return nil
 }

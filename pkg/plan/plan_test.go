@@ -111,6 +111,38 @@ func TestPod_Errors(t *testing.T) {
 	}
 }
 
+// TestPod_UpperLayers and TestPod_Errors have the other orders and errors.
+func TestOrder(t *testing.T) {
+	conf := newConf(t, `[{"type": "ptp", "masterPlugin": true}, {"type": "ptp", "name": "every"}]`)
+	tests := []struct {
+		name       string
+		selections []network.Selection
+		want       []int
+		err        string
+	}{
+		{"none", nil, nil, ""},
+		{"needs no Networks", []network.Selection{{Name: "a"}, {Name: "b"}, {Name: "c", UpperLayers: []string{"a"}}},
+			[]int{1, 2, 0}, ""},
+		{"the primary network keeps its place", []network.Selection{{Name: "a"}, {Name: "b", IsPrimary: true}},
+			[]int{0, 1}, ""},
+		{"a network in two namespaces", []network.Selection{{Name: "a", Namespace: "x"}, {Name: "a", Namespace: "y"}},
+			nil, "the network a is requested twice by the Pod"},
+		{"a network of the netconf", []network.Selection{{Name: "every"}},
+			nil, "the network every is requested twice: by the netconf, for every Pod, and by the Pod"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := Order(conf, "eth0", tt.selections)
+			switch {
+			case tt.err != "" && (err == nil || err.Error() != tt.err):
+				t.Errorf("got %v, %v", got, err)
+			case tt.err == "" && (err != nil || !slices.Equal(got, tt.want)):
+				t.Errorf("got %v, %v, want %v", got, err, tt.want)
+			}
+		})
+	}
+}
+
 func TestHot(t *testing.T) {
 	conf := newConf(t, `[{"type": "ptp", "masterPlugin": true}]`)
 	green := SelectedNetwork{

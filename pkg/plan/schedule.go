@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniconf"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
 )
 
 // independentPlugins are the types of plugins that touch nothing but the interface that they make,
@@ -64,16 +65,18 @@ func conflict(a, b cniconf.Traits) bool {
 	return uses(a, b) || uses(b, a)
 }
 
-// bottomUp returns the selections in their order, except that a network comes before those that its
-// upperLayers name. It is an error if that is not possible.
-func bottomUp(selected []SelectedNetwork) ([]SelectedNetwork, error) {
-	waiting := slices.Clone(selected)
-	var ordered []SelectedNetwork
+// bottomUp returns the indices of the selections in their order, except that a network comes before
+// those that its upperLayers name. It is an error if that is not possible.
+func bottomUp(selections []network.Selection) ([]int, error) {
+	var ordered, waiting []int
+	for i := range selections {
+		waiting = append(waiting, i)
+	}
 	for len(waiting) > 0 {
-		next := slices.IndexFunc(waiting, func(s SelectedNetwork) bool { return !isUpper(s.Selection.Name, waiting) })
+		next := slices.IndexFunc(waiting, func(i int) bool { return !isUpper(selections[i].Name, selections, waiting) })
 		if next < 0 {
 			return nil, fmt.Errorf("upperLayers: the network %s is, over others, an upper layer of itself",
-				waiting[0].Selection.Name)
+				selections[waiting[0]].Name)
 		}
 		ordered = append(ordered, waiting[next])
 		waiting = slices.Delete(waiting, next, next+1)
@@ -81,9 +84,8 @@ func bottomUp(selected []SelectedNetwork) ([]SelectedNetwork, error) {
 	return ordered, nil
 }
 
-// isUpper reports whether one of the selections names the network as an upper layer.
-func isUpper(name string, selected []SelectedNetwork) bool {
-	return slices.ContainsFunc(selected, func(s SelectedNetwork) bool {
-		return slices.Contains(s.Selection.UpperLayers, name)
-	})
+// isUpper reports whether one of the selections with these indices names the network as an upper
+// layer.
+func isUpper(name string, selections []network.Selection, indices []int) bool {
+	return slices.ContainsFunc(indices, func(i int) bool { return slices.Contains(selections[i].UpperLayers, name) })
 }
