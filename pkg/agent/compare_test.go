@@ -254,6 +254,13 @@ func TestCompare_OwnDelegates(t *testing.T) {
 	}
 }
 
+func TestCompare_DefaultNetworkOfAnInvalidNetconf(t *testing.T) {
+	record := ledger.Record{IfName: "eth0", Attachments: []ledger.Attachment{attached("green", onInterface("eth0"))}}
+	if steps, err := Compare(nil, record, netconf.Conf{}, "tenant"); err != nil || len(steps) != 0 {
+		t.Errorf("got %s, %v", describe(steps), err)
+	}
+}
+
 // The predecessor recorded neither requests nor results, and all Networks as of one namespace.
 func TestCompare_UnknownIsUnchanged(t *testing.T) {
 	unreadable := func(a *ledger.Attachment) { a.Result = json.RawMessage(`{"cniVersion": "9.0.0"}`) }
