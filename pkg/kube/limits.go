@@ -16,6 +16,9 @@ const (
 	maxResponses = 5 << 19
 	// maxErrorBody bounds what is read of a response that is an error.
 	maxErrorBody = 64 << 10
+	// maxAnswer bounds what is read of the response to a request that changes something. An object
+	// has at most 1.5 MiB.
+	maxAnswer = 2 << 20
 	// maxHeader bounds the header of a response.
 	maxHeader = 64 << 10
 	// maxBuffered bounds what the apiserver may send of one response before it is read. All

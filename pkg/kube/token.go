@@ -1,12 +1,9 @@
 package kube
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"time"
@@ -60,7 +57,7 @@ func (c *Client) RequestToken(ctx context.Context, r TokenRequest) (string, erro
 	if err != nil {
 		return "", &Error{Doing: "encode the request to POST " + target.Path, Cause: err}
 	}
-	body, err := c.send(ctx, http.MethodPost, target, "application/json", request)
+	body, err := c.send(ctx, sent{method: http.MethodPost, target: target, body: request})
 	if err != nil {
 		return "", err
 	}
@@ -86,7 +83,7 @@ func (c *Client) RequestToken(ctx context.Context, r TokenRequest) (string, erro
 func (c *Client) PodCreated(ctx context.Context, namespace, name string) (time.Time, error) {
 	const accept = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 	target := c.base.JoinPath("api", "v1", "namespaces", url.PathEscape(namespace), "pods", url.PathEscape(name))
-	body, err := c.send(ctx, http.MethodGet, target, accept, nil)
+	body, err := c.send(ctx, sent{method: http.MethodGet, target: target, accept: accept})
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -108,44 +105,6 @@ func (c *Client) PodCreated(ctx context.Context, namespace, name string) (time.T
 // Authenticate sends one request that needs no rights. The error is an *Error, whose Status is 401
 // if the apiserver rejects the credentials.
 func (c *Client) Authenticate(ctx context.Context) error {
-	_, err := c.send(ctx, http.MethodGet, c.base.JoinPath("version"), "application/json", nil)
+	_, err := c.send(ctx, sent{method: http.MethodGet, target: c.base.JoinPath("version")})
 	return err
-}
-
-// send sends one request, without retries, and returns the body of the response. The error is an
-// *Error.
-func (c *Client) send(ctx context.Context, method string, target *url.URL, accept string, body []byte) ([]byte, error) {
-	failed := &Error{Doing: method + " " + target.Path, Path: target.Path, Tries: 1}
-	timedOut := fmt.Errorf("no response within %s", c.attemptTimeout)
-	ctx, cancel := context.WithTimeoutCause(ctx, c.attemptTimeout, timedOut)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, target.String(), bytes.NewReader(body))
-	if err != nil {
-		failed.Cause = err
-		return nil, failed
-	}
-	req.Header.Set("Accept", accept)
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := c.http.Do(req)
-	if err != nil {
-		failed.Cause = c.secrets.redactError(unwrapURL(err))
-		if failed.Cause == ctx.Err() { // and not an error that says more, such as ECONNREFUSED
-			failed.Cause = context.Cause(ctx)
-		}
-		c.blameProxy(failed)
-		return nil, failed
-	}
-	defer resp.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
-	failed.Status = resp.StatusCode
-	switch {
-	case resp.StatusCode/100 != 2:
-		failed.Cause = statusCause(answer, c.secrets)
-	case err != nil:
-		failed.Cause = fmt.Errorf("response interrupted: %w", err)
-	default:
-		return answer, nil
-	}
-	c.blameProxy(failed)
-	return nil, failed
 }

@@ -53,6 +53,20 @@ func (l Ledger) Heads() iter.Seq2[Head, error] {
 	return read(l, decodeHead, func(r Record) Head { return Head{ContainerID: r.ContainerID, Pod: r.Pod} })
 }
 
+// ReadHead reads the head of one container's record, without its lock. The error is fs.ErrNotExist
+// if there is none.
+func (l Ledger) ReadHead(containerID string) (Head, error) {
+	data, err := readFile(l.recordPath(containerID))
+	if errors.Is(err, fs.ErrNotExist) {
+		record, err := readPredecessor(l.dir, containerID)
+		return Head{ContainerID: containerID, Pod: record.Pod}, err
+	}
+	if err != nil {
+		return Head{}, err
+	}
+	return decodeHead(data, containerID)
+}
+
 func decodeHead(data []byte, containerID string) (Head, error) {
 	var disk struct {
 		Pod diskPod `json:"pod"`
@@ -140,8 +154,12 @@ func (l Ledger) ReadRecord(containerID string) (Record, error) {
 	return record, err
 }
 
+func (l Ledger) recordPath(containerID string) string {
+	return filepath.Join(l.dir, containerID+".json")
+}
+
 func (l Ledger) readOwn(containerID string) (Record, error) {
-	data, err := readFile(filepath.Join(l.dir, containerID+".json"))
+	data, err := readFile(l.recordPath(containerID))
 	if err != nil {
 		return Record{}, err
 	}

@@ -15,9 +15,16 @@ import (
 // the key "plugins", a configuration list of which kactus is one plugin. The Conf is what kactus
 // gets of it. The error is an *Error, as for Parse.
 func ParseFile(data []byte) (Conf, error) {
+	_, conf, err := ReadFile(data)
+	return conf, err
+}
+
+// ReadFile parses as ParseFile does, and returns the netconf that kactus gets, too.
+func ReadFile(data []byte) (stdin []byte, conf Conf, err error) {
 	object, err := parseObject(data)
 	if err != nil || !IsList(data) {
-		return Parse(data)
+		conf, err = Parse(data)
+		return data, conf, err
 	}
 	p := &parser{object: object}
 	head := map[string]json.RawMessage{}
@@ -25,21 +32,20 @@ func ParseFile(data []byte) (Conf, error) {
 	head["cniVersion"], _ = json.Marshal(p.listVersion())
 	index, plugin := p.self()
 	if len(p.problems) > 0 {
-		return Conf{}, &Error{Problems: p.problems, UnknownVersion: p.unknownVersion}
+		return nil, Conf{}, &Error{Problems: p.problems, UnknownVersion: p.unknownVersion}
 	}
 	maps.Copy(plugin, head) // as the runtime does
-	stdin, err := json.Marshal(plugin)
-	if err != nil {
-		return Conf{}, &Error{Problems: []string{err.Error()}}
+	if stdin, err = json.Marshal(plugin); err != nil {
+		return nil, Conf{}, &Error{Problems: []string{err.Error()}}
 	}
-	conf, err := Parse(stdin)
+	conf, err = Parse(stdin)
 	var invalid *Error
 	if errors.As(err, &invalid) {
 		for i, problem := range invalid.Problems {
 			invalid.Problems[i] = fmt.Sprintf("plugins[%d].%s", index, problem)
 		}
 	}
-	return conf, err
+	return stdin, conf, err
 }
 
 // IsList reports whether data is a configuration list, and not the configuration of one plugin.

@@ -40,6 +40,19 @@ type Selection struct {
 	PodagentSkip bool
 }
 
+// MarshalJSON returns the selection as ParseSelection reads it.
+func (s Selection) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Name         string   `json:"name"`
+		Namespace    string   `json:"namespace,omitempty"`
+		IfMAC        MAC      `json:"ifMac,omitempty"`
+		IPs          []string `json:"ips,omitempty"`
+		IsPrimary    bool     `json:"isPrimary,omitempty"`
+		UpperLayers  []string `json:"upperLayers,omitempty"`
+		PodagentSkip bool     `json:"podagentSkip,omitempty"`
+	}(s))
+}
+
 // ParseSelections parses the value of the annotation. An empty value, white space and [] all select
 // nothing beyond the default network. The error names the element's index and its key.
 func ParseSelections(annotation string) ([]Selection, error) {

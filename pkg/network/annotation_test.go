@@ -1,6 +1,7 @@
 package network
 
 import (
+	"encoding/json"
 	"reflect"
 	"strconv"
 	"strings"
@@ -218,5 +219,24 @@ func TestParseSelection(t *testing.T) {
 				t.Errorf("got %.200v, want %q", err, tt.want)
 			}
 		})
+	}
+}
+
+func TestSelection_EncodesWhatItParses(t *testing.T) {
+	full := Selection{
+		Name: "green", Namespace: "red", IfMAC: "0a:00:00:00:00:01", IPs: []string{"10.0.0.1/24", "fd00::1"},
+		IsPrimary: true, UpperLayers: []string{"blue"}, PodagentSkip: true,
+	}
+	for _, want := range []Selection{{Name: "green"}, full} {
+		element, err := json.Marshal(want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := ParseSelection(element); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: got %+v, %v", element, got, err)
+		}
+	}
+	if fields := reflect.TypeFor[Selection]().NumField(); fields != 7 {
+		t.Errorf("the full selection has 7 fields set, of %d", fields)
 	}
 }

@@ -1,0 +1,158 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
+)
+
+// configMirror is the annotation of a Pod that the kubelet made for a static one. Its value is what
+// the runtime takes for the Pod's UID.
+const configMirror = "kubernetes.io/config.mirror"
+
+// A PodWatch follows the Pods of one node. It is safe for concurrent use.
+type PodWatch struct {
+	store      cache.Store
+	controller cache.Controller
+}
+
+// WatchPods returns a watch of the Pods of a node, which begins with Run. It calls changed with the
+// namespace and the name of each Pod that is new, was changed, or is gone. failed is called with
+// what keeps the watch from going on; it is tried again, with growing pauses.
+func (c *Client) WatchPods(node string, changed func(namespace, name string), failed func(error)) (*PodWatch, error) {
+	codecs, parameters := podCodecs()
+	config := &rest.Config{
+		Host:    c.base.String(),
+		APIPath: "/api",
+		QPS:     -1, // a list and a watch
+		ContentConfig: rest.ContentConfig{
+			GroupVersion:         &schema.GroupVersion{Version: "v1"},
+			NegotiatedSerializer: codecs.WithoutConversion(),
+			ContentType:          runtime.ContentTypeJSON,
+		},
+	}
+	client, err := rest.RESTClientForConfigAndClient(config, c.http)
+	if err != nil {
+		return nil, &Error{Doing: "watch Pods", Cause: err}
+	}
+	ofNode := fields.OneTermEqualSelector("spec.nodeName", node).String()
+	request := func(options metav1.ListOptions) *rest.Request {
+		options.FieldSelector = ofNode
+		return client.Get().Resource("pods").VersionedParams(&options, parameters)
+	}
+	tell := func(object any) {
+		if gone, ok := object.(cache.DeletedFinalStateUnknown); ok {
+			object = gone.Obj
+		}
+		if pod, ok := object.(*WatchedPod); ok {
+			changed(pod.Namespace, pod.Name)
+		}
+	}
+	w := &PodWatch{}
+	w.store, w.controller = cache.NewInformerWithOptions(cache.InformerOptions{
+		ListerWatcher: &cache.ListWatch{
+			ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+				list := &watchedPodList{}
+				err := request(options).Do(ctx).Into(list)
+				if err != nil {
+					failed(c.watchError("list", node, err))
+				}
+				return list, err
+			},
+			WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+				options.Watch = true
+				r := request(options)
+				if options.TimeoutSeconds != nil {
+					r = r.Timeout(time.Duration(*options.TimeoutSeconds) * time.Second)
+				}
+				events, err := r.Watch(ctx)
+				if err != nil {
+					failed(c.watchError("watch", node, err))
+				}
+				return events, err
+			},
+		},
+		ObjectType: &WatchedPod{},
+		Transform:  trimPod,
+		Handler: cache.ResourceEventHandlerFuncs{
+			AddFunc:    tell,
+			UpdateFunc: func(_, object any) { tell(object) },
+			DeleteFunc: tell,
+		},
+	})
+	return w, nil
+}
+
+func (c *Client) watchError(doing, node string, cause error) *Error {
+	return &Error{
+		Doing: fmt.Sprintf("%s the Pods of the node %s", doing, node),
+		Cause: c.secrets.redactError(cause),
+		Proxy: c.proxy,
+	}
+}
+
+// trimPod removes what nobody asks for, which is most of a Pod.
+func trimPod(object any) (any, error) {
+	pod, ok := object.(*WatchedPod)
+	if !ok {
+		return object, nil
+	}
+	annotations := map[string]string{}
+	for _, key := range []string{network.Annotation, configMirror} {
+		if value, ok := pod.Annotations[key]; ok {
+			annotations[key] = value
+		}
+	}
+	pod.ObjectMeta = metav1.ObjectMeta{
+		Namespace:         pod.Namespace,
+		Name:              pod.Name,
+		UID:               pod.UID,
+		ResourceVersion:   pod.ResourceVersion,
+		Generation:        pod.Generation,
+		DeletionTimestamp: pod.DeletionTimestamp,
+		Annotations:       annotations,
+	}
+	return pod, nil
+}
+
+// Run watches until ctx ends.
+func (w *PodWatch) Run(ctx context.Context) { w.controller.RunWithContext(ctx) }
+
+// Synced reports whether the Pods that there were at the beginning are known.
+func (w *PodWatch) Synced() bool { return w.controller.HasSynced() }
+
+// Pod returns a Pod as it was last seen, which must not be changed; nil if there is none.
+func (w *PodWatch) Pod(namespace, name string) *WatchedPod {
+	object, _, _ := w.store.GetByKey(namespace + "/" + name)
+	pod, _ := object.(*WatchedPod)
+	return pod
+}
+
+// Pods returns all Pods as they were last seen, which must not be changed.
+func (w *PodWatch) Pods() []*WatchedPod {
+	var pods []*WatchedPod
+	for _, object := range w.store.List() {
+		if pod, ok := object.(*WatchedPod); ok {
+			pods = append(pods, pod)
+		}
+	}
+	return pods
+}
+
+// RuntimeUID returns the UID by which the container runtime knows the Pod.
+func (p *WatchedPod) RuntimeUID() string {
+	if hash := p.Annotations[configMirror]; hash != "" {
+		return hash
+	}
+	return string(p.UID)
+}
