@@ -21,7 +21,7 @@ func (c cli) install(ctx context.Context, args []string) int {
 	i := &install.Installer{Options: f.Options}
 	switch {
 	case f.probe != "":
-		return c.probe(ctx, f)
+		return c.probe(ctx, "install", f.socket, map[string]string{"ready": "/healthz", "live": "/livez"}[f.probe])
 	case f.dryRun && f.uninstall:
 		return c.report("would ", i.PlanUninstall(), nil)
 	case f.dryRun:

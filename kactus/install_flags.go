@@ -14,7 +14,8 @@ import (
 // installFlags are the flags of kactus install.
 type installFlags struct {
 	install.Options
-	health, socket, probe   string
+	endpoints
+	probe                   string
 	every                   time.Duration
 	once, uninstall, dryRun bool
 }
@@ -47,7 +48,7 @@ func (c cli) parseInstall(args []string) (installFlags, error) {
 		"the apiserver's `URL`, as the node reaches it (default: as Pods of the cluster reach it)")
 	set.StringVar(&f.Node, "node", c.getenv("NODE_NAME"),
 		"the `name` of the Node that the node's token is bound to (default: $NODE_NAME; empty: none)")
-	set.StringVar(&f.health, "health", "127.0.0.1:9617",
+	set.StringVar(&f.address, "health", "127.0.0.1:9617",
 		"the `address` that serves /healthz, which reports whether kactus is installed, and /livez; empty: none")
 	set.StringVar(&f.socket, "socket", "/run/kactus-install/health.sock",
 		"the unix `socket` that serves the same to -probe, in the installer's own container; empty: none")

@@ -27,6 +27,7 @@ func (c cli) subcommands() []subcommand {
 		{"list", withOptions, "list the attachments of this node (-h: its options)", c.list},
 		{"check", withOptions, "compare every attachment of this node with the kernel; exit 1 on a problem", c.check},
 		{"gc", withOptions, "tear down what no live network namespace holds (-dry-run: only list it)", c.gc},
+		{"agent", withOptions, "add networks to, and remove them from, running Pods (-h: its options)", c.agent},
 		{"install", withOptions, "install kactus on a node, and keep it installed (-h: its options)", c.install},
 		{"help", "", "print this", c.help},
 	}

@@ -14,9 +14,10 @@ import (
 // Compare returns the hot operations that make what the record has attached to a Pod of that
 // namespace what the selections of its annotation ask for. The DELs come first, in the reverse
 // order of the record; then the ADDs, in the order of an ADD of the whole Pod, for which conf is
-// the netconf. An error, as such an ADD would return, is one of the whole annotation.
+// the netconf. missing has the interfaces of the record that the kernel no longer has. An error, as
+// such an ADD would return, is one of the whole annotation.
 func Compare(
-	selections []network.Selection, record ledger.Record, conf netconf.Conf, podNamespace string,
+	selections []network.Selection, record ledger.Record, conf netconf.Conf, podNamespace string, missing []string,
 ) ([]Step, error) {
 	order, err := plan.Order(conf, record.IfName, selections)
 	if err != nil {
@@ -25,6 +26,7 @@ func Compare(
 	c := comparison{
 		record:  record,
 		always:  plan.Default(conf, record.IfName),
+		missing: missing,
 		wanted:  map[string]bool{},
 		changes: map[string][]Change{},
 	}
@@ -45,6 +47,8 @@ type comparison struct {
 	record ledger.Record
 	// always is what every Pod is attached to by the netconf.
 	always []plan.Attachment
+	// missing has the interfaces that the kernel no longer has.
+	missing []string
 	// wanted holds the interfaces of the attachments that belong to a selection, and changes those
 	// of them that must be made anew.
 	wanted  map[string]bool
@@ -67,6 +71,9 @@ func (c *comparison) add(s network.Selection, namespaces []string) (step Step, n
 		return step, true
 	case a.HalfMade():
 		step.Reason = HalfMade
+		return step, true
+	case slices.Contains(c.missing, a.IfName):
+		step.Reason = Lost
 		return step, true
 	}
 	step.Reason, step.Changes = Changed, changes(a, s, step.IfName, namespaces)

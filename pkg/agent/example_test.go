@@ -39,7 +39,7 @@ func ExampleCompare() {
 		fmt.Println(err)
 		return
 	}
-	steps, err := agent.Compare(selections, record, conf, "tenant")
+	steps, err := agent.Compare(selections, record, conf, "tenant", nil)
 	if err != nil {
 		fmt.Println(err)
 		return

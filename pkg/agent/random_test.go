@@ -240,7 +240,7 @@ func (p *pod) reconcile(counts map[string]int) {
 }
 
 func (p *pod) compare() []Step {
-	steps, err := Compare(p.selections, p.record, p.conf, "tenant")
+	steps, err := Compare(p.selections, p.record, p.conf, "tenant", nil)
 	if err != nil {
 		p.t.Fatal(err)
 	}

@@ -40,6 +40,9 @@ const (
 	// HalfMade means that an ADD did not end, or that a DEL failed: kactus tears down what there is
 	// before it attaches the network anew.
 	HalfMade Reason = "half made"
+	// Lost means that the kernel no longer has the interface: kactus tears down what is left of the
+	// attachment before it attaches the network anew.
+	Lost Reason = "interface lost"
 )
 
 // Change is a part of a request that is not as it is attached.
@@ -56,13 +59,16 @@ const (
 // String returns the step as a phrase, such as "hot DEL of the network green (net9f27410725ab):
 // changed: MAC address".
 func (s Step) String() string {
-	text := fmt.Sprintf("hot %s of the network %s (%s): %s", s.Operation, s.Selection.Name, s.IfName, s.Reason)
+	return fmt.Sprintf("hot %s of the network %s (%s): %s", s.Operation, s.Selection.Name, s.IfName, s.why())
+}
+
+func (s Step) why() string {
 	if len(s.Changes) == 0 {
-		return text
+		return string(s.Reason)
 	}
 	var changes []string
 	for _, c := range s.Changes {
 		changes = append(changes, string(c))
 	}
-	return text + ": " + strings.Join(changes, ", ")
+	return string(s.Reason) + ": " + strings.Join(changes, ", ")
 }

@@ -18,9 +18,11 @@ import (
 
 // The bearer tokens of the apiserver's users, other than its administrator.
 const (
-	NodeToken     = "token-of-the-node"     // may get Pods and Networks, as kactus must
-	AgentToken    = "token-of-the-agent"    // may get Networks only, as a node agent's kactus does
-	StrangerToken = "token-of-the-stranger" // may do nothing
+	NodeToken  = "token-of-the-node"  // may get Pods and Networks, as kactus must
+	AgentToken = "token-of-the-agent" // may get Networks only, as a node agent's kactus does
+	// NodeAgentToken is for kactus agent.
+	NodeAgentToken = "token-of-the-node-agent"
+	StrangerToken  = "token-of-the-stranger" // may do nothing
 )
 
 const rbac = `
@@ -36,6 +38,20 @@ kind: ClusterRole
 metadata: {name: agent}
 rules:
 - {apiGroups: [kaloom.com], resources: [networks], verbs: [get]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: node-agent}
+rules:
+- {apiGroups: [""], resources: [pods], verbs: [get, list, watch]}
+- {apiGroups: [""], resources: [pods/status], verbs: [patch]}
+- {apiGroups: [events.k8s.io], resources: [events], verbs: [create, patch]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: node-agent}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: node-agent}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: node-agent}]
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
@@ -55,7 +71,8 @@ func startCluster() error {
 	ctx := context.Background()
 	var err error
 	suite.controlPlane, err = cluster.Start(ctx, cluster.Options{Users: []cluster.User{
-		{Name: "node", Token: NodeToken}, {Name: "agent", Token: AgentToken}, {Name: "stranger", Token: StrangerToken},
+		{Name: "node", Token: NodeToken}, {Name: "agent", Token: AgentToken},
+		{Name: "node-agent", Token: NodeAgentToken}, {Name: "stranger", Token: StrangerToken},
 	}})
 	if err != nil {
 		return err

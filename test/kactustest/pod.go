@@ -45,7 +45,9 @@ func (tn *Tenant) NewPod(t *testing.T, networks string) *Pod {
 func (tn *Tenant) NewAnnotatedPod(t *testing.T, annotations map[string]string) *Pod {
 	t.Helper()
 	p := tn.NewAbsentPod(t)
-	p.UID = Create(t, PodsPath(tn.Namespace), PodObject(p.Name, annotations)).Metadata.UID
+	object := PodObject(p.Name, annotations)
+	object.Spec.(map[string]any)["nodeName"] = tn.NodeName()
+	p.UID = Create(t, PodsPath(tn.Namespace), object).Metadata.UID
 	return p
 }
 

@@ -1,0 +1,195 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/containernetworking/cni/pkg/types"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniconf"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netconf"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netns"
+)
+
+// Node is the node's kactus, and its kernel.
+type Node struct {
+	// ConfDir is the directory of CNI configurations.
+	ConfDir string
+	// BinDirs are the directories of CNI plugins, separated by colons, as in CNI_PATH.
+	BinDirs string
+}
+
+// ErrNoNetconf is returned when the node has no netconf of kactus.
+var ErrNoNetconf = errors.New("no file has a CNI configuration of the type kactus")
+
+// Netconf returns the netconf of the node: the first file with one, in the order in which runtimes
+// read the directory.
+func (n Node) Netconf() (Netconf, error) {
+	files, err := os.ReadDir(n.ConfDir)
+	if err != nil {
+		return Netconf{}, fmt.Errorf("find kactus's netconf: %w", err)
+	}
+	for _, file := range files {
+		path := filepath.Join(n.ConfDir, file.Name())
+		if !slices.Contains([]string{".conf", ".conflist", ".json"}, filepath.Ext(path)) {
+			continue
+		}
+		content, err := os.ReadFile(path)
+		if err != nil || !isKactus(content) {
+			continue
+		}
+		stdin, conf, err := netconf.ReadFile(content)
+		if err != nil {
+			return Netconf{}, fmt.Errorf("read kactus's netconf %s: %w", path, err)
+		}
+		return Netconf{Path: path, Stdin: stdin, Conf: conf}, nil
+	}
+	return Netconf{}, fmt.Errorf("find kactus's netconf in %s: %w", n.ConfDir, ErrNoNetconf)
+}
+
+// isKactus reports whether a CNI configuration, or a plugin of a list, has the type of kactus.
+func isKactus(content []byte) bool {
+	var file struct {
+		Type    string `json:"type"`
+		Plugins []struct {
+			Type string `json:"type"`
+		} `json:"plugins"`
+	}
+	if json.Unmarshal(content, &file) != nil {
+		return false
+	}
+	for _, plugin := range file.Plugins {
+		if plugin.Type == cniconf.Self {
+			return true
+		}
+	}
+	return file.Type == cniconf.Self
+}
+
+// Binary returns the path of kactus's binary.
+func (n Node) Binary() (string, error) {
+	for _, dir := range filepath.SplitList(n.BinDirs) {
+		path := filepath.Join(dir, cniconf.Self)
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("find the binary of kactus: none of the directories %s has it", n.BinDirs)
+}
+
+// grace is the time that an operation has to end by itself.
+const grace = 25 * time.Second
+
+// Run executes kactus. The error is a *types.Error if kactus printed one.
+func (n Node) Run(ctx context.Context, call Call) error {
+	binary, err := n.Binary()
+	if err != nil {
+		return err
+	}
+	cmd := n.command(ctx, binary)
+	cmd.Env = append(cmd.Env,
+		"CNI_COMMAND="+call.Command,
+		"CNI_CONTAINERID="+call.ContainerID,
+		"CNI_NETNS="+call.Netns,
+		"CNI_IFNAME="+call.IfName,
+		"CNI_ARGS="+call.Args,
+	)
+	cmd.Stdin = bytes.NewReader(call.Stdin)
+	stdout, stderr := &head{}, &head{}
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	err = cmd.Run()
+	if err == nil || errors.Is(err, exec.ErrWaitDelay) && cmd.ProcessState.Success() {
+		return nil
+	}
+	printed := &types.Error{}
+	if json.Unmarshal(stdout.Bytes(), printed) == nil && printed.Code != 0 {
+		return printed
+	}
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return fmt.Errorf("execute %s: %w: %s", binary, err, strings.TrimSpace(stderr.String()))
+}
+
+// Reclaim executes kactus gc.
+func (n Node) Reclaim(ctx context.Context) error {
+	binary, err := n.Binary()
+	if err != nil {
+		return err
+	}
+	conf, err := n.Netconf()
+	if err != nil {
+		return err
+	}
+	cmd := n.command(ctx, binary, "gc", "-cni-dir", conf.Conf.CNIDir, "-lock-dir", conf.Conf.LockDir,
+		"-bin-dir", n.BinDirs)
+	stdout, stderr := &head{}, &head{}
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("execute %s gc: %w: %s", binary, err, strings.TrimSpace(stderr.String()))
+	}
+	return nil
+}
+
+// command returns a command in an environment like that which a runtime gives to a plugin.
+func (n Node) command(ctx context.Context, binary string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, binary, args...)
+	cmd.Dir = "/"
+	cmd.Env = []string{"CNI_PATH=" + n.BinDirs}
+	for _, key := range []string{"PATH", "_CNI_LOGGING_LEVEL", "_CNI_LOGGING_FILE"} {
+		if value, ok := os.LookupEnv(key); ok {
+			cmd.Env = append(cmd.Env, key+"="+value)
+		}
+	}
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = grace
+	// A signal to the agent's process group, as of a terminal, must not cut an operation short.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	return cmd
+}
+
+// A head keeps the first bytes that are written to it.
+type head struct{ bytes.Buffer }
+
+// Write implements io.Writer.
+func (h *head) Write(p []byte) (int, error) {
+	const limit = 64 << 10
+	h.Buffer.Write(p[:min(len(p), max(limit-h.Len(), 0))])
+	return len(p), nil
+}
+
+// Identify returns the identity of the network namespace at a path.
+func (n Node) Identify(path string) (netns.ID, error) { return netns.Identify(path) }
+
+// Missing returns those of the interfaces that the network namespace at a path does not have.
+func (n Node) Missing(path string, ifNames []string) ([]string, error) {
+	if len(ifNames) == 0 {
+		return nil, nil
+	}
+	ns, err := netns.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer ns.Close()
+	var missing []string
+	for _, ifName := range ifNames {
+		_, err := ns.MAC(ifName)
+		switch {
+		case errors.Is(err, netns.ErrNoInterface):
+			missing = append(missing, ifName)
+		case err != nil:
+			return nil, err
+		}
+	}
+	return missing, nil
+}

@@ -1,0 +1,152 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/kube"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
+)
+
+const (
+	// busyPause is the time until the agent looks again at a Pod on which an operation is running.
+	busyPause = 200 * time.Millisecond
+	// stepLimit is the time for one hot operation. kactus's own limits are shorter.
+	stepLimit = 2 * time.Minute
+	// unknownGrace is how long a Pod with an address may be missing in the ledger: while its
+	// sandbox is made anew, it is.
+	unknownGrace = 30 * time.Second
+)
+
+// reconcile takes the steps that a Pod needs, and tells of them. It returns when to look at the Pod
+// again; zero for not before something changes.
+func (a *Agent) reconcile(ctx context.Context, key podKey) time.Duration {
+	pod := a.Pods.Pod(key.namespace, key.name)
+	if pod == nil || hasEnded(pod) {
+		a.forget(key)
+		return 0
+	}
+	v, s := a.view(pod), a.state(pod)
+	switch wait := s.unknownFor(v); {
+	case v.situation == busy:
+		return busyPause
+	case v.situation == starting:
+		return 0
+	case wait > 0:
+		return wait
+	}
+	s.forgetOthers(v.steps)
+	if done := a.take(ctx, s, v); len(done) > 0 {
+		if v = a.view(pod); v.situation == busy { // an agent beside this one
+			return busyPause
+		}
+		s.checkDone(done, v.steps)
+	}
+	if ctx.Err() != nil {
+		return 0
+	}
+	a.tellProblem(s, v)
+	reported := a.report(ctx, s, v)
+	a.publish(s, v)
+	return s.next(v.steps, reported)
+}
+
+// hasEnded reports whether nothing more is to be done for the Pod: the runtime's DEL tears down
+// what is attached to it.
+func hasEnded(pod *kube.WatchedPod) bool {
+	return pod.DeletionTimestamp != nil || pod.Status.Phase == "Succeeded" || pod.Status.Phase == "Failed"
+}
+
+// take runs the steps whose time has come, in their order, and returns those that succeeded. One
+// that fails holds up the others of the same interface alone. It ends early if the Pod has changed
+// meanwhile: then the Pod is in the queue again.
+func (a *Agent) take(ctx context.Context, s *podState, v view) (done []Step) {
+	held := map[string]bool{}
+	for _, step := range v.steps {
+		if held[step.IfName] {
+			continue
+		}
+		if ctx.Err() != nil || !a.isCurrent(v.pod) {
+			return done
+		}
+		if !s.isDue(step) {
+			held[step.IfName] = true
+			continue
+		}
+		err := a.run(v, step)
+		if err != nil {
+			held[step.IfName] = true
+			a.Log.Warn("failed", "pod", keyOf(v.pod), "step", step, "cause", err)
+			if s.failed(step, err) {
+				a.tell(s, failureOf(v.pod, step, err))
+			}
+			continue
+		}
+		a.Log.Info("done", "pod", keyOf(v.pod), "step", step)
+		s.succeeded(step)
+		done = append(done, step)
+		if event, ok := successOf(v.pod, step); ok {
+			a.tell(s, event)
+		}
+	}
+	return done
+}
+
+// isCurrent reports whether the Pod is as it was when it was compared.
+func (a *Agent) isCurrent(pod *kube.WatchedPod) bool {
+	now := a.Pods.Pod(pod.Namespace, pod.Name)
+	return now != nil && now.UID == pod.UID && !hasEnded(now) &&
+		now.Annotations[network.Annotation] == pod.Annotations[network.Annotation]
+}
+
+// run executes one step. It does not end with the agent, which waits for it: what is cut short must
+// be undone.
+func (a *Agent) run(v view, step Step) error {
+	call, err := newCall(v, step)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeoutCause(context.Background(), stepLimit, errStepLimit)
+	defer cancel()
+	start := time.Now()
+	err = a.Kactus.Run(ctx, call)
+	a.Metrics.operation(step.Operation, err, time.Since(start))
+	return err
+}
+
+var errStepLimit = errors.New("no end within " + stepLimit.String())
+
+// report sets the Pod's condition, if it is another one now, and reports whether it is set.
+func (a *Agent) report(ctx context.Context, s *podState, v view) bool {
+	current, has := s.currentCondition(v.pod)
+	wanted, wants := s.condition(v, has)
+	if !wants || has && current.Status == wanted.Status && current.Reason == wanted.Reason &&
+		current.Message == wanted.Message {
+		s.reports = 0
+		return true
+	}
+	wanted.LastTransitionTime = now()
+	if has && current.Status == wanted.Status {
+		wanted.LastTransitionTime = current.LastTransitionTime
+	}
+	version, err := a.API.SetCondition(ctx, v.pod.Namespace, v.pod.Name, string(v.pod.UID), wanted)
+	a.Metrics.write("condition", err)
+	if err != nil {
+		if isGone(err) {
+			return true
+		}
+		a.Log.Warn("the condition is not set", "pod", keyOf(v.pod), "cause", err)
+		s.reports++
+		return false
+	}
+	s.reports = 0
+	s.set, s.setVersion = wanted, version
+	return true
+}
+
+// isGone reports whether the apiserver knows no such Pod anymore.
+func isGone(err error) bool {
+	var e *kube.Error
+	return errors.As(err, &e) && (e.Status == 404 || e.Status == 409)
+}
