@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -164,7 +165,7 @@ func (a *Agent) sendEvent(ctx context.Context, request func(context.Context) err
 	for try := range eventTries {
 		err := request(ctx)
 		var e *kube.Error
-		if err == nil || errors.As(err, &e) && e.Status/100 == 4 && e.Status != 429 {
+		if err == nil || errors.As(err, &e) && e.Status/100 == 4 && e.Status != http.StatusTooManyRequests {
 			a.Metrics.write("event", err)
 			if err != nil {
 				a.Log.Warn("an event is not told", "cause", err)

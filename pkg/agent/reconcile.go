@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"net/http"
 	"time"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/kube"
@@ -17,6 +18,10 @@ const (
 	// unknownGrace is how long a Pod with an address may be missing in the ledger: while its
 	// sandbox is made anew, it is.
 	unknownGrace = 30 * time.Second
+	// attachingGrace is how long the steps of a Pod may last before its condition says so.
+	attachingGrace = 2 * time.Second
+	// stopGrace is how long an operation may go on that is running when the agent is told to end.
+	stopGrace = 10 * time.Second
 )
 
 // reconcile takes the steps that a Pod needs, and tells of them. It returns when to look at the Pod
@@ -37,14 +42,16 @@ func (a *Agent) reconcile(ctx context.Context, key podKey) time.Duration {
 		return wait
 	}
 	s.forgetOthers(v.steps)
-	if done := a.take(ctx, s, v); len(done) > 0 {
-		if v = a.view(pod); v.situation == busy { // an agent beside this one
+	done := a.takeVisibly(ctx, s, v)
+	if ctx.Err() != nil || !a.isCurrent(pod) { // then the Pod is in the queue again
+		return 0
+	}
+	if len(done) > 0 {
+		if v = a.view(a.Pods.Pod(key.namespace, key.name)); v.situation == busy { // an agent beside this one
 			return busyPause
 		}
+		s.forgetOthers(v.steps)
 		s.checkDone(done, v.steps)
-	}
-	if ctx.Err() != nil {
-		return 0
 	}
 	a.tellProblem(s, v)
 	reported := a.report(ctx, s, v)
@@ -56,6 +63,26 @@ func (a *Agent) reconcile(ctx context.Context, key podKey) time.Duration {
 // what is attached to it.
 func hasEnded(pod *kube.WatchedPod) bool {
 	return pod.DeletionTimestamp != nil || pod.Status.Phase == "Succeeded" || pod.Status.Phase == "Failed"
+}
+
+// takeVisibly takes the steps, and does not leave the Pod's condition true for as long as one of
+// them may last.
+func (a *Agent) takeVisibly(ctx context.Context, s *podState, v view) (done []Step) {
+	taken := make(chan []Step, 1)
+	go func() { taken <- a.take(ctx, s, v) }()
+	timer := time.NewTimer(attachingGrace)
+	defer timer.Stop()
+	select {
+	case done = <-taken:
+		return done
+	case <-timer.C:
+	}
+	if current, has := s.currentCondition(v.pod); has && current.Status == "True" {
+		a.setCondition(ctx, s, v.pod, kube.Condition{
+			Type: ConditionType, Status: "False", Reason: reasonAttaching, Message: truncate(v.problem(), maxMessage),
+		})
+	}
+	return <-taken
 }
 
 // take runs the steps whose time has come, in their order, and returns those that succeeded. One
@@ -74,7 +101,7 @@ func (a *Agent) take(ctx context.Context, s *podState, v view) (done []Step) {
 			held[step.IfName] = true
 			continue
 		}
-		err := a.run(v, step)
+		err := a.run(ctx, v, step)
 		if err != nil {
 			held[step.IfName] = true
 			a.Log.Warn("failed", "pod", keyOf(v.pod), "step", step, "cause", err)
@@ -84,7 +111,6 @@ func (a *Agent) take(ctx context.Context, s *podState, v view) (done []Step) {
 			continue
 		}
 		a.Log.Info("done", "pod", keyOf(v.pod), "step", step)
-		s.succeeded(step)
 		done = append(done, step)
 		if event, ok := successOf(v.pod, step); ok {
 			a.tell(s, event)
@@ -100,15 +126,20 @@ func (a *Agent) isCurrent(pod *kube.WatchedPod) bool {
 		now.Annotations[network.Annotation] == pod.Annotations[network.Annotation]
 }
 
-// run executes one step. It does not end with the agent, which waits for it: what is cut short must
-// be undone.
-func (a *Agent) run(v view, step Step) error {
+// run executes one step. It does not end at once with ctx: what is cut short must be undone.
+func (a *Agent) run(ctx context.Context, v view, step Step) error {
 	call, err := newCall(v, step)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeoutCause(context.Background(), stepLimit, errStepLimit)
+	stopping := ctx
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), stepLimit, errStepLimit)
 	defer cancel()
+	defer context.AfterFunc(stopping, func() {
+		if sleep(ctx, stopGrace) {
+			cancel()
+		}
+	})()
 	start := time.Now()
 	err = a.Kactus.Run(ctx, call)
 	a.Metrics.operation(step.Operation, err, time.Since(start))
@@ -126,27 +157,31 @@ func (a *Agent) report(ctx context.Context, s *podState, v view) bool {
 		s.reports = 0
 		return true
 	}
+	return a.setCondition(ctx, s, v.pod, wanted)
+}
+
+// setCondition reports whether it has set the condition, or the Pod is gone.
+func (a *Agent) setCondition(ctx context.Context, s *podState, pod *kube.WatchedPod, wanted kube.Condition) bool {
 	wanted.LastTransitionTime = now()
-	if has && current.Status == wanted.Status {
+	if current, has := s.currentCondition(pod); has && current.Status == wanted.Status {
 		wanted.LastTransitionTime = current.LastTransitionTime
 	}
-	version, err := a.API.SetCondition(ctx, v.pod.Namespace, v.pod.Name, string(v.pod.UID), wanted)
+	version, err := a.API.SetCondition(ctx, pod.Namespace, pod.Name, string(pod.UID), wanted)
 	a.Metrics.write("condition", err)
-	if err != nil {
-		if isGone(err) {
-			return true
-		}
-		a.Log.Warn("the condition is not set", "pod", keyOf(v.pod), "cause", err)
+	switch {
+	case err == nil:
+		s.set, s.setVersion = wanted, version
+	case !isGone(err):
+		a.Log.Warn("the condition is not set", "pod", keyOf(pod), "cause", err)
 		s.reports++
 		return false
 	}
 	s.reports = 0
-	s.set, s.setVersion = wanted, version
 	return true
 }
 
-// isGone reports whether the apiserver knows no such Pod anymore.
+// isGone reports whether the apiserver does not know, or no longer knows, the object.
 func isGone(err error) bool {
 	var e *kube.Error
-	return errors.As(err, &e) && (e.Status == 404 || e.Status == 409)
+	return errors.As(err, &e) && e.Status == http.StatusNotFound
 }

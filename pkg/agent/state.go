@@ -120,8 +120,6 @@ func pause(failures int) time.Duration {
 // jitter returns d, less up to a quarter, so that what failed together is not all tried together.
 func jitter(d time.Duration) time.Duration { return d - rand.N(d/4+1) }
 
-func (s *podState) succeeded(step Step) { delete(s.attempts, step.id()) }
-
 // checkDone takes for a failure what succeeded and is to be done again, so that it is not done
 // without end.
 func (s *podState) checkDone(done, steps []Step) {

@@ -27,9 +27,12 @@ type PodWatch struct {
 }
 
 // WatchPods returns a watch of the Pods of a node, which begins with Run. It calls changed with the
-// namespace and the name of each Pod that is new, was changed, or is gone. failed is called with
-// what keeps the watch from going on; it is tried again, with growing pauses.
-func (c *Client) WatchPods(node string, changed func(namespace, name string), failed func(error)) (*PodWatch, error) {
+// namespace and the name of each Pod that is new, was changed, or is gone. It calls followed with
+// what keeps the watch from going on, which is tried again, with growing pauses, and with nil once
+// nothing does.
+func (c *Client) WatchPods(
+	node string, changed func(namespace, name string), followed func(error),
+) (*PodWatch, error) {
 	codecs, parameters := podCodecs()
 	config := &rest.Config{
 		Host:    c.base.String(),
@@ -64,9 +67,7 @@ func (c *Client) WatchPods(node string, changed func(namespace, name string), fa
 			ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 				list := &watchedPodList{}
 				err := request(options).Do(ctx).Into(list)
-				if err != nil {
-					failed(c.watchError("list", node, err))
-				}
+				followed(c.watchError("list", node, err))
 				return list, err
 			},
 			WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
@@ -76,9 +77,7 @@ func (c *Client) WatchPods(node string, changed func(namespace, name string), fa
 					r = r.Timeout(time.Duration(*options.TimeoutSeconds) * time.Second)
 				}
 				events, err := r.Watch(ctx)
-				if err != nil {
-					failed(c.watchError("watch", node, err))
-				}
+				followed(c.watchError("watch", node, err))
 				return events, err
 			},
 		},
@@ -93,7 +92,10 @@ func (c *Client) WatchPods(node string, changed func(namespace, name string), fa
 	return w, nil
 }
 
-func (c *Client) watchError(doing, node string, cause error) *Error {
+func (c *Client) watchError(doing, node string, cause error) error {
+	if cause == nil {
+		return nil
+	}
 	return &Error{
 		Doing: fmt.Sprintf("%s the Pods of the node %s", doing, node),
 		Cause: c.secrets.redactError(cause),

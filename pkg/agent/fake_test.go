@@ -1,0 +1,272 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"io/fs"
+	"iter"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/kube"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/ledger"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netns"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/plan"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/podargs"
+)
+
+// fakeNode is a node and an apiserver in memory, with one Pod, app1, to inject faults.
+type fakeNode struct {
+	t     *testing.T
+	agent *Agent
+
+	mu         sync.Mutex
+	pod        kube.WatchedPod
+	records    map[string]ledger.Record
+	busy       bool
+	missing    []string
+	calls      []string
+	fail       func(Call) error // before the call changes anything
+	idle       bool             // calls succeed, and change nothing
+	writeError error
+	conditions []kube.Condition
+	events     []kube.Event
+	series     []kube.Series
+}
+
+// newNode returns a node whose Pod has those networks attached, beside the default network.
+func newNode(t *testing.T, annotation string, networks ...string) *fakeNode {
+	n := &fakeNode{t: t, records: map[string]ledger.Record{}}
+	n.pod.Namespace, n.pod.Name, n.pod.UID, n.pod.ResourceVersion = "tenant", "app1", "uid-1", "1"
+	n.pod.Status.PodIP = "10.0.0.1"
+	n.pod.Annotations = map[string]string{network.Annotation: annotation}
+	record := ledger.Record{
+		ContainerID: "sandbox", Netns: netns.ID{Path: "/run/netns/a", Inode: 1, BootID: "b"}, IfName: "eth0",
+		Pod:         podargs.Pod{Namespace: "tenant", Name: "app1", UID: "uid-1"},
+		Attachments: []ledger.Attachment{fakeAttachment("pod-net", "", "eth0", false)},
+	}
+	for _, name := range networks {
+		record.Attachments = append(record.Attachments,
+			fakeAttachment(name, "tenant", network.DeviceName(name), false))
+	}
+	n.records["sandbox"] = record
+	n.agent = &Agent{
+		Options: Options{Node: "node1", Repair: true, RepairEvery: time.Hour},
+		Pods:    n, API: n, Ledger: n, Kernel: n, Kactus: n, Metrics: NewMetrics(), Log: slog.New(slog.DiscardHandler),
+	}
+	n.agent.Init()
+	t.Cleanup(n.agent.queue.ShutDown)
+	return n
+}
+
+func fakeAttachment(name, namespace, ifName string, hot bool) ledger.Attachment {
+	return ledger.Attachment{
+		Attachment: plan.Attachment{Network: name, Namespace: namespace, IfName: ifName},
+		State:      ledger.Attached, Hot: hot, Created: time.Now(), Result: json.RawMessage(`{"cniVersion": "1.0.0"}`),
+	}
+}
+
+// start runs the agent until the test ends.
+func (n *fakeNode) start() {
+	ctx, cancel := context.WithCancel(n.t.Context())
+	ended := make(chan struct{})
+	go func() {
+		n.agent.Run(ctx)
+		close(ended)
+	}()
+	n.t.Cleanup(func() {
+		cancel()
+		<-ended
+	})
+}
+
+// change changes the Pod as another client of the apiserver does.
+func (n *fakeNode) change(change func(*kube.WatchedPod)) {
+	n.mu.Lock()
+	n.pod = *n.pod.DeepCopyObject().(*kube.WatchedPod)
+	n.pod.ResourceVersion += "1"
+	change(&n.pod)
+	n.mu.Unlock()
+	n.agent.Changed("tenant", "app1")
+}
+
+func (n *fakeNode) annotate(annotation string) {
+	n.change(func(pod *kube.WatchedPod) { pod.Annotations[network.Annotation] = annotation })
+}
+
+func (n *fakeNode) Pod(namespace, name string) *kube.WatchedPod {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if namespace != n.pod.Namespace || name != n.pod.Name {
+		return nil
+	}
+	pod := n.pod
+	return &pod
+}
+
+func (n *fakeNode) Pods() []*kube.WatchedPod { return []*kube.WatchedPod{n.Pod("tenant", "app1")} }
+
+func (n *fakeNode) SetCondition(_ context.Context, _, _, _ string, c kube.Condition) (string, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.writeError != nil {
+		return "", n.writeError
+	}
+	n.conditions = append(n.conditions, c)
+	n.pod = *n.pod.DeepCopyObject().(*kube.WatchedPod)
+	n.pod.ResourceVersion += "0"
+	n.pod.Status.Conditions = []kube.Condition{c}
+	return n.pod.ResourceVersion, nil
+}
+
+func (n *fakeNode) CreateEvent(_ context.Context, e kube.Event) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.events = append(n.events, e)
+	return n.writeError
+}
+
+func (n *fakeNode) RepeatEvent(_ context.Context, _, _ string, s kube.Series) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.series = append(n.series, s)
+	return n.writeError
+}
+
+func (n *fakeNode) Records() iter.Seq2[ledger.Record, error] {
+	return func(yield func(ledger.Record, error) bool) {
+		n.mu.Lock()
+		records := []ledger.Record{}
+		for _, r := range n.records {
+			records = append(records, r)
+		}
+		n.mu.Unlock()
+		for _, r := range records {
+			if !yield(r, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (n *fakeNode) Heads() iter.Seq2[ledger.Head, error] {
+	return func(yield func(ledger.Head, error) bool) {
+		for r := range n.Records() {
+			if !yield(ledger.Head{ContainerID: r.ContainerID, Pod: r.Pod}, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (n *fakeNode) ReadHead(id string) (ledger.Head, error) {
+	r, err := n.ReadRecord(id)
+	return ledger.Head{ContainerID: id, Pod: r.Pod}, err
+}
+
+func (n *fakeNode) ReadRecord(id string) (ledger.Record, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	r, ok := n.records[id]
+	if !ok {
+		return r, fs.ErrNotExist
+	}
+	r.Attachments = slices.Clone(r.Attachments)
+	return r, nil
+}
+
+func (n *fakeNode) Busy(string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.busy
+}
+
+func (n *fakeNode) Watch(ctx context.Context, started func(), _ func(string)) error {
+	started()
+	<-ctx.Done()
+	return nil
+}
+
+func (n *fakeNode) Identify(path string) (netns.ID, error) {
+	return netns.ID{Path: path, Inode: 1, BootID: "b"}, nil
+}
+
+func (n *fakeNode) Missing(string, []string) ([]string, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.missing), nil
+}
+
+func (n *fakeNode) Netconf() (Netconf, error) {
+	return Netconf{Stdin: []byte(`{"type": "kactus"}`), Conf: newConf(n.t, "")}, nil
+}
+
+func (n *fakeNode) Reclaim(context.Context) error { return nil }
+
+// Run changes the record as kactus does.
+func (n *fakeNode) Run(_ context.Context, call Call) error {
+	name := call.Args[strings.Index(call.Args, "K8S_POD_NETWORK=")+len("K8S_POD_NETWORK="):]
+	name, _, _ = strings.Cut(name, ";")
+	n.mu.Lock()
+	n.calls = append(n.calls, call.Command+" "+name)
+	fail := n.fail
+	n.mu.Unlock()
+	if fail != nil {
+		if err := fail(call); err != nil {
+			return err
+		}
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.idle {
+		return nil
+	}
+	r := n.records[call.ContainerID]
+	r.Attachments = slices.DeleteFunc(slices.Clone(r.Attachments), func(a ledger.Attachment) bool {
+		return a.IfName == call.IfName
+	})
+	if call.Command == "ADD" {
+		r.Attachments = append(r.Attachments, fakeAttachment(name, "tenant", call.IfName, true))
+		n.missing = slices.DeleteFunc(n.missing, func(ifName string) bool { return ifName == call.IfName })
+	}
+	n.records[call.ContainerID] = r
+	return nil
+}
+
+// took returns the hot operations until now, and forgets them.
+func (n *fakeNode) took() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	calls := strings.Join(n.calls, ", ")
+	n.calls = nil
+	return calls
+}
+
+// condition returns the Pod's condition as "STATUS REASON: MESSAGE".
+func (n *fakeNode) condition() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, c := range n.pod.Status.Conditions {
+		return c.Status + " " + c.Reason + ": " + c.Message
+	}
+	return ""
+}
+
+// told returns the reasons of the events until now, and forgets them.
+func (n *fakeNode) told() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var reasons []string
+	for _, e := range n.events {
+		reasons = append(reasons, e.Reason)
+	}
+	n.events = nil
+	return strings.Join(reasons, ", ")
+}
+
