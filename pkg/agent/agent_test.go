@@ -172,7 +172,8 @@ func TestAgent_TouchesNothing(t *testing.T) {
 		}, ""},
 		{"of a Pod that has ended", func(n *fakeNode) { n.pod.Status.Phase = "Succeeded" }, ""},
 		{"of another Pod of the same name", func(n *fakeNode) { n.pod.UID = "uid-2" },
-			"False UnknownPod: the ledger does not know the Pod, which something else than kactus started: start it anew"},
+			"False UnknownPod: the ledger does not know the Pod, which something else than kactus started: " +
+				"start it anew"},
 		{"while the Pod's ADD runs", func(n *fakeNode) {
 			r := n.records["sandbox"]
 			r.Attachments[0].State = "planned"
@@ -268,8 +269,9 @@ func TestAgent_OnceAndPlan(t *testing.T) {
 		n := newNode(t, both, "green")
 		n.fail = func(Call) error { return errors.New("no such uplink") }
 		err := n.agent.Once(t.Context())
-		if err == nil || !strings.Contains(err.Error(), "tenant/app1") || !strings.Contains(err.Error(), "no such uplink") {
-			t.Errorf("got %v", err)
+		const want = "tenant/app1: hot ADD of the network data (net8d777f385d3d): added: no such uplink"
+		if err == nil || err.Error() != want {
+			t.Errorf("got %v; want %s", err, want)
 		}
 	})
 }

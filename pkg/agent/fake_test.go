@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/kube"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/ledger"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netns"
@@ -269,4 +268,3 @@ func (n *fakeNode) told() string {
 	n.events = nil
 	return strings.Join(reasons, ", ")
 }
-
