@@ -42,6 +42,22 @@ func New(kubeconfig, userAgent string) (*Client, error) {
 	return c, nil
 }
 
+// InCluster returns a Client with the credentials of the Pod that it runs in, which are the files
+// ca.crt and token in dir. It is for a process that does not see them at their usual place, and has
+// a descriptor of that directory: dir may be a path below /proc/self/fd. A token that is renewed is
+// read again. InCluster opens no connection. The error is an *Error.
+func InCluster(dir, userAgent string) (*Client, error) {
+	config, err := inCluster(dir)
+	var c *Client
+	if err == nil {
+		c, err = config.client(userAgent)
+	}
+	if err != nil {
+		return nil, &Error{Doing: "use in-cluster credentials", Cause: err}
+	}
+	return c, nil
+}
+
 func (c clientConfig) client(userAgent string) (*Client, error) {
 	if err := checkHeaderValue("User-Agent", userAgent); err != nil {
 		return nil, err
@@ -69,10 +85,14 @@ func (c clientConfig) client(userAgent string) (*Client, error) {
 }
 
 func load(kubeconfig string) (clientConfig, error) {
-	if kubeconfig == "" {
-		return inCluster()
+	if kubeconfig != "" {
+		return readKubeconfig(kubeconfig)
 	}
-	return readKubeconfig(kubeconfig)
+	config, err := inCluster(accountDir)
+	if err != nil {
+		return config, &Error{Doing: "use in-cluster credentials (the netconf has no kubeconfig)", Cause: err}
+	}
+	return config, nil
 }
 
 func source(kubeconfig string) string {

@@ -26,21 +26,19 @@ type clientConfig struct {
 	plugin *execPlugin
 }
 
-// inCluster returns the configuration that every Pod of the cluster has.
-func inCluster() (clientConfig, error) {
-	const dir = "/var/run/secrets/kubernetes.io/serviceaccount"
+// accountDir is where a Pod has the credentials of its service account.
+const accountDir = "/var/run/secrets/kubernetes.io/serviceaccount"
+
+// inCluster returns the configuration that every Pod of the cluster has, with the files ca.crt and
+// token in dir.
+func inCluster(dir string) (clientConfig, error) {
 	host, port := os.Getenv("KUBERNETES_SERVICE_HOST"), os.Getenv("KUBERNETES_SERVICE_PORT")
-	var config clientConfig
-	err := errors.New("KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT: must both be set")
-	if host != "" && port != "" {
-		config, err = newClientConfig(
-			&api.Cluster{Server: "https://" + net.JoinHostPort(host, port), CertificateAuthority: dir + "/ca.crt"},
-			&api.AuthInfo{TokenFile: dir + "/token"})
+	if host == "" || port == "" {
+		return clientConfig{}, errors.New("KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT: must both be set")
 	}
-	if err != nil {
-		return config, &Error{Doing: "use in-cluster credentials (the netconf has no kubeconfig)", Cause: err}
-	}
-	return config, nil
+	return newClientConfig(
+		&api.Cluster{Server: "https://" + net.JoinHostPort(host, port), CertificateAuthority: dir + "/ca.crt"},
+		&api.AuthInfo{TokenFile: dir + "/token"})
 }
 
 // newClientConfig returns the configuration for a server and a user, both of which it may change.
