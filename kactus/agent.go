@@ -7,9 +7,13 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net"
 	"net/http"
+	"os"
+	"runtime"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"k8s.io/klog/v2"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/agent"
@@ -37,25 +41,20 @@ func (c cli) agent(ctx context.Context, args []string) int {
 func (c cli) runAgent(ctx context.Context, f agentFlags) error {
 	log := slog.New(slog.NewTextHandler(c.stderr, nil))
 	klog.SetSlogLogger(log.With("from", "client-go"))
-	conf, err := awaitNetconf(ctx, f)
+	files, err := agent.EnterHost(f.open)
+	if errors.Is(err, fs.ErrPermission) && c.inClusterServer() == "" { // not in a Pod, but on the node
+		log.Warn("the agent stays in the mount namespace in which it was started", "cause", err)
+		files, err = f.open()
+	}
 	if err != nil {
 		return err
 	}
-	if _, err := f.Binary(); err != nil {
-		return err
-	}
-	store, err := ledger.Open(conf.Conf.CNIDir, conf.Conf.LockDir)
+	defer runtime.KeepAlive(files)
+	a, conf, err := f.newAgent(ctx, files, log)
 	if err != nil {
 		return err
 	}
-	client, err := kube.New(f.kubeconfig, "kactus-agent/"+version)
-	if err != nil {
-		return err
-	}
-	a := &agent.Agent{
-		Options: f.Options, API: client, Ledger: store, Kernel: f.Node, Kactus: f.Node, Metrics: agent.NewMetrics(),
-		Log: log,
-	}
+	client := a.API.(*kube.Client)
 	pods, err := client.WatchPods(f.Options.Node, a.Changed, a.PodsFollowed)
 	if err != nil {
 		return err
@@ -67,12 +66,79 @@ func (c cli) runAgent(ctx context.Context, f agentFlags) error {
 	if f.once || f.dryRun {
 		return c.agentOnce(ctx, f, a, pods)
 	}
+	if socket := files[socketFile]; socket != nil {
+		if f.opened, err = net.FileListener(socket); err != nil {
+			return fmt.Errorf("listen on %s: %w", f.socket, err)
+		}
+	}
 	log.Info("started", "version", version, "node", f.Options.Node, "netconf", conf.Path, "ledger", conf.Conf.CNIDir)
 	go pods.Run(ctx)
 	go c.serve(ctx, f.endpoints, agentHandler(a, pods))
 	a.Run(ctx)
 	log.Info("stopped; what is attached stays attached")
 	return nil
+}
+
+// The files that the agent takes with it from its own container.
+const (
+	accountDir = "service account"
+	socketFile = "socket"
+)
+
+// open opens what the agent needs of its own container, before it enters the node's mount namespace.
+func (f agentFlags) open() (files map[string]*os.File, err error) {
+	files = map[string]*os.File{}
+	if f.kubeconfig == "" {
+		fd, err := unix.Open(f.serviceAccount, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return nil, fmt.Errorf("open the service account's directory %s: %w; outside of a Pod, set -kubeconfig",
+				f.serviceAccount, err)
+		}
+		files[accountDir] = os.NewFile(uintptr(fd), f.serviceAccount)
+	}
+	if f.socket == "" || f.once || f.dryRun {
+		return files, nil
+	}
+	if err := makeRoom("unix", f.socket); err != nil {
+		return nil, err
+	}
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: f.socket, Net: "unix"})
+	if err != nil {
+		return nil, err
+	}
+	listener.SetUnlinkOnClose(false) // the file that is kept is a copy
+	files[socketFile], err = listener.File()
+	return files, errors.Join(err, listener.Close())
+}
+
+// newAgent returns an agent that has everything but the Pods, and the netconf of the node.
+func (f agentFlags) newAgent(
+	ctx context.Context, files map[string]*os.File, log *slog.Logger,
+) (*agent.Agent, agent.Netconf, error) {
+	conf, err := awaitNetconf(ctx, f)
+	if err != nil {
+		return nil, conf, err
+	}
+	if _, err := f.Binary(); err != nil {
+		return nil, conf, err
+	}
+	store, err := ledger.Open(conf.Conf.CNIDir, conf.Conf.LockDir)
+	if err != nil {
+		return nil, conf, err
+	}
+	client, err := f.client(files)
+	return &agent.Agent{
+		Options: f.Options, API: client, Ledger: store, Kernel: f.Node, Kactus: f.Node, Metrics: agent.NewMetrics(),
+		Log: log,
+	}, conf, err
+}
+
+func (f agentFlags) client(files map[string]*os.File) (*kube.Client, error) {
+	userAgent := "kactus-agent/" + version
+	if account := files[accountDir]; account != nil {
+		return kube.InCluster(agent.PathOf(account), userAgent)
+	}
+	return kube.New(f.kubeconfig, userAgent)
 }
 
 // awaitNetconf returns the node's netconf, for which it waits as long as the flags say.
