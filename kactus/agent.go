@@ -85,7 +85,8 @@ const (
 	socketFile = "socket"
 )
 
-// open opens what the agent needs of its own container, before it enters the node's mount namespace.
+// open opens what the agent needs of its own container, before it enters the node's mount
+// namespace.
 func (f agentFlags) open() (files map[string]*os.File, err error) {
 	files = map[string]*os.File{}
 	if f.kubeconfig == "" {

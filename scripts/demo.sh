@@ -14,6 +14,8 @@ Builds kactus and a Kubernetes cluster (the first run compiles for minutes), and
   * applies the example: the networks green and blue, and the Deployments app1 and app2, one on each
     node;
   * shows the interfaces of app1, and pings app2 from it over each network;
+  * adds the network data to the running app1 by its annotation, shows the interface, the event and
+    the condition, removes it again, and shows that app1 never restarted;
   * deletes the example, shows that nothing is left on the nodes, and takes the cluster down.
 
   --keep            leave the cluster and the example running, and print how to use them and how to
@@ -104,6 +106,7 @@ install() {
 	run kubectl apply -k manifests
 	run kubectl wait --for=condition=Ready node --all --timeout=90s
 	run kubectl -n kube-system rollout status daemonset/kactus --timeout=90s
+	run kubectl -n kube-system rollout status daemonset/kactus-agent --timeout=90s
 }
 
 # If the kernel has no vlan interfaces, the networks are macvlan networks on eth0.
@@ -132,13 +135,62 @@ show() {
 	done
 }
 
+# The agent of app1's node sees the annotation change, and executes kactus.
+hot_add() {
+	local pod before networks
+	pod=$(kubectl get pods -l app=app1 -o name)
+	before=$(containers "$pod")
+	networks=$(kubectl get "$pod" -o 'jsonpath={.metadata.annotations.networks}')
+	say 'adding the network data to the running app1'
+	run kubectl apply -f examples/data-net.yaml
+	run kubectl annotate --overwrite "$pod" networks="${networks%]*}, { \"name\": \"data\" } ]"
+	interface "$pod" present
+	run kubectl exec "$pod" -- ip address show net8d777f385d3d
+	await_condition "$pod" '3 networks are attached'
+	run kubectl get "$pod" -o \
+		'jsonpath={.status.conditions[?(@.type=="kaloom.com/NetworksAttached")]}{"\n"}'
+	run kubectl events --for "$pod" --types Normal
+	say 'removing it again'
+	run kubectl annotate --overwrite "$pod" networks="$networks"
+	interface "$pod" absent
+	run kubectl exec "$pod" -- ip -brief link
+	[ "$before" = "$(containers "$pod")" ] || die 'app1 was restarted'
+	say "app1 never restarted: it is still the container $before"
+	run kubectl delete -f examples/data-net.yaml
+}
+
+# containers prints the ID of a Pod's container, and how often it was restarted.
+containers() {
+	kubectl get "$1" -o 'jsonpath={.status.containerStatuses[*].containerID} {.status.containerStatuses[*].restartCount}'
+}
+
+# interface waits until data's interface is present in a Pod, or absent.
+interface() {
+	local found
+	for _ in $(seq 300); do
+		found=absent
+		! kubectl exec "$1" -- ip link show net8d777f385d3d >/dev/null 2>&1 || found=present
+		[ "$found" != "$2" ] || return 0
+		sleep 0.1
+	done
+	die "the interface of data is $found after 30 s"
+}
+
+await_condition() {
+	for _ in $(seq 300); do
+		[[ $(kubectl get "$1" -o 'jsonpath={.status.conditions[*].message}') != *"$2"* ]] || return 0
+		sleep 0.1
+	done
+	die "the condition does not say '$2' after 30 s"
+}
+
 # left lists everything that an ADD creates and a DEL must remove. Two files are host-local's own
 # bookkeeping, not leases.
 left() {
 	for node in "$cluster"/node*; do
 		find "$node"/root/var/lib/cni/{kactus,networks,flannel} -type f \
 			! -name 'last_reserved_ip.*' ! -name lock
-		"$node/enter" ip -o link | awk -F'[:@ ]+' '$2 !~ /^(lo|eth0|cni0)$/ { print "interface " $2 }'
+		"$node/enter" ip -o link | awk -F'[:@ ]+' '$2 !~ /^(lo|eth0|cni0|data-br)$/ { print "interface " $2 }'
 		"$node/enter" ls /run/netns
 	done
 }
@@ -165,6 +217,7 @@ start
 install
 apply_example
 show
+hot_add
 if [ -n "$keep" ]; then
 	trap - EXIT INT TERM HUP
 	cat <<END
