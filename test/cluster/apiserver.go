@@ -93,6 +93,7 @@ func (cp *ControlPlane) apiserverArgs(port int) []string {
 		"--audit-log-path=" + cp.path(fileAuditLog),
 		"--audit-log-mode=blocking",
 		"--audit-log-maxsize=0", // one file, never rotated: marks are offsets in it
+		"--allow-privileged",    // as kubeadm has it, for node agents
 		"--profiling=false",
 		// By default the apiserver waits for open watches to end, which they never do.
 		"--shutdown-watch-termination-grace-period=1s",
