@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"runtime"
@@ -24,13 +23,11 @@ import (
 // agent runs kactus agent.
 func (c cli) agent(ctx context.Context, args []string) int {
 	f, err := c.parseAgent(args)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
+	if errors.Is(err, flag.ErrHelp) {
 		return 0
-	case err != nil:
+	}
+	if err != nil {
 		return c.usageError("agent: %v", err)
-	case f.probe != "":
-		return c.probe(ctx, "agent", f.socket, map[string]string{"ready": "/readyz", "live": "/livez"}[f.probe])
 	}
 	if err := c.runAgent(ctx, f); err != nil {
 		return c.failed("agent", err)
@@ -66,50 +63,30 @@ func (c cli) runAgent(ctx context.Context, f agentFlags) error {
 	if f.once || f.dryRun {
 		return c.agentOnce(ctx, f, a, pods)
 	}
-	if socket := files[socketFile]; socket != nil {
-		if f.opened, err = net.FileListener(socket); err != nil {
-			return fmt.Errorf("listen on %s: %w", f.socket, err)
-		}
-	}
 	log.Info("started", "version", version, "node", f.Options.Node, "netconf", conf.Path, "ledger", conf.Conf.CNIDir)
 	go pods.Run(ctx)
-	go c.serve(ctx, f.endpoints, agentHandler(a, pods))
+	go c.serve(ctx, endpoints{address: f.listen}, agentHandler(a, pods))
 	a.Run(ctx)
 	log.Info("stopped; what is attached stays attached")
 	return nil
 }
 
-// The files that the agent takes with it from its own container.
-const (
-	accountDir = "service account"
-	socketFile = "socket"
-)
+// accountDir is the directory of the service account among the files that the agent takes with it
+// from its own container.
+const accountDir = "service account"
 
 // open opens what the agent needs of its own container, before it enters the node's mount
 // namespace.
-func (f agentFlags) open() (files map[string]*os.File, err error) {
-	files = map[string]*os.File{}
-	if f.kubeconfig == "" {
-		fd, err := unix.Open(f.serviceAccount, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-		if err != nil {
-			return nil, fmt.Errorf("open the service account's directory %s: %w; outside of a Pod, set -kubeconfig",
-				f.serviceAccount, err)
-		}
-		files[accountDir] = os.NewFile(uintptr(fd), f.serviceAccount)
+func (f agentFlags) open() (map[string]*os.File, error) {
+	if f.kubeconfig != "" {
+		return nil, nil
 	}
-	if f.socket == "" || f.once || f.dryRun {
-		return files, nil
-	}
-	if err := makeRoom("unix", f.socket); err != nil {
-		return nil, err
-	}
-	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: f.socket, Net: "unix"})
+	fd, err := unix.Open(f.serviceAccount, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("open the service account's directory %s: %w; outside of a Pod, set -kubeconfig",
+			f.serviceAccount, err)
 	}
-	listener.SetUnlinkOnClose(false) // the file that is kept is a copy
-	files[socketFile], err = listener.File()
-	return files, errors.Join(err, listener.Close())
+	return map[string]*os.File{accountDir: os.NewFile(uintptr(fd), f.serviceAccount)}, nil
 }
 
 // newAgent returns an agent that has everything but the Pods, and the netconf of the node.

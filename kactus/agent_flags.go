@@ -15,10 +15,9 @@ import (
 type agentFlags struct {
 	agent.Options
 	agent.Node
-	endpoints
-	kubeconfig, serviceAccount, probe string
-	awaitNetconf                      time.Duration
-	once, dryRun                      bool
+	kubeconfig, serviceAccount, listen string
+	awaitNetconf                       time.Duration
+	once, dryRun                       bool
 }
 
 const agentUsage = `Usage: kactus agent [OPTION...]
@@ -49,11 +48,8 @@ func (c cli) parseAgent(args []string) (agentFlags, error) {
 		"attach anew what has lost its interface, and tear down what ended containers left; otherwise only report it")
 	set.DurationVar(&f.RepairEvery, "repair-every", 3*time.Minute,
 		"how often to look for such interfaces and containers")
-	set.StringVar(&f.address, "listen", "127.0.0.1:9618",
+	set.StringVar(&f.listen, "listen", "127.0.0.1:9618",
 		"the `address` that serves /healthz, /readyz, /livez and /metrics; empty: none")
-	set.StringVar(&f.socket, "socket", "/run/kactus-agent/health.sock",
-		"the unix `socket` that serves the same to -probe, in the agent's own container; empty: none")
-	set.StringVar(&f.probe, "probe", "", "ask the agent of the same container whether it is `ready` or live, and exit")
 	set.BoolVar(&f.once, "once", false, "attach and detach once, and exit, with 1 if something is left to do")
 	set.BoolVar(&f.dryRun, "dry-run", false, "print what would be attached and detached, and exit")
 	err := set.Parse(args)
@@ -67,8 +63,6 @@ func (c cli) parseAgent(args []string) (agentFlags, error) {
 		return f, err
 	case set.NArg() > 0:
 		return f, fmt.Errorf("unexpected argument %q", set.Arg(0))
-	case f.probe != "" && f.probe != "ready" && f.probe != "live":
-		return f, errors.New("-probe: must be ready or live")
 	case f.RepairEvery <= 0:
 		return f, errors.New("-repair-every: must be positive")
 	case f.Options.Node == "":

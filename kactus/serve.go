@@ -16,11 +16,8 @@ import (
 
 // endpoints are where a subcommand that keeps running can be asked: at an address of the node, for
 // people, and on a socket of the container, for its probes: during an update, the node's address is
-// still the old container's. Each may be empty. opened is the socket, where that is open already.
-type endpoints struct {
-	address, socket string
-	opened          net.Listener
-}
+// still the old container's. Each may be empty.
+type endpoints struct{ address, socket string }
 
 // serve serves until ctx ends.
 func (c cli) serve(ctx context.Context, e endpoints, handler http.Handler) {
@@ -32,11 +29,7 @@ func (c cli) serve(ctx context.Context, e endpoints, handler http.Handler) {
 			continue
 		}
 		serving.Go(func() {
-			listener := e.opened
-			if network != "unix" || listener == nil {
-				listener = c.listen(ctx, network, address)
-			}
-			if listener != nil {
+			if listener := c.listen(ctx, network, address); listener != nil {
 				_ = server.Serve(listener)
 			}
 		})

@@ -23,7 +23,7 @@ func (tn *Tenant) NodeAgentCommand(t *testing.T, args ...string) *exec.Cmd {
 	Must(t, os.WriteFile(filepath.Join(confDir, "00-kactus.conf"), Encode(t, tn.Conf), 0o600))
 	return exec.Command(KactusPath(), append([]string{
 		"agent", "-node", tn.NodeName(), "-kubeconfig", tn.NewKubeconfig(t, "node-agent", NodeAgentToken),
-		"-conf-dir", confDir, "-bin-dir", strings.Join(tn.Path, ":"), "-listen", "", "-socket", "",
+		"-conf-dir", confDir, "-bin-dir", strings.Join(tn.Path, ":"), "-listen", "",
 	}, args...)...)
 }
 
