@@ -153,7 +153,7 @@ hot_add() {
 	say 'removing it again'
 	run kubectl annotate --overwrite "$pod" networks="$networks"
 	interface "$pod" absent
-	run kubectl exec "$pod" -- ip -brief link
+	run kubectl exec "$pod" -- ip -oneline link
 	[ "$before" = "$(containers "$pod")" ] || die 'app1 was restarted'
 	say "app1 never restarted: it is still the container $before"
 	run kubectl delete -f examples/data-net.yaml
