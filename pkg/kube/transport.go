@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/rest"
@@ -31,6 +32,10 @@ func (config clientConfig) httpClient(userAgent string, proxy *url.URL, secrets 
 		ForceAttemptHTTP2:      true,
 		MaxResponseHeaderBytes: maxHeader,
 		HTTP2: &http.HTTP2Config{
+			// A watch hears nothing for minutes: without a ping, it would wait as long for a server
+			// that is gone.
+			SendPingTimeout:               30 * time.Second,
+			PingTimeout:                   15 * time.Second,
 			MaxReceiveBufferPerStream:     maxBuffered,
 			MaxReceiveBufferPerConnection: 4 * maxBuffered,
 		},
