@@ -87,8 +87,12 @@ func (n Node) Binary() (string, error) {
 	return "", fmt.Errorf("find the binary of kactus: none of the directories %s has it", n.BinDirs)
 }
 
-// grace is the time that an operation has to end by itself.
-const grace = 25 * time.Second
+const (
+	// grace is the time that an operation has to end by itself.
+	grace = 25 * time.Second
+	// outputGrace is how long a process that kactus left behind can hold its output open.
+	outputGrace = 2 * time.Second
+)
 
 // Run executes kactus. The error is a *types.Error if kactus printed one.
 func (n Node) Run(ctx context.Context, call Call) error {
@@ -96,7 +100,7 @@ func (n Node) Run(ctx context.Context, call Call) error {
 	if err != nil {
 		return err
 	}
-	cmd := n.command(ctx, binary)
+	cmd := n.command(binary)
 	cmd.Env = append(cmd.Env,
 		"CNI_COMMAND="+call.Command,
 		"CNI_CONTAINERID="+call.ContainerID,
@@ -107,7 +111,7 @@ func (n Node) Run(ctx context.Context, call Call) error {
 	cmd.Stdin = bytes.NewReader(call.Stdin)
 	stdout, stderr := &head{}, &head{}
 	cmd.Stdout, cmd.Stderr = stdout, stderr
-	err = cmd.Run()
+	err = run(ctx, cmd)
 	if err == nil || errors.Is(err, exec.ErrWaitDelay) && cmd.ProcessState.Success() {
 		return nil
 	}
@@ -131,19 +135,19 @@ func (n Node) Reclaim(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	cmd := n.command(ctx, binary, "gc", "-cni-dir", conf.Conf.CNIDir, "-lock-dir", conf.Conf.LockDir,
+	cmd := n.command(binary, "gc", "-cni-dir", conf.Conf.CNIDir, "-lock-dir", conf.Conf.LockDir,
 		"-bin-dir", n.BinDirs)
 	stdout, stderr := &head{}, &head{}
 	cmd.Stdout, cmd.Stderr = stdout, stderr
-	if err := cmd.Run(); err != nil {
+	if err := run(ctx, cmd); err != nil {
 		return fmt.Errorf("execute %s gc: %w: %s", binary, err, strings.TrimSpace(stderr.String()))
 	}
 	return nil
 }
 
 // command returns a command in an environment like that which a runtime gives to a plugin.
-func (n Node) command(ctx context.Context, binary string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, binary, args...)
+func (n Node) command(binary string, args ...string) *exec.Cmd {
+	cmd := exec.Command(binary, args...)
 	cmd.Dir = "/"
 	cmd.Env = []string{"CNI_PATH=" + n.BinDirs}
 	for _, key := range []string{"PATH", "_CNI_LOGGING_LEVEL", "_CNI_LOGGING_FILE"} {
@@ -151,11 +155,30 @@ func (n Node) command(ctx context.Context, binary string, args ...string) *exec.
 			cmd.Env = append(cmd.Env, key+"="+value)
 		}
 	}
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = grace
+	cmd.WaitDelay = outputGrace
 	// A signal to the agent's process group, as of a terminal, must not cut an operation short.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	return cmd
+}
+
+// run runs the command. When ctx ends, it is asked to end, and killed only after a while.
+func run(ctx context.Context, cmd *exec.Cmd) error {
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	var kill *time.Timer
+	asked := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(asked)
+		_ = cmd.Process.Signal(syscall.SIGTERM) // has ended, if it fails
+		kill = time.AfterFunc(grace, func() { _ = cmd.Process.Kill() })
+	})
+	err := cmd.Wait()
+	if !stop() {
+		<-asked
+		kill.Stop()
+	}
+	return err
 }
 
 // A head keeps the first bytes that are written to it.
