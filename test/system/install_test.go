@@ -145,7 +145,7 @@ func (c *testCluster) output(t *testing.T, name string, args ...string) string {
 // uninstall follows the README: it deletes the DaemonSet, runs a command on each node, then deletes
 // the rest.
 func (c *testCluster) uninstall(t *testing.T) {
-	c.kubectl(t, "-n", "kube-system", "delete", "daemonset", "kactus", "--wait")
+	c.kubectl(t, "-n", "kube-system", "delete", "daemonset", "kactus-agent", "kactus", "--wait")
 	for _, node := range c.Nodes() {
 		await(t, "the installer has ended on "+node.Name(), func() (string, bool) {
 			pod := c.installer(t, node)
