@@ -204,6 +204,17 @@ func Do(t *testing.T, method, path string, body []byte, want int) []byte {
 // namespace, from the apiserver's audit log.
 func Requests(t *testing.T, namespace string, do func()) []string {
 	t.Helper()
+	return requestsOf(t, "kactus/", namespace, do)
+}
+
+// AgentRequests does what [Requests] does, for those of kactus agent itself.
+func AgentRequests(t *testing.T, namespace string, do func()) []string {
+	t.Helper()
+	return requestsOf(t, "kactus-agent/", namespace, do)
+}
+
+func requestsOf(t *testing.T, userAgent, namespace string, do func()) []string {
+	t.Helper()
 	mark, err := suite.controlPlane.AuditMark()
 	Must(t, err)
 	do()
@@ -211,7 +222,7 @@ func Requests(t *testing.T, namespace string, do func()) []string {
 	Must(t, err)
 	var requests []string
 	for _, r := range all {
-		if strings.HasPrefix(r.UserAgent, "kactus/") && strings.Contains(r.URI, "/namespaces/"+namespace+"/") {
+		if strings.HasPrefix(r.UserAgent, userAgent) && strings.Contains(r.URI, "/namespaces/"+namespace+"/") {
 			requests = append(requests, fmt.Sprintf("%s %s: %d", r.Method, r.URI, r.Status))
 		}
 	}

@@ -3,10 +3,12 @@ package kactustest
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -41,26 +43,103 @@ func (tn *Tenant) StartNodeAgent(t *testing.T, args ...string) *Process {
 	return p
 }
 
+// NewPodWith creates a Pod with these annotations, and with more in its spec than a container.
+func (tn *Tenant) NewPodWith(t *testing.T, annotations map[string]string, spec map[string]any) *Pod {
+	t.Helper()
+	p := tn.NewAbsentPod(t)
+	p.create(t, annotations, spec)
+	return p
+}
+
+// Replace deletes the Pod and creates one of the same name, with another UID and a new sandbox, and
+// returns what there was. The apiserver alone knows of it.
+func (p *Pod) Replace(t *testing.T, networks string) (old *Pod) {
+	t.Helper()
+	was := *p
+	Delete(t, PodsPath(p.Namespace), p.Name)
+	p.create(t, map[string]string{"networks": networks}, nil)
+	p.NewSandbox(t)
+	return &was
+}
+
+func (p *Pod) create(t *testing.T, annotations map[string]string, spec map[string]any) {
+	t.Helper()
+	object := PodObject(p.Name, annotations)
+	all := object.Spec.(map[string]any)
+	all["nodeName"] = p.NodeName()
+	maps.Copy(all, spec)
+	p.UID = Create(t, PodsPath(p.Namespace), object).Metadata.UID
+}
+
 // Annotate sets the Pod's annotation networks.
 func (p *Pod) Annotate(t *testing.T, networks string) {
 	t.Helper()
 	Patch(t, p.path(), fmt.Sprintf(`{"metadata": {"annotations": {"networks": %q}}}`, networks))
 }
 
+// Unannotate removes the Pod's annotation networks.
+func (p *Pod) Unannotate(t *testing.T) {
+	t.Helper()
+	Patch(t, p.path(), `{"metadata": {"annotations": {"networks": null}}}`)
+}
+
 func (p *Pod) path() string { return PodsPath(p.Namespace) + "/" + p.Name }
 
-// EventuallyInterfaces waits until the Pod has exactly these interfaces, besides lo.
-func (p *Pod) EventuallyInterfaces(t *testing.T, want ...string) {
+// EventuallyAttached waits until the Pod has exactly these interfaces, besides lo, and its record
+// has an attachment for each, and no other. An interface that is there before the operation ends is
+// not yet in the record.
+func (p *Pod) EventuallyAttached(t *testing.T, want ...string) {
 	t.Helper()
-	Eventually(t, fmt.Sprintf("the Pod has the interfaces %q", want), func() bool {
-		links := p.Links(t)
-		for _, name := range want {
-			if links[name] == nil {
-				return false
-			}
-		}
-		return len(links) == len(want)
+	slices.Sort(want)
+	var links, held []string
+	attached := Poll(t.Context(), func() bool {
+		links, held = slices.Sorted(maps.Keys(p.Links(t))), p.attached()
+		return slices.Equal(links, want) && slices.Equal(held, want)
 	})
+	if !attached {
+		t.Fatalf("%s has the interfaces %q, and in the ledger %q; want %q", p.Name, links, held, want)
+	}
+}
+
+// attached returns the interface names of the attachments in the Pod's record, in order. Those that
+// are not whole are followed by their state.
+func (p *Pod) attached() []string {
+	var record Record
+	data, err := os.ReadFile(p.RecordPath())
+	if err != nil || json.Unmarshal(data, &record) != nil {
+		return nil
+	}
+	var names []string
+	for _, a := range record.Attachments {
+		if a.State != "attached" {
+			a.IfName += " " + a.State
+		}
+		names = append(names, a.IfName)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Indices returns the kernel's indices of the Pod's interfaces, by name.
+func (p *Pod) Indices(t *testing.T) map[string]int {
+	t.Helper()
+	indices := map[string]int{}
+	for name, link := range p.Links(t) {
+		indices[name] = link.Attrs().Index
+	}
+	return indices
+}
+
+// ExpectKept fails the test unless the Pod still has these interfaces of before, and not others
+// of the same names.
+func (p *Pod) ExpectKept(t *testing.T, before map[string]int, ifNames ...string) {
+	t.Helper()
+	now := p.Indices(t)
+	for _, name := range ifNames {
+		if before[name] == 0 || before[name] != now[name] {
+			t.Errorf("%s has the index %d; want %d, as before", name, now[name], before[name])
+		}
+	}
 }
 
 // Condition is a condition of a Pod.
@@ -90,6 +169,26 @@ func (p *Pod) EventuallyCondition(t *testing.T, status, reason string) Condition
 		return c.Status == status && c.Reason == reason
 	})
 	return c
+}
+
+// EventuallyEvent waits until the Pod has an event with that reason and these words in its note,
+// and returns it.
+func (p *Pod) EventuallyEvent(t *testing.T, reason string, words ...string) Event {
+	t.Helper()
+	var found Event
+	lacks := func(e Event) func(string) bool {
+		return func(word string) bool { return !strings.Contains(e.Note, word) }
+	}
+	Eventually(t, fmt.Sprintf("an event %s with %q", reason, words), func() bool {
+		for _, e := range p.Events(t) {
+			if e.Reason == reason && !slices.ContainsFunc(words, lacks(e)) {
+				found = e
+				return true
+			}
+		}
+		return false
+	})
+	return found
 }
 
 // Event is an event of a Pod.

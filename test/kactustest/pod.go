@@ -44,11 +44,7 @@ func (tn *Tenant) NewPod(t *testing.T, networks string) *Pod {
 // NewAnnotatedPod creates a Pod with these annotations, which may be nil.
 func (tn *Tenant) NewAnnotatedPod(t *testing.T, annotations map[string]string) *Pod {
 	t.Helper()
-	p := tn.NewAbsentPod(t)
-	object := PodObject(p.Name, annotations)
-	object.Spec.(map[string]any)["nodeName"] = tn.NodeName()
-	p.UID = Create(t, PodsPath(tn.Namespace), object).Metadata.UID
-	return p
+	return tn.NewPodWith(t, annotations, nil)
 }
 
 // NewAbsentPod returns a Pod that the runtime has and the apiserver does not.

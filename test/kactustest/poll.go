@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// Poll waits until holds returns true, and returns false if that takes more than ten seconds or ctx
-// ends first. It is for conditions that nothing announces.
+// Poll waits until holds returns true, and returns false if that takes more than half a minute or
+// ctx ends first. It is for conditions that nothing announces.
 func Poll(ctx context.Context, holds func() bool) bool {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	ticker := time.NewTicker(5 * time.Millisecond)
 	defer ticker.Stop()
