@@ -2,7 +2,9 @@ package kube
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"reflect"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -76,7 +78,10 @@ func (c *Client) WatchPods(
 				if options.TimeoutSeconds != nil {
 					r = r.Timeout(time.Duration(*options.TimeoutSeconds) * time.Second)
 				}
-				events, err := r.Watch(ctx)
+				events, err := r.MaxRetries(0).Watch(ctx) // the informer tries again
+				if err == nil && isEmptyWatch(events) {
+					err = errors.New("connection closed or silent before a response")
+				}
 				followed(c.watchError("watch", node, err))
 				return events, err
 			},
@@ -91,6 +96,10 @@ func (c *Client) WatchPods(
 	})
 	return w, nil
 }
+
+// isEmptyWatch reports whether the REST client returned a watch without events for a connection that
+// ended before the response.
+func isEmptyWatch(w watch.Interface) bool { return reflect.TypeOf(w) == reflect.TypeOf(watch.NewEmptyWatch()) }
 
 func (c *Client) watchError(doing, node string, cause error) error {
 	if cause == nil {
