@@ -98,7 +98,7 @@ func (f agentFlags) newAgent(
 		return nil, conf, err
 	}
 	if _, err := f.Binary(); err != nil {
-		return nil, conf, err
+		return nil, conf, fmt.Errorf("%w: install kactus first, or set -bin-dir", err)
 	}
 	store, err := ledger.Open(conf.Conf.CNIDir, conf.Conf.LockDir)
 	if err != nil {

@@ -48,8 +48,10 @@ type view struct {
 // view looks at a Pod, and changes nothing.
 func (a *Agent) view(pod *kube.WatchedPod) view {
 	v := view{pod: pod}
-	annotation := pod.Annotations[network.Annotation]
-	selections, err := network.ParseSelections(annotation)
+	selections, err := network.ParseSelections(pod.Annotations[network.Annotation])
+	if err != nil {
+		err = fmt.Errorf("annotation %s: %w", network.Annotation, err)
+	}
 	for _, s := range selections {
 		if !s.PodagentSkip {
 			v.selected++
@@ -57,6 +59,9 @@ func (a *Agent) view(pod *kube.WatchedPod) view {
 	}
 	record, found := a.sandbox(pod)
 	switch {
+	case pod.Spec.HostNetwork && err != nil:
+		v.situation, v.cause = invalid, err
+		return v
 	case pod.Spec.HostNetwork:
 		v.situation = hostNetwork
 		return v
@@ -79,7 +84,7 @@ func (a *Agent) view(pod *kube.WatchedPod) view {
 	}
 	v.situation = running
 	if err != nil {
-		v.situation, v.cause = invalid, fmt.Errorf("annotation %s: %w", network.Annotation, err)
+		v.situation, v.cause = invalid, err
 	} else if v.netconf, err = a.Kactus.Netconf(); err != nil {
 		v.situation, v.cause, v.netconfBroken = invalid, err, true
 	} else if err := a.compare(&v, selections, missing); err != nil {
@@ -136,14 +141,15 @@ func (a *Agent) sandbox(pod *kube.WatchedPod) (newest ledger.Record, found bool)
 	return newest, found
 }
 
-// hasStarted reports whether the ADD of the record's Pod has ended, and no DEL has begun: the
-// default network is attached, and no other network of the ADD is still planned.
+// hasStarted reports whether the ADD of the record's Pod has ended, and no DEL has failed, which
+// will be repeated: the default network is attached whole, and no other network of the ADD is still
+// planned.
 func hasStarted(record ledger.Record) bool {
 	if record.IfName == "" {
 		return true // an agent attached networks to a Pod that something else started
 	}
 	own, ok := record.Find(record.IfName)
-	return ok && own.State == ledger.Attached &&
+	return ok && !own.HalfMade() &&
 		!slices.ContainsFunc(record.Attachments, func(a ledger.Attachment) bool {
 			return a.State == ledger.Planned && !a.Hot
 		})

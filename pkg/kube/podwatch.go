@@ -99,7 +99,9 @@ func (c *Client) WatchPods(
 
 // isEmptyWatch reports whether the REST client returned a watch without events for a connection that
 // ended before the response.
-func isEmptyWatch(w watch.Interface) bool { return reflect.TypeOf(w) == reflect.TypeOf(watch.NewEmptyWatch()) }
+func isEmptyWatch(w watch.Interface) bool {
+	return reflect.TypeOf(w) == reflect.TypeOf(watch.NewEmptyWatch())
+}
 
 func (c *Client) watchError(doing, node string, cause error) error {
 	if cause == nil {
