@@ -97,8 +97,8 @@ func (c *Client) WatchPods(
 	return w, nil
 }
 
-// isEmptyWatch reports whether the REST client returned a watch without events for a connection that
-// ended before the response.
+// isEmptyWatch reports whether the REST client returned a watch without events for a connection
+// that ended before the response.
 func isEmptyWatch(w watch.Interface) bool {
 	return reflect.TypeOf(w) == reflect.TypeOf(watch.NewEmptyWatch())
 }

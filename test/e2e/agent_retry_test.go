@@ -60,7 +60,8 @@ func TestAgent_DelegateFailsForAWhile(t *testing.T) {
 	p.Annotate(t, `[{"name":"flaky"}]`)
 	p.EventuallyAttached(t, "eth0", flaky) // removed meanwhile, or before
 	p.EventuallyCondition(t, "True", "Attached")
-	eventuallyMetrics(t, address, fmt.Sprintf(`kactus_agent_operations_total{operation="ADD",result="error"} %d`, failures),
+	eventuallyMetrics(t, address,
+		fmt.Sprintf(`kactus_agent_operations_total{operation="ADD",result="error"} %d`, failures),
 		`kactus_agent_pods_differing 0`)
 	kactustest.Eventually(t, "one event has all failures", func() bool {
 		return p.EventuallyEvent(t, "FailedAddingInterface", "flaky", "fails on purpose").Series.Count == failures

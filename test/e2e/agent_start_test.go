@@ -148,7 +148,7 @@ func TestAgent_Help(t *testing.T) {
 	}
 	flags := []string{
 		"node", "kubeconfig", "service-account", "conf-dir", "bin-dir", "await-netconf", "repair", "repair-every",
-		"listen", "socket", "probe", "once", "dry-run",
+		"listen", "once", "dry-run",
 	}
 	var got []string
 	for _, found := range regexp.MustCompile(`(?m)^  -([a-z-]+)`).FindAllStringSubmatch(stdout, -1) {
@@ -172,14 +172,14 @@ func TestAgent_CannotStart(t *testing.T) {
 		args  []string
 		words []string
 	}{
-		{"without a netconf", []string{"-conf-dir", empty}, []string{empty, "install kactus first", "-conf-dir", "hostPID"}},
+		{"without a netconf", []string{"-conf-dir", empty},
+			[]string{empty, "install kactus first", "-conf-dir", "hostPID"}},
 		{"without its directory", []string{"-conf-dir", empty + "/none"}, []string{empty + "/none", "-conf-dir"}},
 		{"with a broken netconf", []string{"-conf-dir", broken}, []string{broken + "/10-kactus.conf", "cniDir"}},
 		{"without a binary", []string{"-bin-dir", empty}, []string{empty, "binary of kactus", "-bin-dir"}},
 		{"without its kubeconfig", []string{"-kubeconfig", empty + "/none"}, []string{empty + "/none"}},
 		{"with a broken kubeconfig", []string{"-kubeconfig", garbage}, []string{garbage}},
 		{"with an argument", []string{"now"}, []string{"now"}},
-		{"with a probe for nothing", []string{"-probe", "dead"}, []string{"-probe", "ready", "live"}},
 		{"without a time between repairs", []string{"-repair-every", "0s"}, []string{"-repair-every"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -192,24 +192,12 @@ func TestAgent_CannotStart(t *testing.T) {
 	}
 }
 
-// The name of this test is short, because it is a part of the socket's path, which has a limit.
 func TestAgent_HTTP(t *testing.T) {
 	t.Parallel()
 	tn := kactustest.NewTenant(t)
 	tn.CreateBridgeNetworks(t, "green")
-	address, socket := fmt.Sprintf("127.0.0.1:%d", 20000+tn.Number), filepath.Join(tn.Dir, "s")
-	agent := tn.StartNodeAgent(t, "-listen", address, "-socket", socket)
-	probe := func(which string) (stdout string, code int) {
-		stdout, _, code = run(t, exec.Command(kactustest.KactusPath(), "agent", "-probe", which, "-socket", socket))
-		return stdout, code
-	}
-	kactustest.Eventually(t, "the agent is ready", func() bool {
-		_, code := probe("ready")
-		return code == 0
-	})
-	if stdout, code := probe("live"); code != 0 {
-		t.Errorf("not live: %d: %s", code, stdout)
-	}
+	address := fmt.Sprintf("127.0.0.1:%d", 20000+tn.Number)
+	agent := tn.StartNodeAgent(t, "-listen", address)
 	for _, path := range []string{"/healthz", "/readyz", "/livez"} {
 		kactustest.Eventually(t, path+" answers 200", func() bool {
 			status, _ := get(t, "http://"+address+path)
@@ -230,20 +218,20 @@ func TestAgent_HTTP(t *testing.T) {
 
 	confDir := filepath.Join(tn.Dir, "net.d")
 	kactustest.Must(t, os.Rename(confDir, confDir+".away"))
-	if stdout, code := probe("ready"); code != 1 || !strings.Contains(stdout, confDir) {
-		t.Errorf("ready without a netconf: %d: %s", code, stdout)
+	if status, body := get(t, "http://"+address+"/readyz"); status != 503 || !strings.Contains(body, confDir) {
+		t.Errorf("ready without a netconf: %d: %s", status, body)
 	}
-	if stdout, code := probe("live"); code != 0 {
-		t.Errorf("not live without a netconf: %d: %s", code, stdout)
+	if status, body := get(t, "http://"+address+"/livez"); status != http.StatusOK {
+		t.Errorf("not live without a netconf: %d: %s", status, body)
 	}
 	kactustest.Must(t, os.Rename(confDir+".away", confDir))
-	if stdout, code := probe("ready"); code != 0 {
-		t.Errorf("not ready with the netconf again: %d: %s", code, stdout)
+	if status, body := get(t, "http://"+address+"/readyz"); status != http.StatusOK {
+		t.Errorf("not ready with the netconf again: %d: %s", status, body)
 	}
 	agent.Signal(t, syscall.SIGTERM)
 	<-agent.Exited
-	if stdout, code := probe("live"); code != 1 {
-		t.Errorf("live after its end: %d: %s", code, stdout)
+	if status, body := get(t, "http://"+address+"/livez"); status != 0 {
+		t.Errorf("live after its end: %d: %s", status, body)
 	}
 }
 
