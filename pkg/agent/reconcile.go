@@ -11,8 +11,11 @@ import (
 )
 
 const (
-	// busyPause is the time until the agent looks again at a Pod on which an operation is running.
-	busyPause = 200 * time.Millisecond
+	// busyPause is the time until the agent looks again at a Pod on which an operation is running,
+	// and longBusyPause that time once the operation has lasted longer than most.
+	busyPause, longBusyPause = 200 * time.Millisecond, 2 * time.Second
+	// busyLooks is how often the agent looks again soon.
+	busyLooks = 25
 	// stepLimit is the time for one hot operation. kactus's own limits are shorter.
 	stepLimit = 2 * time.Minute
 	// unknownGrace is how long a Pod with an address may be missing in the ledger: while its
@@ -35,12 +38,13 @@ func (a *Agent) reconcile(ctx context.Context, key podKey) time.Duration {
 	v, s := a.view(pod), a.state(pod)
 	switch wait := s.unknownFor(v); {
 	case v.situation == busy:
-		return busyPause
+		return s.busyPause()
 	case v.situation == starting:
 		return 0
 	case wait > 0:
 		return wait
 	}
+	s.busy = 0
 	s.forgetOthers(v.steps)
 	done := a.takeVisibly(ctx, s, v)
 	if ctx.Err() != nil || !a.isCurrent(pod) { // then the Pod is in the queue again
@@ -48,7 +52,7 @@ func (a *Agent) reconcile(ctx context.Context, key podKey) time.Duration {
 	}
 	if len(done) > 0 {
 		if v = a.view(a.Pods.Pod(key.namespace, key.name)); v.situation == busy { // an agent beside this one
-			return busyPause
+			return s.busyPause()
 		}
 		s.forgetOthers(v.steps)
 		s.checkDone(done, v.steps)

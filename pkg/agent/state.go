@@ -32,6 +32,7 @@ type podState struct {
 	// problem is what was told of the Pod last.
 	problem string
 	unknown time.Time // since when the ledger does not know the Pod
+	busy    int       // how often in a row an operation was running
 	// set is the condition that the agent set last, of which setVersion is the Pod's resource
 	// version.
 	set        kube.Condition
@@ -49,7 +50,7 @@ type attempt struct {
 	step     Step
 	err      error
 	failures int
-	later    int // how often in a row kactus said: later
+	later    int // how often kactus said: later
 	next     time.Time
 }
 
@@ -140,6 +141,14 @@ func (s *podState) unknownFor(v view) time.Duration {
 		s.unknown = time.Now()
 	}
 	return time.Until(s.unknown.Add(unknownGrace))
+}
+
+// busyPause returns when to look again at a Pod on which an operation is running.
+func (s *podState) busyPause() time.Duration {
+	if s.busy++; s.busy > busyLooks {
+		return longBusyPause
+	}
+	return busyPause
 }
 
 // next returns when to look at the Pod again.
