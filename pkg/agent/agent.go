@@ -45,8 +45,8 @@ type Ledger interface {
 type Kernel interface {
 	// Identify returns the identity of the network namespace at a path.
 	Identify(path string) (netns.ID, error)
-	// Missing returns those of the interfaces that the network namespace at a path does not have.
-	Missing(path string, ifNames []string) ([]string, error)
+	// Interfaces returns the interfaces of the network namespace at a path.
+	Interfaces(path string) ([]netns.Interface, error)
 }
 
 // Kactus is the node's kactus, as which the container runtime executes it.

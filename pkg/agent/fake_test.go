@@ -196,10 +196,17 @@ func (n *fakeNode) Identify(path string) (netns.ID, error) {
 	return netns.ID{Path: path, Inode: 1, BootID: "b"}, nil
 }
 
-func (n *fakeNode) Missing(string, []string) ([]string, error) {
+func (n *fakeNode) Interfaces(path string) (interfaces []netns.Interface, err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return slices.Clone(n.missing), nil
+	for _, r := range n.records {
+		for _, a := range r.Attachments {
+			if r.Netns.Path == path && !slices.Contains(n.missing, a.IfName) {
+				interfaces = append(interfaces, netns.Interface{Name: a.IfName})
+			}
+		}
+	}
+	return interfaces, nil
 }
 
 func (n *fakeNode) Netconf() (Netconf, error) {

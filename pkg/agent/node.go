@@ -194,25 +194,12 @@ func (h *head) Write(p []byte) (int, error) {
 // Identify returns the identity of the network namespace at a path.
 func (n Node) Identify(path string) (netns.ID, error) { return netns.Identify(path) }
 
-// Missing returns those of the interfaces that the network namespace at a path does not have.
-func (n Node) Missing(path string, ifNames []string) ([]string, error) {
-	if len(ifNames) == 0 {
-		return nil, nil
-	}
+// Interfaces returns the interfaces of the network namespace at a path.
+func (n Node) Interfaces(path string) ([]netns.Interface, error) {
 	ns, err := netns.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer ns.Close()
-	var missing []string
-	for _, ifName := range ifNames {
-		_, err := ns.MAC(ifName)
-		switch {
-		case errors.Is(err, netns.ErrNoInterface):
-			missing = append(missing, ifName)
-		case err != nil:
-			return nil, err
-		}
-	}
-	return missing, nil
+	return ns.Interfaces()
 }

@@ -77,7 +77,7 @@ func (a *Agent) view(pod *kube.WatchedPod) view {
 		v.situation = busy
 		return v
 	}
-	missing, gone := a.missing(record)
+	kernel, gone := a.Kernel.Interfaces(record.Netns.Path)
 	if gone != nil { // since a moment ago
 		v.situation = starting
 		return v
@@ -87,19 +87,19 @@ func (a *Agent) view(pod *kube.WatchedPod) view {
 		v.situation, v.cause = invalid, err
 	} else if v.netconf, err = a.Kactus.Netconf(); err != nil {
 		v.situation, v.cause, v.netconfBroken = invalid, err, true
-	} else if err := a.compare(&v, selections, missing); err != nil {
+	} else if err := a.compare(&v, selections, missing(record, kernel)); err != nil {
 		v.situation, v.cause = invalid, err
 	}
 	return v
 }
 
 // compare sets what there is to do.
-func (a *Agent) compare(v *view, selections []network.Selection, missing []string) (err error) {
-	v.steps, err = Compare(selections, v.record, v.netconf.Conf, v.pod.Namespace, missing)
+func (a *Agent) compare(v *view, selections []network.Selection, lost []string) (err error) {
+	v.steps, err = Compare(selections, v.record, v.netconf.Conf, v.pod.Namespace, lost)
 	if err != nil {
 		return fmt.Errorf("annotation %s: %w", network.Annotation, err)
 	}
-	for _, ifName := range missing {
+	for _, ifName := range lost {
 		isRepaired := func(s Step) bool { return s.IfName == ifName && (a.Repair || s.Reason != Lost) }
 		if !slices.ContainsFunc(v.steps, isRepaired) {
 			v.lost = append(v.lost, ifName)
@@ -109,17 +109,6 @@ func (a *Agent) compare(v *view, selections []network.Selection, missing []strin
 		v.steps = slices.DeleteFunc(v.steps, func(s Step) bool { return s.Reason == Lost })
 	}
 	return nil
-}
-
-// missing returns the interfaces of the record that the kernel does not have.
-func (a *Agent) missing(record ledger.Record) ([]string, error) {
-	var names []string
-	for _, attachment := range record.Attachments {
-		if attachment.State == ledger.Attached && !attachment.NoInterface {
-			names = append(names, attachment.IfName)
-		}
-	}
-	return a.Kernel.Missing(record.Netns.Path, names)
 }
 
 // sandbox returns the record of the Pod's live sandbox: of those whose network namespace lives, the

@@ -67,6 +67,30 @@ func (n *Namespace) Addresses(ifName string) ([]netip.Prefix, error) {
 	return prefixes, nil
 }
 
+// Interface is an interface of a network namespace.
+type Interface struct {
+	Name string
+	MAC  network.MAC
+	// Kind is what the kernel calls the type, such as veth or bridge.
+	Kind string
+}
+
+// Interfaces returns all interfaces.
+func (n *Namespace) Interfaces() ([]Interface, error) {
+	links, err := dump(n.handle.LinkList)
+	if err != nil {
+		return nil, fmt.Errorf("list the interfaces in %s: %w", n.path, err)
+	}
+	interfaces := make([]Interface, 0, len(links))
+	for _, link := range links {
+		attrs := link.Attrs()
+		interfaces = append(interfaces, Interface{
+			Name: attrs.Name, MAC: network.MAC(attrs.HardwareAddr.String()), Kind: link.Type(),
+		})
+	}
+	return interfaces, nil
+}
+
 func (n *Namespace) link(ifName string) (netlink.Link, error) {
 	link, err := n.handle.LinkByName(ifName)
 	var notFound netlink.LinkNotFoundError

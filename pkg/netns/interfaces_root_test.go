@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 
@@ -142,4 +143,23 @@ func openAt(t *testing.T, path string) *Namespace {
 	must(t, err)
 	t.Cleanup(n.Close)
 	return n
+}
+
+func TestNamespace_Interfaces(t *testing.T) {
+	for kind, newLink := range kinds {
+		t.Run(kind, func(t *testing.T) {
+			pod := netnstest.New(t)
+			links := pod.Links(t)
+			link := newLink(t, links)
+			link.Attrs().HardwareAddr = net.HardwareAddr{0x0a, 0, 0, 0, 0, 1}
+			must(t, links.LinkAdd(link))
+			ns, err := Open(pod.Path)
+			must(t, err)
+			defer ns.Close()
+			got, err := ns.Interfaces()
+			if want := (Interface{Name: "eth0", MAC: wantMAC, Kind: kind}); err != nil || !slices.Contains(got, want) {
+				t.Errorf("got %v, %v; want %v among them", got, err, want)
+			}
+		})
+	}
 }
