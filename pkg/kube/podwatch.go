@@ -18,9 +18,9 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
 )
 
-// configMirror is the annotation of a Pod that the kubelet made for a static one. Its value is what
+// staticPodHash is an annotation of a Pod that the kubelet made for a static one. Its value is what
 // the runtime takes for the Pod's UID.
-const configMirror = "kubernetes.io/config.mirror"
+const staticPodHash = "kubernetes.io/config.hash"
 
 // A PodWatch follows the Pods of one node. It is safe for concurrent use.
 type PodWatch struct {
@@ -121,7 +121,7 @@ func trimPod(object any) (any, error) {
 		return object, nil
 	}
 	annotations := map[string]string{}
-	for _, key := range []string{network.Annotation, configMirror} {
+	for _, key := range []string{network.Annotation, staticPodHash} {
 		if value, ok := pod.Annotations[key]; ok {
 			annotations[key] = value
 		}
@@ -164,7 +164,7 @@ func (w *PodWatch) Pods() []*WatchedPod {
 
 // RuntimeUID returns the UID by which the container runtime knows the Pod.
 func (p *WatchedPod) RuntimeUID() string {
-	if hash := p.Annotations[configMirror]; hash != "" {
+	if hash := p.Annotations[staticPodHash]; hash != "" {
 		return hash
 	}
 	return string(p.UID)
