@@ -77,9 +77,9 @@ enable_nri = false
 
 // crioRunc returns a script that runs runc for CRI-O, and first removes from the container's
 // configuration what the machine may not allow: the machine's root may lack CAP_SYS_RESOURCE, which
-// lowering a process's OOM score requires, and the cgroup controller hugetlb may not be mounted.
-// CRI-O has no settings for these. The configuration has one key on a line, and runc ignores keys
-// that it does not know.
+// privileged containers have and lowering a process's OOM score requires, and the cgroup controller
+// hugetlb may not be mounted. CRI-O has no settings for these. The configuration has one key on a
+// line, and runc ignores keys and capabilities that it does not know.
 func crioRunc(runc string) string {
 	const format = `#!/bin/sh
 previous=''
@@ -88,7 +88,8 @@ for arg; do
 		-b | --bundle)
 			read -r score </proc/self/oom_score_adj
 			sed -i -e "s/\"oomScoreAdj\": *-[0-9]*/\"oomScoreAdj\": $score/" \
-				-e 's/"hugepageLimits"/"hugepageLimitsIgnored"/' "$arg/config.json"
+				-e 's/"hugepageLimits"/"hugepageLimitsIgnored"/' \
+				-e 's/"CAP_SYS_RESOURCE"/"CAP_SYS_RESOURCE_IGNORED"/' "$arg/config.json"
 			;;
 	esac
 	previous=$arg
