@@ -78,9 +78,10 @@ func (c *testCluster) ready(t *testing.T, args ...string) {
 	c.kubectl(t, append([]string{"wait", "--for=condition=Ready", "--timeout=90s"}, args...)...)
 }
 
-func (c *testCluster) rolledOut(t *testing.T, what string) {
+// rolledOut waits until a rollout is complete, named as for kubectl rollout status.
+func (c *testCluster) rolledOut(t *testing.T, args ...string) {
 	t.Helper()
-	c.kubectl(t, "rollout", "status", what, "--timeout=120s")
+	c.kubectl(t, append([]string{"rollout", "status", "--timeout=120s"}, args...)...)
 }
 
 // podManifest returns the manifest of a Pod. An empty node means any node.
@@ -101,8 +102,13 @@ func podSpec(node string) string {
 // interfaces returns the names of a Pod's interfaces, without lo.
 func (c *testCluster) interfaces(t *testing.T, pod string) []string {
 	t.Helper()
+	return interfacesIn(c.kubectl(t, "exec", pod, "--", "ip", "-o", "link"))
+}
+
+// interfacesIn returns the names of the interfaces that ip -o link shows, without lo.
+func interfacesIn(shown string) []string {
 	var found []string
-	for line := range strings.Lines(c.kubectl(t, "exec", pod, "--", "ip", "-o", "link")) {
+	for line := range strings.Lines(shown) {
 		name, _, _ := strings.Cut(strings.Fields(line)[1], "@")
 		if name = strings.TrimSuffix(name, ":"); name != "lo" {
 			found = append(found, name)
@@ -155,6 +161,15 @@ func records(t *testing.T, node *cluster.Node) []string {
 		t.Fatal(err)
 	}
 	return found
+}
+
+// awaitAnotherRecord waits until a node's ledger has a record that is not one of those.
+func awaitAnotherRecord(t *testing.T, node *cluster.Node, before []string) {
+	t.Helper()
+	await(t, "another record on "+node.Name(), func() (string, bool) {
+		now := records(t, node)
+		return fmt.Sprint(now), slices.ContainsFunc(now, func(r string) bool { return !slices.Contains(before, r) })
+	})
 }
 
 // left returns what a node has of Pods' networks: interfaces, network namespaces, leases and

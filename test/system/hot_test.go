@@ -42,10 +42,13 @@ func (c *testCluster) giveAgentsANetconf(t *testing.T) {
 }
 
 // hotNetworksOn adds networks to a running Pod, as an agent does that uses no cache of libcni, and
-// as one does that uses the node's, with a netconf of its own. The restart of the runtime must not
-// remove them, and the Pod's end must.
+// as one does that uses the node's, with a netconf of its own. The installed agent must leave them
+// alone, the restart of the runtime must not remove them, and the Pod's end must.
 func (c *testCluster) hotNetworksOn(t *testing.T, node *cluster.Node) {
 	pod := c.podOn(t, node, "hot", `[{"name": "green"}]`)
+	// Without these elements, the installed agent would remove what others attach.
+	c.annotate(t, pod, `[{"name": "green"}, {"name": "data", "podagentSkip": true},
+		{"name": "blue", "podagentSkip": true}]`)
 	c.hot(t, node, "ADD", pod, "data", data)
 	c.cachedHotAdd(t, node, pod, "blue", blue)
 	c.expectInterfaces(t, pod, "eth0", green, data, blue)
@@ -102,25 +105,35 @@ func (c *testCluster) runKactus(t *testing.T, node *cluster.Node, operation, id,
 // sandbox returns the container ID and the network namespace of a Pod, from the node's ledger.
 func (c *testCluster) sandbox(t *testing.T, node *cluster.Node, pod string) (id, netns string) {
 	t.Helper()
+	record := c.record(t, node, pod)
+	return record.ContainerID, record.Netns.Path
+}
+
+// A record is a part of the ledger's record of a Pod.
+type record struct {
+	ContainerID string
+	Netns       struct{ Path string }
+	Pod         struct{ Name string }
+	Attachments []struct{ Device, State string }
+}
+
+func (c *testCluster) record(t *testing.T, node *cluster.Node, pod string) record {
+	t.Helper()
 	for _, file := range records(t, node) {
 		content, err := os.ReadFile(file)
 		if err != nil || filepath.Ext(file) != ".json" {
 			continue // maybe of another Pod, which has just ended
 		}
-		var record struct {
-			ContainerID string
-			Netns       struct{ Path string }
-			Pod         struct{ Name string }
-		}
-		if err := json.Unmarshal(content, &record); err != nil {
+		var found record
+		if err := json.Unmarshal(content, &found); err != nil {
 			t.Fatal(err)
 		}
-		if record.Pod.Name == pod {
-			return record.ContainerID, record.Netns.Path
+		if found.Pod.Name == pod {
+			return found
 		}
 	}
 	t.Fatalf("the ledger of %s has no record of %s", node.Name(), pod)
-	return "", ""
+	return record{}
 }
 
 // cachedHotAdd runs a hot ADD as a node agent does that uses libcni with the node's cache, where

@@ -41,6 +41,7 @@ func (c *testCluster) install(t *testing.T) {
 	}
 	c.installed(t)
 	c.rolledOutInstaller(t)
+	c.rolledOut(t, "-n=kube-system", "daemonset/kactus-agent")
 
 	for _, node := range c.Nodes() {
 		if target := c.on(t, node, "readlink", "/opt/cni/bin/null"); target != "kactus" {
@@ -142,15 +143,15 @@ func (c *testCluster) output(t *testing.T, name string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// uninstall follows the README: it deletes the DaemonSet, runs a command on each node, then deletes
-// the rest.
+// uninstall follows the README: it deletes the DaemonSets, runs a command on each node, then
+// deletes the rest.
 func (c *testCluster) uninstall(t *testing.T) {
 	c.kubectl(t, "-n", "kube-system", "delete", "daemonset", "kactus-agent", "kactus", "--wait")
+	await(t, "the agents and the installers have ended", func() (string, bool) {
+		pods := c.kubectl(t, "-n", "kube-system", "get", "pods", "-o", "name")
+		return pods, pods == ""
+	})
 	for _, node := range c.Nodes() {
-		await(t, "the installer has ended on "+node.Name(), func() (string, bool) {
-			pod := c.installer(t, node)
-			return pod, pod == ""
-		})
 		c.on(t, node, "/opt/cni/bin/kactus", "install", "-uninstall",
 			"-agent-netconf-dir", filepath.Dir(agentNetconfPath))
 		for _, path := range []string{

@@ -2,7 +2,6 @@ package system
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 
@@ -82,13 +81,20 @@ func (c *testCluster) replicas(t *testing.T) {
 	c.nothingLeft(t)
 }
 
+// statefulSet replaces Pods of a StatefulSet. Each begins with what the template says, whatever the
+// annotation of its predecessor became.
 func (c *testCluster) statefulSet(t *testing.T, node *cluster.Node) {
 	set := "web-" + node.Name()
 	pod := set + "-0"
-	c.apply(t, workload("StatefulSet", set, node.Name(), greenAndData, 1))
+	mac := fmt.Sprintf("02:00:00:00:03:%02x", node.IP()[len(node.IP())-1])
+	withMAC := `[{"name": "green", "ifMac": "` + mac + `"}, {"name": "data"}]`
+	hasMAC := func(shown string) bool { return strings.Contains(shown, mac) }
+	c.apply(t, workload("StatefulSet", set, node.Name(), withMAC, 1))
 	c.rolledOut(t, "statefulset/"+set)
 	for _, how := range [][]string{{}, {"--grace-period=0", "--force"}} {
 		before := c.uid(t, pod)
+		c.annotate(t, pod, strings.Replace(withMAC, "data", "blue", 1))
+		c.awaitAttached(t, pod, green, blue)
 		c.kubectl(t, append([]string{"delete", "pod", pod}, how...)...)
 		await(t, "a new "+pod+" exists", func() (string, bool) {
 			uid, err := c.Kubectl(t.Context(), "get", "pod", pod, "-o", "jsonpath={.metadata.uid}").Output()
@@ -96,6 +102,7 @@ func (c *testCluster) statefulSet(t *testing.T, node *cluster.Node) {
 		})
 		c.ready(t, "pod/"+pod)
 		c.expectInterfaces(t, pod, "eth0", green, data)
+		c.awaitInPod(t, "the MAC address "+mac, pod, hasMAC, "link", "show", "dev", green)
 	}
 	await(t, "the ledger has a record of the new Pod only", func() (string, bool) {
 		held := records(t, node)
@@ -115,10 +122,7 @@ func (c *testCluster) deletedWhileCreated(t *testing.T, node *cluster.Node) {
 		name := fmt.Sprintf("brief%d-%s", n, node.Name())
 		before := records(t, node)
 		c.apply(t, podManifest(name, node.Name(), greenAndData))
-		await(t, "a record of "+name, func() (string, bool) {
-			now := records(t, node)
-			return fmt.Sprint(now), slices.ContainsFunc(now, func(r string) bool { return !slices.Contains(before, r) })
-		})
+		awaitAnotherRecord(t, node, before)
 		if n%2 == 0 {
 			c.kubectl(t, "delete", "pod", name, "--grace-period=0", "--force")
 		} else {

@@ -56,7 +56,7 @@ func (c *testCluster) hostNetworkPod(t *testing.T, node *cluster.Node) string {
 }
 
 // hostNetwork expects that a Pod with hostNetwork is none of kactus's business, whatever its
-// annotation.
+// annotation, and that the agent says so.
 func (c *testCluster) hostNetwork(t *testing.T, node *cluster.Node) {
 	pod := c.hostNetworkPod(t, node)
 	if held := records(t, node); len(held) > 0 {
@@ -65,6 +65,8 @@ func (c *testCluster) hostNetwork(t *testing.T, node *cluster.Node) {
 	if address := c.kubectl(t, "get", "pod", pod, "-o", "jsonpath={.status.podIP}"); address != node.IP().String() {
 		t.Errorf("the address of %s is %s, want the node's", pod, address)
 	}
+	c.awaitCondition(t, pod, "HostNetwork", "hostNetwork")
+	c.awaitWarning(t, pod, "FailedAddingInterface", "hostNetwork")
 	c.kubectl(t, "delete", "pod", pod)
 	if log := c.on(t, node, "cat", logPath); strings.Contains(log, "default/"+pod) {
 		t.Errorf("kactus was called for %s", pod)
@@ -89,6 +91,7 @@ func (c *testCluster) kubeletRestart(t *testing.T, node *cluster.Node) {
 }
 
 // reboot ends the node's processes, mounts and network, but not its disk, and changes its boot ID.
+// Before and after, the agent adds a network to one of the Pods, or removes it.
 func (c *testCluster) reboot(t *testing.T, node *cluster.Node) {
 	var pods []string
 	for n := range 3 {
@@ -97,6 +100,9 @@ func (c *testCluster) reboot(t *testing.T, node *cluster.Node) {
 		pods = append(pods, "pod/"+pod)
 	}
 	c.ready(t, pods...)
+	edited := strings.TrimPrefix(pods[0], "pod/")
+	c.annotate(t, edited, `[{"name": "blue"}, {"name": "green"}, {"name": "data"}]`)
+	c.awaitAttached(t, edited, blue, green, data)
 	if err := node.Reboot(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -104,8 +110,10 @@ func (c *testCluster) reboot(t *testing.T, node *cluster.Node) {
 		c.kubectl(t, "wait", "--for=jsonpath={.status.containerStatuses[0].restartCount}=1", "--timeout=90s", pod)
 	}
 	c.ready(t, pods...)
+	c.expectInterfaces(t, edited, "eth0", blue, green, data)
+	c.annotate(t, edited, greenAndData)
 	for _, pod := range pods {
-		c.expectInterfaces(t, pod, "eth0", green, data)
+		c.awaitAttached(t, strings.TrimPrefix(pod, "pod/"), green, data)
 	}
 	await(t, "the ledger and the leases are those of the running Pods", func() (string, bool) {
 		found := left(t, node)

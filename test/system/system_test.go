@@ -45,6 +45,7 @@ func TestKactus_OnNodes(t *testing.T) {
 			c.onEachNode(c.malformedAnnotation)},
 		{"a Pod starts when its Network is created", c.networkLater},
 		{"a hostPort works", c.onEachNode(c.hostPort)},
+		{"the agent attaches what the annotation of a running Pod says", c.agentEdits},
 		{"an update of kactus fails no Pod", c.update},
 		{"Pods start after the token was rotated and the old one revoked", c.rotation},
 		{"a kubeconfig made with the script works", c.kubeconfigByScript},
@@ -132,7 +133,8 @@ func (c *testCluster) path(name string) string { return filepath.Join(c.root, na
 // logState logs what helps to find the cause of a failure.
 func (c *testCluster) logState(t *testing.T) {
 	for _, args := range [][]string{{"get", "pods", "-A", "-o", "wide"}, {"get", "events", "--sort-by=.lastTimestamp"},
-		{"-n", "kube-system", "logs", "-l", "app.kubernetes.io/name=kactus", "--prefix"}} {
+		{"-n", "kube-system", "logs", "-l",
+			"app.kubernetes.io/name in (kactus, kactus-agent)", "--prefix", "--tail=100"}} {
 		out, _ := c.Kubectl(t.Context(), args...).CombinedOutput()
 		t.Logf("kubectl %q:\n%s", args, out)
 	}

@@ -31,6 +31,8 @@ spec: {plugin: bridge, config: '{"bridge": "data-br"}'}`)
 // Neither may cost the Pod its life when the runtime and the kubelet start again.
 func (c *testCluster) hotTrouble(t *testing.T, node *cluster.Node) {
 	pod := c.podOn(t, node, "troubled", greenAndData)
+	// The network of another agent, which the installed one neither removes nor repairs.
+	c.annotate(t, pod, `[{"name": "green"}, {"name": "data"}, {"name": "blue", "podagentSkip": true}]`)
 	c.hot(t, node, "ADD", pod, "blue", blue)
 	_, netns := c.sandbox(t, node, pod)
 	c.on(t, node, "nsenter", "--net="+netns, "ip", "link", "del", blue)
