@@ -38,6 +38,22 @@ func (c *testCluster) crashInDel(t *testing.T, node *cluster.Node) {
 // kills kactus, and then lives on for some seconds.
 func (c *testCluster) killKactusOnce(t *testing.T, node *cluster.Node, operation string, seconds int) {
 	t.Helper()
+	c.replaceBridge(t, node, fmt.Sprintf(`printf %%s "$netconf" | /opt/cni/bin/bridge.real
+code=$?
+case $CNI_COMMAND/$CNI_IFNAME in
+	%s/%s) mv /opt/cni/kill /opt/cni/killed 2>/dev/null && kill -KILL "$PPID" && sleep %d ;;
+esac
+exit $code
+`, operation, data, seconds))
+	if err := os.WriteFile(node.Path("/opt/cni/kill"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// replaceBridge replaces the plugin bridge on a node until the test ends by a shell script, which
+// finds the netconf in $netconf and the plugin at /opt/cni/bin/bridge.real.
+func (c *testCluster) replaceBridge(t *testing.T, node *cluster.Node, script string) {
+	t.Helper()
 	plugin := node.Path("/opt/cni/bin/bridge")
 	if err := os.Rename(plugin, plugin+".real"); err != nil {
 		t.Fatal(err)
@@ -47,19 +63,7 @@ func (c *testCluster) killKactusOnce(t *testing.T, node *cluster.Node, operation
 			t.Error(err)
 		}
 	})
-	script := fmt.Sprintf(`#!/bin/sh
-netconf=$(cat)
-printf %%s "$netconf" | /opt/cni/bin/bridge.real
-code=$?
-case $CNI_COMMAND/$CNI_IFNAME in
-	%s/%s) mv /opt/cni/kill /opt/cni/killed 2>/dev/null && kill -KILL "$PPID" && sleep %d ;;
-esac
-exit $code
-`, operation, data, seconds)
-	if err := os.WriteFile(plugin, []byte(script), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(node.Path("/opt/cni/kill"), nil, 0o644); err != nil {
+	if err := os.WriteFile(plugin, []byte("#!/bin/sh\nnetconf=$(cat)\n"+script), 0o755); err != nil {
 		t.Fatal(err)
 	}
 }
