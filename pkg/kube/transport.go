@@ -13,6 +13,10 @@ import (
 	"k8s.io/client-go/rest"
 )
 
+// handshakeTimeout is how long a server may take that has accepted a connection: without it, a watch
+// would wait for ever for one that is silent.
+const handshakeTimeout = 10 * time.Second
+
 // httpClient returns an HTTP client for the server, with the user's credentials in each request,
 // through the proxy, unless that is nil. It notes what it sends of the credentials in secrets.
 //
@@ -30,6 +34,7 @@ func (config clientConfig) httpClient(userAgent string, proxy *url.URL, secrets 
 		TLSClientConfig:        tlsConfig,
 		DisableCompression:     config.rest.DisableCompression,
 		ForceAttemptHTTP2:      true,
+		TLSHandshakeTimeout:    handshakeTimeout,
 		MaxResponseHeaderBytes: maxHeader,
 		HTTP2: &http.HTTP2Config{
 			// A watch hears nothing for minutes: without a ping, it would wait as long for a server

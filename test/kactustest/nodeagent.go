@@ -90,15 +90,17 @@ func (p *Pod) path() string { return PodsPath(p.Namespace) + "/" + p.Name }
 // not yet in the record.
 func (p *Pod) EventuallyAttached(t *testing.T, want ...string) {
 	t.Helper()
-	slices.Sort(want)
-	var links, held []string
-	attached := Poll(t.Context(), func() bool {
-		links, held = slices.Sorted(maps.Keys(p.Links(t))), p.attached()
-		return slices.Equal(links, want) && slices.Equal(held, want)
-	})
-	if !attached {
-		t.Fatalf("%s has the interfaces %q, and in the ledger %q; want %q", p.Name, links, held, want)
+	if !Poll(t.Context(), func() bool { return p.IsAttached(t, want...) }) {
+		t.Fatalf("%s has the interfaces %q, and in the ledger %q; want %q",
+			p.Name, slices.Sorted(maps.Keys(p.Links(t))), p.attached(), want)
 	}
+}
+
+// IsAttached reports whether the Pod is as [Pod.EventuallyAttached] waits for.
+func (p *Pod) IsAttached(t *testing.T, want ...string) bool {
+	t.Helper()
+	want = slices.Sorted(slices.Values(want))
+	return slices.Equal(p.attached(), want) && slices.Equal(slices.Sorted(maps.Keys(p.Links(t))), want)
 }
 
 // attached returns the interface names of the attachments in the Pod's record, in order. Those that

@@ -150,17 +150,24 @@ var highWater = regexp.MustCompile(`VmHWM:\s*(\d+) kB`)
 // Peak waits until the process ends and returns its peak memory in MiB. The kernel's resource usage
 // of a process that has ended would include what its parent held when it was forked.
 func (r *Process) Peak() int {
-	status := filepath.Join("/proc", strconv.Itoa(r.Cmd.Process.Pid), "status")
-	kib := 0
+	peak := 0
 	ticker := time.NewTicker(time.Millisecond)
 	defer ticker.Stop()
 	for !r.Ended() {
 		<-ticker.C
-		data, _ := os.ReadFile(status)
-		if m := highWater.FindSubmatch(data); m != nil {
-			kib, _ = strconv.Atoi(string(m[1]))
-		}
+		peak = max(peak, r.PeakSoFar())
 	}
+	return peak
+}
+
+// PeakSoFar returns the peak memory of the running process in MiB; zero if it has ended.
+func (r *Process) PeakSoFar() int {
+	data, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(r.Cmd.Process.Pid), "status"))
+	m := highWater.FindSubmatch(data)
+	if m == nil {
+		return 0
+	}
+	kib, _ := strconv.Atoi(string(m[1]))
 	return kib >> 10
 }
 

@@ -1,0 +1,305 @@
+package faults
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/kactustest"
+)
+
+// agentNetworks are the networks of the Pods of TestFault_AgentRandom.
+var agentNetworks = []string{"green", "blue", "data", "red"}
+
+// recovery is how long everything may take to be right after the last fault: what failed often is
+// tried again after half a minute, and an agent that was killed begins to watch anew.
+const recovery = 2 * time.Minute
+
+// An editedPod is a Pod, and the model of what it must have.
+type editedPod struct {
+	*kactustest.Pod
+	number int
+	// macs has the MAC addresses that the annotation asks for, by network; empty for any.
+	macs map[string]string
+}
+
+// TestFault_AgentRandom edits the annotations of many Pods at random, makes sandboxes anew, as a
+// runtime does that was restarted, deletes interfaces, and kills the agent, kactus and delegates.
+// At the end, each Pod must have what its annotation says, and after their DELs nothing must be
+// left. Like TestFault_Load, it does not run in parallel with other tests.
+func TestFault_AgentRandom(t *testing.T) {
+	count, length := 8, 10*time.Second
+	if *fullCampaign {
+		count, length = 50, 5*time.Minute
+	}
+	tn := kactustest.NewTenant(t)
+	tn.Conf.LogLevel = "error"
+	tn.Conf.APITimeout = "60s" // the apiserver may be slow under this load
+	tn.CreateBridgeNetworks(t, agentNetworks...)
+	r := newAgentRandom(t, tn, count)
+	r.disturb(t, length)
+	last := time.Now()
+	for _, p := range r.pods {
+		p.compare(t, &r.edits, last)
+	}
+	r.compareLeases(t, tn)
+	r.tearDown(t, tn)
+	for _, f := range []*fault{&r.edits, &r.restarts, &r.losses, &r.kills} {
+		f.report(t)
+	}
+}
+
+// agentRandom is what has happened so far.
+type agentRandom struct {
+	pods  []*editedPod
+	queue chan *editedPod // those that nobody works on
+	agent *agentProcess
+
+	mu sync.Mutex
+	// edits, restarts, losses and kills are rows of the table. Worst of the first is the time from
+	// the last fault until a Pod was right.
+	edits, restarts, losses, kills fault
+}
+
+func newAgentRandom(t *testing.T, tn *kactustest.Tenant, count int) *agentRandom {
+	t.Helper()
+	name := fmt.Sprintf("kactus agent, %d Pods, compared with a model: ", count)
+	r := &agentRandom{
+		queue:    make(chan *editedPod, count),
+		edits:    fault{name: name + "edits of annotations"},
+		restarts: fault{name: name + "sandboxes made anew"},
+		losses:   fault{name: name + "interfaces deleted"},
+		kills:    fault{name: name + "kills of the agent, kactus and delegates"},
+	}
+	for i := range count {
+		p := &editedPod{Pod: tn.NewPod(t, "[]"), number: i, macs: map[string]string{}}
+		p.Add(t)
+		r.pods = append(r.pods, p)
+		r.queue <- p
+	}
+	r.agent = startAgent(t, tn, "-repair-every", "1s")
+	return r
+}
+
+// disturb does everything at random, for that long.
+func (r *agentRandom) disturb(t *testing.T, length time.Duration) {
+	t.Helper()
+	const inFlight = 8
+	deadline := time.Now().Add(length)
+	var working sync.WaitGroup
+	for range inFlight {
+		working.Go(func() {
+			for time.Now().Before(deadline) {
+				p := <-r.queue
+				r.change(t, p)
+				r.queue <- p
+				<-time.After(rand.N(200 * time.Millisecond)) // the agent gets to do something
+			}
+		})
+	}
+	for time.Now().Before(deadline) {
+		<-time.After(rand.N(time.Second)) // a random moment
+		r.kill(t)
+	}
+	working.Wait()
+}
+
+// kill kills the agent, or the kactuses and delegates that run at this moment, or all of them.
+func (r *agentRandom) kill(t *testing.T) {
+	t.Helper()
+	what := rand.IntN(3)
+	if what != 0 {
+		r.agent.kill(false)
+	}
+	if what != 1 {
+		killOperations()
+	}
+	if what != 0 {
+		r.agent.start(t)
+	}
+	r.note(&r.kills, nil)
+}
+
+// killOperations kills all kactuses and delegates on the node.
+func killOperations() {
+	dirs, _ := filepath.Glob("/proc/[0-9]*")
+	for _, dir := range dirs {
+		environ, _ := os.ReadFile(filepath.Join(dir, "environ"))
+		if bytes.Contains(environ, []byte("CNI_CONTAINERID=")) {
+			pid, _ := strconv.Atoi(filepath.Base(dir))
+			_ = syscall.Kill(pid, syscall.SIGKILL) // may have ended
+		}
+	}
+}
+
+func (r *agentRandom) note(f *fault, lost error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f.tried++
+	if lost != nil {
+		f.lost++
+	}
+}
+
+// change does something to a Pod.
+func (r *agentRandom) change(t *testing.T, p *editedPod) {
+	t.Helper()
+	switch rand.IntN(8) {
+	case 0:
+		err := p.restart(t)
+		if err != nil {
+			t.Error(err)
+		}
+		r.note(&r.restarts, err)
+	case 1:
+		p.loseInterface(t)
+		r.note(&r.losses, nil)
+	case 2:
+		p.Annotate(t, `[{"name":`) // by mistake
+		fallthrough
+	default:
+		p.edit(t)
+		r.note(&r.edits, nil)
+	}
+}
+
+// edit sets the annotation to random networks in a random order.
+func (p *editedPod) edit(t *testing.T) {
+	t.Helper()
+	clear(p.macs)
+	selections := []string{}
+	for _, i := range rand.Perm(len(agentNetworks))[:rand.IntN(len(agentNetworks)+1)] {
+		name, mac := agentNetworks[i], ""
+		if rand.IntN(3) == 0 {
+			mac = p.UniqueMAC(p.number*len(agentNetworks) + i)
+		}
+		p.macs[name] = mac
+		selections = append(selections, fmt.Sprintf(`{"name":%q,"ifMac":%q}`, name, mac))
+	}
+	p.Annotate(t, "["+strings.Join(selections, ",")+"]")
+}
+
+// loseInterface deletes an interface, if there is one, that may come or go at this moment.
+func (p *editedPod) loseInterface(t *testing.T) {
+	t.Helper()
+	ifName := kactustest.IfName(agentNetworks[rand.IntN(len(agentNetworks))])
+	p.InNetns(t, func(h *netlink.Handle) {
+		if link, err := h.LinkByName(ifName); err == nil {
+			_ = h.LinkDel(link)
+		}
+	})
+}
+
+// restart makes the Pod's sandbox anew, as a runtime does, which repeats a DEL until it succeeds,
+// and makes another sandbox if an ADD fails.
+func (p *editedPod) restart(t *testing.T) error {
+	t.Helper()
+	for deadline := time.Now().Add(recovery); time.Now().Before(deadline); {
+		if !p.succeeds(t, "DEL") {
+			continue
+		}
+		p.LoseNetns()
+		p.NewSandbox(t)
+		if p.succeeds(t, "ADD") {
+			return nil
+		}
+	}
+	return fmt.Errorf("the sandbox of %s is not made anew within %s", p.Name, recovery)
+}
+
+// succeeds runs an operation of the runtime, which may be killed.
+func (p *editedPod) succeeds(t *testing.T, operation string) bool {
+	t.Helper()
+	r := p.Start(t, operation, p.Conf, p.Runtime())
+	<-r.Exited
+	return r.Cmd.ProcessState.Success()
+}
+
+// ifNames returns the names of the interfaces that the Pod must have.
+func (p *editedPod) ifNames() []string {
+	names := []string{"eth0"}
+	for network := range p.macs {
+		names = append(names, kactustest.IfName(network))
+	}
+	return names
+}
+
+// compare waits until the Pod is as the model says.
+func (p *editedPod) compare(t *testing.T, row *fault, last time.Time) {
+	t.Helper()
+	for deadline := last.Add(recovery); !p.isRight(t); {
+		if time.Now().After(deadline) {
+			row.lost++
+			t.Errorf("%s, %s, has the interfaces %q and the record %s; want %q",
+				p.Name, p.ID, slices.Collect(maps.Keys(p.Indices(t))), p.ReadRecord(t), p.macs)
+			return
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+	row.worst = max(row.worst, time.Since(last))
+}
+
+func (p *editedPod) isRight(t *testing.T) bool {
+	t.Helper()
+	if !p.IsAttached(t, p.ifNames()...) {
+		return false
+	}
+	links := p.Links(t)
+	for network, mac := range p.macs {
+		link := links[kactustest.IfName(network)]
+		if link == nil || mac != "" && link.Attrs().HardwareAddr.String() != mac {
+			return false
+		}
+	}
+	return true
+}
+
+// compareLeases compares the leases of each network with what the Pods have together.
+func (r *agentRandom) compareLeases(t *testing.T, tn *kactustest.Tenant) {
+	t.Helper()
+	want := map[string]int{kactustest.DefaultNetwork: len(r.pods)}
+	for _, p := range r.pods {
+		for network := range p.macs {
+			want[network]++
+		}
+	}
+	for _, network := range append([]string{kactustest.DefaultNetwork}, agentNetworks...) {
+		if got := len(tn.Leases(t, network)); got != want[network] {
+			r.edits.lost++
+			t.Errorf("%d leases of %s; want %d", got, network, want[network])
+		}
+	}
+}
+
+// tearDown deletes all Pods, while the agent goes on, which must leave them alone.
+func (r *agentRandom) tearDown(t *testing.T, tn *kactustest.Tenant) {
+	t.Helper()
+	for _, p := range r.pods {
+		if !p.succeeds(t, "DEL") {
+			r.kills.lost++
+			t.Errorf("the DEL of %s fails", p.Name)
+		}
+	}
+	kactustest.Eventually(t, "no interface of the Pods on the node", func() bool { return len(tn.Ports(t)) == 0 })
+	left := kactustest.FileNames(t, tn.Conf.CNIDir)
+	for _, network := range append([]string{kactustest.DefaultNetwork}, agentNetworks...) {
+		left = append(left, tn.Leases(t, network)...)
+	}
+	if len(left) > 0 {
+		r.kills.lost += len(left)
+		t.Errorf("left: %q", left)
+	}
+	r.agent.kill(false)
+}
