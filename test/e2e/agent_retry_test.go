@@ -42,7 +42,7 @@ exec %[4]s/bridge
 	tn.CreateNetwork(t, "flaky", "{"+tn.BridgeConfigFor(t, "flaky", "flaky")+"}")
 }
 
-// TestRetry_Tells in pkg/agent has the ten failures that take minutes here.
+// TestAgent_RepeatsWhatFails in pkg/agent has the ten failures that take minutes here.
 func TestAgent_DelegateFailsForAWhile(t *testing.T) {
 	t.Parallel()
 	const failures = 3
