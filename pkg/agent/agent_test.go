@@ -198,6 +198,28 @@ func TestAgent_TouchesNothing(t *testing.T) {
 	}
 }
 
+// Another agent may know of an annotation that this one has not seen, and would undo what this one
+// does without end.
+func TestAgent_WaitsUntilItFollowsThePods(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, both, "green", "data")
+		n.start()
+		synctest.Wait()
+		n.agent.PodsFollowed(errors.New("connection refused"))
+		n.mu.Lock()
+		n.missing = []string{network.DeviceName("green")}
+		n.mu.Unlock()
+		n.agent.Changed("tenant", "app1")
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		expect(t, "steps without a watch", n.took(), "")
+		n.agent.PodsFollowed(nil)
+		time.Sleep(blindPause)
+		synctest.Wait()
+		expect(t, "steps with a watch", n.took(), "ADD green")
+	})
+}
+
 func TestAgent_Repairs(t *testing.T) {
 	lost := func(t *testing.T, repair bool) *fakeNode {
 		n := newNode(t, `[{"name": "green"}]`, "green")

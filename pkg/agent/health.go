@@ -34,6 +34,13 @@ func (h *health) set(part string, err error) {
 // PodsFollowed notes what keeps the agent from following the Pods; nil for nothing.
 func (a *Agent) PodsFollowed(err error) { a.health.set(podWatch, err) }
 
+// followsPods reports whether nothing keeps the agent from following the Pods.
+func (a *Agent) followsPods() bool {
+	a.health.mu.Lock()
+	defer a.health.mu.Unlock()
+	return a.health.broken[podWatch] == nil
+}
+
 // Health returns what keeps the agent from its work; nil for nothing.
 func (a *Agent) Health() error {
 	_, err := a.Kactus.Netconf()

@@ -16,6 +16,9 @@ const (
 	busyPause, longBusyPause = 200 * time.Millisecond, 2 * time.Second
 	// busyLooks is how often the agent looks again soon.
 	busyLooks = 25
+	// blindPause is the time until the agent looks again at a Pod of which it may not know the
+	// latest.
+	blindPause = time.Second
 	// stepLimit is the time for one hot operation. kactus's own limits are shorter.
 	stepLimit = 2 * time.Minute
 	// unknownGrace is how long a Pod with an address may be missing in the ledger: while its
@@ -46,6 +49,9 @@ func (a *Agent) reconcile(ctx context.Context, key podKey) time.Duration {
 	}
 	s.busy = 0
 	s.forgetOthers(v.steps)
+	if len(v.steps) > 0 && !a.followsPods() {
+		return blindPause // the annotation may say something else by now, which another agent knows
+	}
 	done := a.takeVisibly(ctx, s, v)
 	if ctx.Err() != nil || !a.isCurrent(pod) { // then the Pod is in the queue again
 		return 0
