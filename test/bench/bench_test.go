@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/cluster"
 )
 
 func TestBench_MeasuresEverySubject(t *testing.T) {
@@ -44,6 +46,7 @@ func TestBench_MeasuresEverySubject(t *testing.T) {
 			t.Errorf("the storm by %s: %+v; want all figures and no failure", subject, s)
 		}
 	}
+	expectAgent(t, r.Agent)
 	for _, target := range r.Targets {
 		if target.Measured == nil || target.Met == nil || !strings.Contains(table, target.What) {
 			t.Errorf("the target %q: measured %v; want a figure, in the table too", target.What, target.Measured)
@@ -52,6 +55,57 @@ func TestBench_MeasuresEverySubject(t *testing.T) {
 	if w := r.find(nameKactus, add, 10); w.Fsyncs.FilesBefore == 0 || w.Fsyncs.DirsBefore == 0 || *w.Requests != 11 {
 		t.Errorf("ADD of 10 networks: %+v, %d requests; want fsyncs before the first delegate, and 11 requests",
 			w.Fsyncs, *w.Requests)
+	}
+}
+
+func expectAgent(t *testing.T, a *agentFigures) {
+	t.Helper()
+	if len(a.Edits) != 4 || len(a.Burst) != 2 || len(a.Simulation) < 3 {
+		t.Fatalf("the agent: %+v; want all rows", a)
+	}
+	for _, e := range a.Edits {
+		if e.Wall.Samples != 2 || e.Wall.Min <= 0 {
+			t.Errorf("%s by %s: %+v; want two edits that took a while", e.Operation, e.By, e.Wall)
+		}
+	}
+	if a.Simulation[0].Agents != 0 || a.Simulation[0].Events != nil {
+		t.Errorf("the simulation begins with %+v; want no agents", a.Simulation[0])
+	}
+	for _, s := range a.Simulation[1:] {
+		if *s.Networks != 1 || *s.Events != 1 || *s.Statuses != 1 || *s.Others != 0 {
+			t.Errorf("%d agents: %v GETs, %v events, %v PATCHes, %d others; want one of each but the others",
+				s.Agents, *s.Networks, *s.Events, *s.Statuses, *s.Others)
+		}
+	}
+}
+
+func TestCountEdits(t *testing.T) {
+	var requests []cluster.Request
+	for _, r := range [][2]string{
+		{"get", "/apis/kaloom.com/v1/namespaces/bench/networks/net-00"},
+		{"create", "/apis/events.k8s.io/v1/namespaces/bench/events"},
+		{"create", "/apis/events.k8s.io/v1/namespaces/bench/events"},
+		{"patch", "/api/v1/namespaces/bench/pods/a/status"},
+		{"watch", "/api/v1/pods?watch=true"},
+		{"list", "/api/v1/pods?fieldSelector=spec.nodeName%3Da"},
+		{"patch", "/api/v1/namespaces/bench/pods/a"},
+	} {
+		requests = append(requests, cluster.Request{Method: r[0], URI: r[1]})
+	}
+	got := countEdits(requests, 2)
+	if *got.Networks != 1 || *got.Events != 1 || *got.Statuses != 0.5 || *got.Others != 2 {
+		t.Errorf("got %v GETs for an ADD, %v events, %v PATCHes, %d others; want 1, 1, 0.5 and 2",
+			*got.Networks, *got.Events, *got.Statuses, *got.Others)
+	}
+}
+
+func TestResourcesOf(t *testing.T) {
+	got, err := resourcesOf(os.Getpid())
+	if err != nil || got.rssKiB <= 0 || got.peakKiB < got.rssKiB || got.cpu < 0 {
+		t.Errorf("resourcesOf(this process) = %+v, %v", got, err)
+	}
+	if _, err := resourcesOf(0); err == nil {
+		t.Error("resourcesOf(0): no error")
 	}
 }
 

@@ -92,18 +92,28 @@ func (c *lifecycle) fill(dir string, entries int) error {
 	if err := c.subject.do(new(cpuTimer), add, p); err != nil {
 		return err
 	}
-	record, err := os.ReadFile(filepath.Join(dir, p.id+".json"))
-	if err != nil {
-		return err
-	}
 	for i := range entries {
-		id := fmt.Sprintf("other-%d", i)
-		other := bytes.ReplaceAll(record, []byte(p.id), []byte(id))
-		if err := os.WriteFile(filepath.Join(dir, id+".json"), other, 0o600); err != nil {
+		if err := p.copyRecord(dir, fmt.Sprintf("other-%d", i), p.podObject); err != nil {
 			return err
 		}
 	}
 	return c.subject.do(new(cpuTimer), del, p)
+}
+
+// copyRecord writes the record of p into the ledger again, as that of a container of another Pod in
+// the same network namespace.
+func (p *pod) copyRecord(dir, containerID string, other podObject) error {
+	record, err := os.ReadFile(filepath.Join(dir, p.id+".json"))
+	if err != nil {
+		return err
+	}
+	const kept = "(path)" // which has the container's ID in it
+	for _, change := range [][2]string{
+		{p.sandbox.path, kept}, {p.id, containerID}, {p.uid, other.uid}, {p.name, other.name}, {kept, p.sandbox.path},
+	} {
+		record = bytes.ReplaceAll(record, []byte(change[0]), []byte(change[1]))
+	}
+	return os.WriteFile(filepath.Join(dir, containerID+".json"), record, 0o600)
 }
 
 // growPod also measures the process that only gets the Pod, because the apiserver takes longer for

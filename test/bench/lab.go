@@ -46,6 +46,8 @@ func newLab(ctx context.Context, dir string, opts options) (*lab, error) {
 	cp, err := cluster.Start(ctx, cluster.Options{
 		Builder: cluster.Builder{Root: opts.root},
 		Users:   []cluster.User{{Name: userName, Token: userToken}},
+		// Garbage collection on demand, before the apiserver's memory is measured.
+		APIServerArgs: []string{"--profiling=true"},
 	})
 	if err != nil {
 		return nil, err

@@ -100,10 +100,8 @@ func (c *lifecycle) step(p *pod, s step) error {
 	if err := s.measure(s.operation, func(r runner) error { return c.subject.do(r, s.operation, p) }); err != nil {
 		return fmt.Errorf("%s of %d networks by %s: %w", s.operation, len(p.networks), c.subject.name(), err)
 	}
-	interfaces, err := p.countInterfaces()
-	if err == nil && interfaces != s.interfaces {
-		err = fmt.Errorf("%s of %d networks by %s leaves %d interfaces, not %d", s.operation, len(p.networks),
-			c.subject.name(), interfaces, s.interfaces)
+	if err := p.expectInterfaces(s.interfaces); err != nil {
+		return fmt.Errorf("%s of %d networks by %s leaves %w", s.operation, len(p.networks), c.subject.name(), err)
 	}
-	return err
+	return nil
 }

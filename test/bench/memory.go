@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"regexp"
 	"runtime"
-	"strconv"
 	"syscall"
 )
 
@@ -83,18 +81,12 @@ func (m *memoryMeter) follow(pid int) (status syscall.WaitStatus, err error) {
 	}
 }
 
-var highWater = regexp.MustCompile(`VmHWM:\s*(\d+) kB`)
-
 func (m *memoryMeter) measurePeak(pid int) error {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return err
 	}
-	found := highWater.FindSubmatch(data)
-	if found == nil {
-		return errors.New("reading the peak memory: no VmHWM in /proc/PID/status")
-	}
-	kib, err := strconv.ParseInt(string(found[1]), 10, 64)
-	m.kib = max(m.kib, kib)
+	peak, err := kib(highWater, status)
+	m.kib = max(m.kib, peak)
 	return err
 }

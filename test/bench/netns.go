@@ -65,6 +65,14 @@ func (s *sandbox) countInterfaces() (int, error) {
 	return count, err
 }
 
+func (s *sandbox) expectInterfaces(want int) error {
+	interfaces, err := s.countInterfaces()
+	if err == nil && interfaces != want {
+		err = fmt.Errorf("%d interfaces, not %d", interfaces, want)
+	}
+	return err
+}
+
 // remove removes the namespace and waits for the kernel, which does the work in the background
 // while it holds the lock on interfaces.
 func (s *sandbox) remove() error {

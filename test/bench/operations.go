@@ -19,7 +19,13 @@ func (l *lab) measureAll(ctx context.Context) (*report, error) {
 	for _, part := range []struct {
 		name    string
 		measure func(context.Context, *report, []subject) error
-	}{{partOperations, l.operations}, {partStorm, l.storms}, {partGrowth, l.growth}, {partSweep, l.sweep}} {
+	}{
+		{partOperations, l.operations},
+		{partStorm, l.storms},
+		{partGrowth, l.growth},
+		{partSweep, l.sweep},
+		{partAgent, l.agent},
+	} {
 		if l.opts.has(part.name) {
 			if err := part.measure(ctx, r, subjects); err != nil {
 				return nil, err

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/cluster"
 )
@@ -36,6 +37,23 @@ type sizes struct {
 	storms        int
 	stormPods     int
 	stormInFlight int
+	agentSizes
+}
+
+// agentSizes say how much is measured of kactus agent.
+type agentSizes struct {
+	agentPods    int // on the node, while one after the other is edited
+	agentEdits   int
+	burstPods    int // that are edited at once
+	bursts       int
+	agentRecords int // in the ledger when the agent starts
+	agentStarts  int // after the first
+	agentIdle    time.Duration
+
+	simulated     []int // numbers of agents
+	simulatedPods int   // of each
+	simulatedTime time.Duration
+	simulatedRate float64 // edits each second
 }
 
 // A peer is another meta-plugin to measure.
@@ -51,17 +69,19 @@ const (
 	partStorm      = "storm"
 	partGrowth     = "growth"
 	partSweep      = "sweep"
+	partAgent      = "agent"
 
 	formerPartOperations = "verbs" // still accepted (prose:ignore)
 )
 
-var allParts = []string{partOperations, partStorm, partGrowth, partSweep}
+var allParts = []string{partOperations, partStorm, partGrowth, partSweep, partAgent}
 
 const usage = `Usage: scripts/bench.sh [options]
 
 Measures ADD and DEL, hot ADD and hot DEL of Pods with 0 to 64 networks by bin/kactus, by the same
 delegates run by hand, one after the other, and by other meta-plugins. The measurements are
 interleaved in one run, with a real kube-apiserver over TLS and in separate network namespaces.
+Measures kactus agent too, on one node and, by simulation, on many.
 Requires root and what the tests require (see README.md). docs/performance.md describes how each
 figure is measured. --svg FILE draws the curves.
 
@@ -143,12 +163,22 @@ func (o *options) complete(quick bool, parts, sweep string, hooks map[string]str
 		networks: []int{0, 1, 4, 10, 32}, growth: []int{1, 2, 4, 8, 16, 32, 64},
 		entries: []int{0, 500, 1000, 2000}, podKB: []int{1, 100, 250, 500},
 		growthRounds: (o.rounds + 2) / 3, storms: (o.rounds + 2) / 3, stormPods: 100, stormInFlight: 16,
+		agentSizes: agentSizes{
+			agentPods: 50, agentEdits: 200, burstPods: 100, bursts: 5,
+			agentRecords: 250, agentStarts: 5, agentIdle: time.Minute,
+			simulated: []int{50, 150, 500}, simulatedPods: 10, simulatedTime: 20 * time.Second, simulatedRate: 20,
+		},
 	}
 	if quick {
 		o.rounds, o.warmup = 1, 0
 		o.sizes = sizes{
 			networks: []int{0, 1, 4, 10}, growth: []int{1, 6}, entries: []int{0, 50}, podKB: []int{1, 100},
 			growthRounds: 1, storms: 1, stormPods: 8, stormInFlight: 4,
+			agentSizes: agentSizes{
+				agentPods: 2, agentEdits: 2, burstPods: 4, bursts: 1,
+				agentRecords: 10, agentStarts: 1, agentIdle: time.Second,
+				simulated: []int{2, 4}, simulatedPods: 2, simulatedTime: time.Second, simulatedRate: 10,
+			},
 		}
 	}
 	if o.rounds < 1 || o.warmup < 0 {

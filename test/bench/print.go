@@ -23,6 +23,7 @@ func (r *report) print(w io.Writer) {
 		printPoints(table, "networks, delegates at once", r.Sweep.Networks)
 		printStorm(table, "storm, delegates at once", r.Sweep.Storm)
 	}
+	r.Agent.print(table)
 	r.printTargets(table)
 	_ = table.Flush()
 }

@@ -17,6 +17,7 @@ type report struct {
 	Storm       []stormRow    `json:"storm"`
 	Growth      *growth       `json:"growth"`
 	Sweep       *sweep        `json:"sweep"`
+	Agent       *agentFigures `json:"agent"`
 	Targets     []target      `json:"targets"`
 }
 

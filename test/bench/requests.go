@@ -9,12 +9,17 @@ import (
 // requests returns the number of requests in the audit log since the mark, without those of the
 // benchmark and the apiserver.
 func (l *lab) requests(ctx context.Context, since cluster.AuditMark) (int, error) {
+	others, err := l.requestsOfOthers(ctx, since)
+	return len(others), err
+}
+
+func (l *lab) requestsOfOthers(ctx context.Context, since cluster.AuditMark) ([]cluster.Request, error) {
 	all, err := l.cp.AuditRequests(ctx, since)
-	count := 0
+	var others []cluster.Request
 	for _, r := range all {
 		if r.User != cluster.AdminUser {
-			count++
+			others = append(others, r)
 		}
 	}
-	return count, err
+	return others, err
 }

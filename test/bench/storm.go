@@ -95,33 +95,37 @@ func (s *storm) once(record bool) (err error) {
 
 // all runs an operation on all Pods, and then checks the number of their interfaces.
 func (s *storm) all(op operation, pods []*pod) (total time.Duration, durations []time.Duration, failed int) {
-	durations, errs := make([]time.Duration, len(pods)), make([]error, len(pods))
-	var group sync.WaitGroup
-	free := make(chan struct{}, s.lab.opts.stormInFlight)
-	begin := time.Now()
-	for i, p := range pods {
-		free <- struct{}{}
-		group.Go(func() {
-			begin := time.Now()
-			errs[i] = s.subject.do(new(cpuTimer), op, p)
-			durations[i] = time.Since(begin)
-			<-free
-		})
-	}
-	group.Wait()
-	total = time.Since(begin)
 	want := map[operation]int{add: 1 + stormNetworks, del: 0}[op]
+	total, durations, errs := runAll(s.subject, op, pods, s.lab.opts.stormInFlight)
 	for i, p := range pods {
-		interfaces, err := p.countInterfaces()
-		if err == nil && interfaces != want {
-			err = fmt.Errorf("%d interfaces, not %d", interfaces, want)
-		}
-		if err := errors.Join(errs[i], err); err != nil {
+		if err := errors.Join(errs[i], p.expectInterfaces(want)); err != nil {
 			progress("storm: %s by %s failed: %v", op, s.subject.name(), err)
 			failed++
 		}
 	}
 	return total, durations, failed
+}
+
+// runAll runs an operation on all Pods, so many at once. total is the time from before the first
+// until after the last.
+func runAll(
+	s subject, op operation, pods []*pod, inFlight int,
+) (total time.Duration, durations []time.Duration, errs []error) {
+	durations, errs = make([]time.Duration, len(pods)), make([]error, len(pods))
+	var group sync.WaitGroup
+	free := make(chan struct{}, inFlight)
+	begin := time.Now()
+	for i, p := range pods {
+		free <- struct{}{}
+		group.Go(func() {
+			begin := time.Now()
+			errs[i] = s.do(new(cpuTimer), op, p)
+			durations[i] = time.Since(begin)
+			<-free
+		})
+	}
+	group.Wait()
+	return time.Since(begin), durations, errs
 }
 
 func (s *storm) row() stormRow {

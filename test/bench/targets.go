@@ -47,6 +47,7 @@ func (r *report) evaluate() []target {
 		{What: "ADD, for every 100 KB of the Pod's object, without the process that only gets it", Unit: "ms",
 			Most: 0.1, Measured: r.perPodKB()},
 	}
+	targets = append(targets, r.Agent.targets()...)
 	for i, t := range targets {
 		if t.Measured != nil {
 			met := *t.Measured <= t.Most

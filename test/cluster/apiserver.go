@@ -49,6 +49,17 @@ func (cp *ControlPlane) StopAPIServer() error {
 	return cp.apiserver.stop()
 }
 
+// APIServerPID returns the process ID of kube-apiserver, in the PID namespace of this process; zero
+// if none was started.
+func (cp *ControlPlane) APIServerPID() int {
+	cp.mu.Lock()
+	defer cp.mu.Unlock()
+	if cp.apiserver == nil {
+		return 0
+	}
+	return cp.apiserver.pid
+}
+
 // URL returns the apiserver's base URL. The URL stays the same when the apiserver stops and starts
 // again.
 func (cp *ControlPlane) URL() string {
