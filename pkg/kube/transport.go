@@ -13,8 +13,8 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// handshakeTimeout is how long a server may take that has accepted a connection: without it, a watch
-// would wait for ever for one that is silent.
+// handshakeTimeout is how long a server may take that has accepted a connection: without it, a
+// watch would wait for ever for one that is silent.
 const handshakeTimeout = 10 * time.Second
 
 // httpClient returns an HTTP client for the server, with the user's credentials in each request,
