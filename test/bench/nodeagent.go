@@ -44,7 +44,11 @@ func (l *lab) startAgent(s *metaPlugin, node string, args ...string) (*nodeAgent
 	if err != nil {
 		return nil, err
 	}
-	a := &nodeAgent{log: filepath.Join(l.dir, node+".log"), client: &http.Client{Transport: &http.Transport{}}, exited: make(chan error, 1)}
+	a := &nodeAgent{
+		log:    filepath.Join(l.dir, node+".log"),
+		client: &http.Client{Transport: &http.Transport{}},
+		exited: make(chan error, 1),
+	}
 	log, err := os.OpenFile(a.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err

@@ -147,8 +147,15 @@ func (s *standIn) Identify(path string) (netns.ID, error) {
 	return record.Netns, err
 }
 
-// Missing implements agent.Kernel.
-func (s *standIn) Missing(string, []string) ([]string, error) { return nil, nil }
+// Interfaces implements agent.Kernel.
+func (s *standIn) Interfaces(path string) ([]netns.Interface, error) {
+	record, err := s.ReadRecord(path)
+	var all []netns.Interface
+	for _, a := range record.Attachments {
+		all = append(all, netns.Interface{Name: a.IfName})
+	}
+	return all, err
+}
 
 // Netconf implements agent.Kactus.
 func (s *standIn) Netconf() (agent.Netconf, error) { return s.netconf, nil }
