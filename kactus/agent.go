@@ -52,7 +52,7 @@ func (c cli) runAgent(ctx context.Context, f agentFlags) error {
 		return err
 	}
 	client := a.API.(*kube.Client)
-	pods, err := client.WatchPods(f.Options.Node, a.Changed, a.PodsFollowed)
+	pods, err := client.WatchPods(f.Node, a.Changed, a.PodsFollowed)
 	if err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func (c cli) runAgent(ctx context.Context, f agentFlags) error {
 	if f.once || f.dryRun {
 		return c.agentOnce(ctx, f, a, pods)
 	}
-	log.Info("started", "version", version, "node", f.Options.Node, "netconf", conf.Path, "ledger", conf.Conf.CNIDir)
+	log.Info("started", "version", version, "node", f.Node, "netconf", conf.Path, "ledger", conf.Conf.CNIDir)
 	go pods.Run(ctx)
 	go c.serve(ctx, endpoints{address: f.listen}, agentHandler(a, pods))
 	a.Run(ctx)
@@ -97,7 +97,7 @@ func (f agentFlags) newAgent(
 	if err != nil {
 		return nil, conf, err
 	}
-	if _, err := f.Binary(); err != nil {
+	if _, err := f.node.Binary(); err != nil {
 		return nil, conf, fmt.Errorf("%w: install kactus first, or set -bin-dir", err)
 	}
 	store, err := ledger.Open(conf.Conf.CNIDir, conf.Conf.LockDir)
@@ -106,7 +106,7 @@ func (f agentFlags) newAgent(
 	}
 	client, err := f.client(files)
 	return &agent.Agent{
-		Options: f.Options, API: client, Ledger: store, Kernel: f.Node, Kactus: f.Node, Metrics: agent.NewMetrics(),
+		Options: f.Options, API: client, Ledger: store, Kernel: f.node, Kactus: f.node, Metrics: agent.NewMetrics(),
 		Log: log,
 	}, conf, err
 }
@@ -124,7 +124,7 @@ func awaitNetconf(ctx context.Context, f agentFlags) (agent.Netconf, error) {
 	const pause = 500 * time.Millisecond
 	deadline := time.Now().Add(f.awaitNetconf)
 	for {
-		conf, err := f.Netconf()
+		conf, err := f.node.Netconf()
 		missing := errors.Is(err, agent.ErrNoNetconf) || errors.Is(err, fs.ErrNotExist)
 		if err == nil || !missing || !time.Now().Before(deadline) {
 			if missing {
@@ -146,7 +146,7 @@ func (c cli) agentOnce(ctx context.Context, f agentFlags, a *agent.Agent, pods *
 	go pods.Run(ctx)
 	for deadline := time.Now().Add(limit); !pods.Synced(); {
 		if time.Now().After(deadline) {
-			return fmt.Errorf("the Pods of the node %s are not known after %s: %w", f.Options.Node, limit, a.Health())
+			return fmt.Errorf("the Pods of the node %s are not known after %s: %w", f.Node, limit, a.Health())
 		}
 		select {
 		case <-ctx.Done():

@@ -14,7 +14,7 @@ import (
 // agentFlags are the flags of kactus agent.
 type agentFlags struct {
 	agent.Options
-	agent.Node
+	node                               *agent.Node
 	kubeconfig, serviceAccount, listen string
 	awaitNetconf                       time.Duration
 	once, dryRun                       bool
@@ -29,18 +29,18 @@ itself, and there executes the kactus that is installed on the node.
 `
 
 func (c cli) parseAgent(args []string) (agentFlags, error) {
-	var f agentFlags
+	f := agentFlags{node: &agent.Node{}}
 	set := flag.NewFlagSet("agent", flag.ContinueOnError)
 	set.SetOutput(io.Discard)
-	set.StringVar(&f.Options.Node, "node", c.nodeName(),
+	set.StringVar(&f.Node, "node", c.nodeName(),
 		"the `name` of the Node whose Pods to follow (default: $NODE_NAME, else the host name)")
 	set.StringVar(&f.kubeconfig, "kubeconfig", "",
 		"a kubeconfig on the node, a `file` (default: none, the service account of the agent's own Pod)")
 	set.StringVar(&f.serviceAccount, "service-account", "/var/run/secrets/kubernetes.io/serviceaccount",
 		"the `directory` of the service account's token and ca.crt, in the agent's own container")
-	set.StringVar(&f.ConfDir, "conf-dir", "/etc/cni/net.d",
+	set.StringVar(&f.node.ConfDir, "conf-dir", "/etc/cni/net.d",
 		"the node's `directory` of CNI configurations, of which one is kactus's netconf")
-	set.StringVar(&f.BinDirs, "bin-dir", "/opt/cni/bin",
+	set.StringVar(&f.node.BinDirs, "bin-dir", "/opt/cni/bin",
 		"the node's `directories` of CNI plugins, separated by colons; one has kactus")
 	set.DurationVar(&f.awaitNetconf, "await-netconf", 0,
 		"how long to wait at start for kactus's netconf, which an installer may not have written yet")
@@ -65,7 +65,7 @@ func (c cli) parseAgent(args []string) (agentFlags, error) {
 		return f, fmt.Errorf("unexpected argument %q", set.Arg(0))
 	case f.RepairEvery <= 0:
 		return f, errors.New("-repair-every: must be positive")
-	case f.Options.Node == "":
+	case f.Node == "":
 		return f, errors.New("-node: required, because NODE_NAME is not set")
 	}
 	return f, nil

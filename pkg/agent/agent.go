@@ -211,13 +211,28 @@ func (a *Agent) repeat(ctx context.Context) {
 		for _, pod := range a.Pods.Pods() {
 			a.queue.Add(keyOf(pod))
 		}
-		if !a.Repair {
+		if !a.Repair || !a.isSomethingLeft() {
 			continue
 		}
 		if err := a.Kactus.Reclaim(ctx); err != nil && ctx.Err() == nil {
 			a.Log.Error("what ended containers left is not all torn down", "cause", err)
 		}
 	}
+}
+
+// isSomethingLeft reports whether the ledger has a record of a container whose network namespace is
+// not where it was. Whether it has certainly ended, kactus gc finds out, which looks at all
+// processes of the node.
+func (a *Agent) isSomethingLeft() bool {
+	for record, err := range a.Ledger.Records() {
+		if err != nil || record.Netns.IsZero() { // nothing can be told of it
+			continue
+		}
+		if now, err := a.Kernel.Identify(record.Netns.Path); err != nil || !now.Same(record.Netns) {
+			return true
+		}
+	}
+	return false
 }
 
 // Once looks at each Pod once. The error joins what is not as an annotation says.

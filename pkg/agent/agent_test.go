@@ -256,6 +256,29 @@ func TestAgent_Repairs(t *testing.T) {
 	})
 }
 
+func TestAgent_ReclaimsWhatEndedContainersLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, `[]`)
+		n.start()
+		looks := func() int {
+			time.Sleep(n.agent.RepairEvery + time.Second)
+			synctest.Wait()
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			return n.reclaimed
+		}
+		if got := looks(); got != 0 {
+			t.Errorf("%d times, with nothing left", got)
+		}
+		n.mu.Lock()
+		n.ended = true
+		n.mu.Unlock()
+		if got := looks(); got != 1 {
+			t.Errorf("%d times, with a container that has ended", got)
+		}
+	})
+}
+
 func TestAgent_APodWithoutAnAnnotation(t *testing.T) {
 	run := func(t *testing.T, gates ...kube.ReadinessGate) string {
 		n := newNode(t, "")

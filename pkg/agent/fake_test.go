@@ -34,6 +34,8 @@ type fakeNode struct {
 	fail       func(Call) error // before the call changes anything
 	idle       bool             // calls succeed, and change nothing
 	writeError error
+	ended      bool // the network namespaces have
+	reclaimed  int
 	conditions []kube.Condition
 	events     []kube.Event
 	series     []kube.Series
@@ -193,6 +195,11 @@ func (n *fakeNode) Watch(ctx context.Context, started func(), _ func(string)) er
 }
 
 func (n *fakeNode) Identify(path string) (netns.ID, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.ended {
+		return netns.ID{}, fs.ErrNotExist
+	}
 	return netns.ID{Path: path, Inode: 1, BootID: "b"}, nil
 }
 
@@ -213,7 +220,12 @@ func (n *fakeNode) Netconf() (Netconf, error) {
 	return Netconf{Stdin: []byte(`{"type": "kactus"}`), Conf: newConf(n.t, "")}, nil
 }
 
-func (n *fakeNode) Reclaim(context.Context) error { return nil }
+func (n *fakeNode) Reclaim(context.Context) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.reclaimed++
+	return nil
+}
 
 // Run changes the record as kactus does.
 func (n *fakeNode) Run(_ context.Context, call Call) error {

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -17,7 +16,6 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniconf"
-	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netconf"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netns"
 )
 
@@ -27,57 +25,12 @@ type Node struct {
 	ConfDir string
 	// BinDirs are the directories of CNI plugins, separated by colons, as in CNI_PATH.
 	BinDirs string
-}
 
-// ErrNoNetconf is returned when the node has no netconf of kactus.
-var ErrNoNetconf = errors.New("no file has a CNI configuration of the type kactus")
-
-// Netconf returns the netconf of the node: the first file with one, in the order in which runtimes
-// read the directory.
-func (n Node) Netconf() (Netconf, error) {
-	files, err := os.ReadDir(n.ConfDir)
-	if err != nil {
-		return Netconf{}, fmt.Errorf("find kactus's netconf: %w", err)
-	}
-	for _, file := range files {
-		path := filepath.Join(n.ConfDir, file.Name())
-		if !slices.Contains([]string{".conf", ".conflist", ".json"}, filepath.Ext(path)) {
-			continue
-		}
-		content, err := os.ReadFile(path)
-		if err != nil || !isKactus(content) {
-			continue
-		}
-		stdin, conf, err := netconf.ReadFile(content)
-		if err != nil {
-			return Netconf{}, fmt.Errorf("read kactus's netconf %s: %w", path, err)
-		}
-		return Netconf{Path: path, Stdin: stdin, Conf: conf}, nil
-	}
-	return Netconf{}, fmt.Errorf("find kactus's netconf in %s: %w", n.ConfDir, ErrNoNetconf)
-}
-
-// isKactus reports whether a CNI configuration, or a plugin of a list, has the type of kactus.
-func isKactus(content []byte) bool {
-	var file struct {
-		Type    string `json:"type"`
-		Plugins []struct {
-			Type string `json:"type"`
-		} `json:"plugins"`
-	}
-	if json.Unmarshal(content, &file) != nil {
-		return false
-	}
-	for _, plugin := range file.Plugins {
-		if plugin.Type == cniconf.Self {
-			return true
-		}
-	}
-	return file.Type == cniconf.Self
+	netconf netconfCache
 }
 
 // Binary returns the path of kactus's binary.
-func (n Node) Binary() (string, error) {
+func (n *Node) Binary() (string, error) {
 	for _, dir := range filepath.SplitList(n.BinDirs) {
 		path := filepath.Join(dir, cniconf.Self)
 		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
@@ -95,7 +48,7 @@ const (
 )
 
 // Run executes kactus. The error is a *types.Error if kactus printed one.
-func (n Node) Run(ctx context.Context, call Call) error {
+func (n *Node) Run(ctx context.Context, call Call) error {
 	binary, err := n.Binary()
 	if err != nil {
 		return err
@@ -126,7 +79,7 @@ func (n Node) Run(ctx context.Context, call Call) error {
 }
 
 // Reclaim executes kactus gc.
-func (n Node) Reclaim(ctx context.Context) error {
+func (n *Node) Reclaim(ctx context.Context) error {
 	binary, err := n.Binary()
 	if err != nil {
 		return err
@@ -146,7 +99,7 @@ func (n Node) Reclaim(ctx context.Context) error {
 }
 
 // command returns a command in an environment like that which a runtime gives to a plugin.
-func (n Node) command(binary string, args ...string) *exec.Cmd {
+func (n *Node) command(binary string, args ...string) *exec.Cmd {
 	cmd := exec.Command(binary, args...)
 	cmd.Dir = "/"
 	cmd.Env = []string{"CNI_PATH=" + n.BinDirs}
@@ -192,10 +145,10 @@ func (h *head) Write(p []byte) (int, error) {
 }
 
 // Identify returns the identity of the network namespace at a path.
-func (n Node) Identify(path string) (netns.ID, error) { return netns.Identify(path) }
+func (n *Node) Identify(path string) (netns.ID, error) { return netns.Identify(path) }
 
 // Interfaces returns the interfaces of the network namespace at a path.
-func (n Node) Interfaces(path string) ([]netns.Interface, error) {
+func (n *Node) Interfaces(path string) ([]netns.Interface, error) {
 	ns, err := netns.Open(path)
 	if err != nil {
 		return nil, err

@@ -44,7 +44,7 @@ func TestNode_FindsTheNetconf(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			got, err := Node{ConfDir: dir}.Netconf()
+			got, err := (&Node{ConfDir: dir}).Netconf()
 			switch {
 			case err != nil && !strings.Contains(err.Error(), tt.want):
 				t.Errorf("got %v; want %s", err, tt.want)
@@ -55,19 +55,42 @@ func TestNode_FindsTheNetconf(t *testing.T) {
 			}
 		})
 	}
-	if _, err := (Node{ConfDir: "/nonexistent"}).Netconf(); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := (&Node{ConfDir: "/nonexistent"}).Netconf(); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no directory: got %v", err)
 	}
 }
 
+func TestNode_SeesThatTheNetconfChanges(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "00-kactus.conf")
+	n := &Node{ConfDir: dir}
+	for _, name := range []string{"one", "two", "two", ""} {
+		if name == "" {
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+		} else if err := os.WriteFile(path+".tmp",
+			[]byte(`{"cniVersion": "1.0.0", "name": "`+name+`", `+validNetconf+`}`), 0o600); err != nil {
+			t.Fatal(err)
+		} else if err := os.Rename(path+".tmp", path); err != nil { // as an installer does
+			t.Fatal(err)
+		}
+		for range 2 {
+			if got, err := n.Netconf(); got.Conf.Name != name || (err != nil) != (name == "") {
+				t.Errorf("got %q, %v; want %q", got.Conf.Name, err, name)
+			}
+		}
+	}
+}
+
 // scripted returns a node whose kactus is a shell script.
-func scripted(t *testing.T, script string) Node {
+func scripted(t *testing.T, script string) *Node {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "kactus"), []byte("#!/bin/sh\n"+script), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	return Node{ConfDir: dir, BinDirs: "/nonexistent:" + dir}
+	return &Node{ConfDir: dir, BinDirs: "/nonexistent:" + dir}
 }
 
 func TestNode_RunsKactusAsARuntimeDoes(t *testing.T) {
@@ -99,7 +122,7 @@ func TestNode_ReturnsWhatKactusPrints(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "exit status 2: panic") {
 		t.Errorf("another end: got %v", err)
 	}
-	err = Node{BinDirs: "/nonexistent"}.Run(t.Context(), Call{})
+	err = (&Node{BinDirs: "/nonexistent"}).Run(t.Context(), Call{})
 	if err == nil || !strings.Contains(err.Error(), "/nonexistent") {
 		t.Errorf("no binary: got %v", err)
 	}
