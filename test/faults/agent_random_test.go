@@ -167,7 +167,7 @@ func (r *agentRandom) change(t *testing.T, p *editedPod) {
 		p.loseInterface(t)
 		r.note(&r.losses, nil)
 	case 2:
-		p.Annotate(t, `[{"name":`) // by mistake
+		p.annotate(t, `[{"name":`) // by mistake
 		fallthrough
 	default:
 		p.edit(t)
@@ -188,7 +188,20 @@ func (p *editedPod) edit(t *testing.T) {
 		p.macs[name] = mac
 		selections = append(selections, fmt.Sprintf(`{"name":%q,"ifMac":%q}`, name, mac))
 	}
-	p.Annotate(t, "["+strings.Join(selections, ",")+"]")
+	p.annotate(t, "["+strings.Join(selections, ",")+"]")
+}
+
+// annotate tries until an apiserver under this load has done it.
+func (p *editedPod) annotate(t *testing.T, networks string) {
+	t.Helper()
+	var err error
+	for deadline := time.Now().Add(recovery); time.Now().Before(deadline); {
+		if err = p.TryAnnotate(t.Context(), networks); err == nil {
+			return
+		}
+		<-time.After(100 * time.Millisecond)
+	}
+	t.Error(err)
 }
 
 // loseInterface deletes an interface, if there is one, that may come or go at this moment.

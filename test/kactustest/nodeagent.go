@@ -1,6 +1,7 @@
 package kactustest
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -74,7 +75,18 @@ func (p *Pod) create(t *testing.T, annotations map[string]string, spec map[strin
 // Annotate sets the Pod's annotation networks.
 func (p *Pod) Annotate(t *testing.T, networks string) {
 	t.Helper()
-	Patch(t, p.path(), fmt.Sprintf(`{"metadata": {"annotations": {"networks": %q}}}`, networks))
+	Must(t, p.TryAnnotate(t.Context(), networks))
+}
+
+// TryAnnotate does what Annotate does, which an apiserver under load may refuse.
+func (p *Pod) TryAnnotate(ctx context.Context, networks string) error {
+	const mediaType = "application/merge-patch+json"
+	patch := fmt.Sprintf(`{"metadata": {"annotations": {"networks": %q}}}`, networks)
+	status, answer, err := suite.controlPlane.Do(ctx, http.MethodPatch, p.path(), mediaType, []byte(patch))
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("PATCH %s: status %d: %s", p.path(), status, answer)
+	}
+	return err
 }
 
 // Unannotate removes the Pod's annotation networks.
