@@ -67,8 +67,7 @@ func (c *Client) WatchPods(
 	w.store, w.controller = cache.NewInformerWithOptions(cache.InformerOptions{
 		ListerWatcher: &cache.ListWatch{
 			ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-				list := &watchedPodList{}
-				err := request(options).Do(ctx).Into(list)
+				list, err := listPods(ctx, request(options))
 				followed(c.watchError("list", node, err))
 				return list, err
 			},
