@@ -30,8 +30,8 @@ type PodWatch struct {
 
 // WatchPods returns a watch of the Pods of a node, which begins with Run. It calls changed with the
 // namespace and the name of each Pod that is new, was changed, or is gone. It calls followed with
-// what keeps the watch from going on, which is tried again, with growing pauses, and with nil once
-// nothing does.
+// why the watch has ended, or what keeps it from going on, which is tried again, with growing
+// pauses, and with nil once it goes on.
 func (c *Client) WatchPods(
 	node string, changed func(namespace, name string), followed func(error),
 ) (*PodWatch, error) {
@@ -81,8 +81,12 @@ func (c *Client) WatchPods(
 				if err == nil && isEmptyWatch(events) {
 					err = errors.New("connection closed or silent before a response")
 				}
-				followed(c.watchError("watch", node, err))
-				return events, err
+				if err != nil {
+					followed(c.watchError("watch", node, err))
+					return nil, err
+				}
+				initial := options.SendInitialEvents != nil && *options.SendInitialEvents
+				return follow(events, initial, func(err error) { followed(c.watchError("watch", node, err)) }), nil
 			},
 		},
 		ObjectType: &WatchedPod{},
