@@ -61,7 +61,7 @@ func (l *lab) simulate(ctx context.Context, figures *agentFigures) error {
 	if err != nil {
 		return err
 	}
-	netconf, err := agent.Node{ConfDir: confDir}.Netconf()
+	netconf, err := (&agent.Node{ConfDir: confDir}).Netconf()
 	if err != nil {
 		return err
 	}
