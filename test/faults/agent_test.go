@@ -58,11 +58,11 @@ func killWorking(p *kactustest.Pod) {
 func TestFault_AgentKill(t *testing.T) {
 	t.Parallel()
 	for _, withKactus := range []bool{false, true} {
-		what := "kactus and the delegates survive"
+		what := "kactus and delegates survive"
 		if withKactus {
-			what = "kactus and the delegates, too"
+			what = "kactus and delegates, too"
 		}
-		f := fault{name: "SIGKILL of kactus agent in the middle of hot ADDs or DELs, " + what + "; then the agent anew"}
+		f := fault{name: "SIGKILL of kactus agent in hot operations, " + what + "; then the agent anew"}
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
 			killAgentOften(t, &f, withKactus)
