@@ -293,6 +293,7 @@ func (c *testCluster) apiserverAway(t *testing.T) {
 		_, path := c.sandbox(t, node, "shared-"+node.Name())
 		netns = append(netns, path)
 	}
+	before := c.additions(t)
 	if err := c.StopAPIServer(); err != nil {
 		t.Fatal(err)
 	}
@@ -308,11 +309,28 @@ func (c *testCluster) apiserverAway(t *testing.T) {
 	if err := c.StartAPIServer(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	c.nodesReady(t)
 	for _, node := range c.Nodes() {
 		c.annotate(t, "shared-"+node.Name(), `[{"name": "green"}]`)
 	}
 	for _, node := range c.Nodes() {
+		for _, port := range []string{"9618", "9619"} {
+			await(t, "the agents of "+node.Name()+" are ready again", func() (string, bool) {
+				ask := node.Command(t.Context(), "busybox", "wget", "-qO-", "http://127.0.0.1:"+port+"/readyz")
+				out, err := ask.CombinedOutput()
+				return string(out), err == nil
+			})
+		}
 		c.awaitAttached(t, "shared-"+node.Name(), green)
 	}
+	// The agent that knew of the edit first removed two networks, which the others left alone.
+	if now := c.additions(t); now != before {
+		t.Errorf("interfaces that were added again:\n%s\nbefore:\n%s", now, before)
+	}
+}
+
+// additions returns the events of interfaces that were added, by their names.
+func (c *testCluster) additions(t *testing.T) string {
+	t.Helper()
+	return c.kubectl(t, "get", "events", "--field-selector", "reason=AddedInterface", "--sort-by=.metadata.name",
+		"-o", `jsonpath={range .items[*]}{.metadata.name} {.message}{"\n"}{end}`)
 }
