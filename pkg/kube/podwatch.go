@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
 	"time"
 
@@ -11,21 +12,24 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
-
-	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
 )
 
 // staticPodHash is an annotation of a Pod that the kubelet made for a static one. Its value is what
 // the runtime takes for the Pod's UID.
 const staticPodHash = "kubernetes.io/config.hash"
 
+// The pauses between two tries to watch, without the random part, which may double them. client-go
+// alone would wait for up to a minute once the apiserver has been away for that long.
+const firstWatchPause, longestWatchPause = 800 * time.Millisecond, 8 * time.Second
+
 // A PodWatch follows the Pods of one node. It is safe for concurrent use.
 type PodWatch struct {
-	store      cache.Store
-	controller cache.Controller
+	store     *podStore
+	reflector *cache.Reflector
 }
 
 // WatchPods returns a watch of the Pods of a node, which begins with Run. It calls changed with the
@@ -55,46 +59,34 @@ func (c *Client) WatchPods(
 		options.FieldSelector = ofNode
 		return client.Get().Resource("pods").VersionedParams(&options, parameters)
 	}
-	tell := func(object any) {
-		if gone, ok := object.(cache.DeletedFinalStateUnknown); ok {
-			object = gone.Obj
-		}
-		if pod, ok := object.(*WatchedPod); ok {
-			changed(pod.Namespace, pod.Name)
-		}
-	}
-	w := &PodWatch{}
-	w.store, w.controller = cache.NewInformerWithOptions(cache.InformerOptions{
-		ListerWatcher: &cache.ListWatch{
-			ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-				list, err := listPods(ctx, request(options))
-				followed(c.watchError("list", node, err))
-				return list, err
-			},
-			WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-				options.Watch = true
-				r := request(options)
-				if options.TimeoutSeconds != nil {
-					r = r.Timeout(time.Duration(*options.TimeoutSeconds) * time.Second)
-				}
-				events, err := r.MaxRetries(0).Watch(ctx) // the informer tries again
-				if err == nil && isEmptyWatch(events) {
-					err = errors.New("connection closed or silent before a response")
-				}
-				if err != nil {
-					followed(c.watchError("watch", node, err))
-					return nil, err
-				}
-				initial := options.SendInitialEvents != nil && *options.SendInitialEvents
-				return follow(events, initial, func(err error) { followed(c.watchError("watch", node, err)) }), nil
-			},
+	source := &cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+			list, err := listPods(ctx, request(options))
+			followed(c.watchError("list", node, err))
+			return list, err
 		},
-		ObjectType: &WatchedPod{},
-		Transform:  trimPod,
-		Handler: cache.ResourceEventHandlerFuncs{
-			AddFunc:    tell,
-			UpdateFunc: func(_, object any) { tell(object) },
-			DeleteFunc: tell,
+		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+			options.Watch = true
+			r := request(options)
+			if options.TimeoutSeconds != nil {
+				r = r.Timeout(time.Duration(*options.TimeoutSeconds) * time.Second)
+			}
+			events, err := r.MaxRetries(0).Watch(ctx) // the reflector tries again
+			if err == nil && isEmptyWatch(events) {
+				err = errors.New("connection closed or silent before a response")
+			}
+			if err != nil {
+				followed(c.watchError("watch", node, err))
+				return nil, err
+			}
+			initial := options.SendInitialEvents != nil && *options.SendInitialEvents
+			return follow(events, initial, func(err error) { followed(c.watchError("watch", node, err)) }), nil
+		},
+	}
+	w := &PodWatch{store: newPodStore(changed)}
+	w.reflector = cache.NewReflectorWithOptions(source, &WatchedPod{}, w.store, cache.ReflectorOptions{
+		Backoff: &wait.Backoff{
+			Duration: firstWatchPause, Cap: longestWatchPause, Steps: math.MaxInt32, Factor: 2, Jitter: 1,
 		},
 	})
 	return w, nil
@@ -117,41 +109,15 @@ func (c *Client) watchError(doing, node string, cause error) error {
 	}
 }
 
-// trimPod removes what nobody asks for, which is most of a Pod.
-func trimPod(object any) (any, error) {
-	pod, ok := object.(*WatchedPod)
-	if !ok {
-		return object, nil
-	}
-	annotations := map[string]string{}
-	for _, key := range []string{network.Annotation, staticPodHash} {
-		if value, ok := pod.Annotations[key]; ok {
-			annotations[key] = value
-		}
-	}
-	pod.ObjectMeta = metav1.ObjectMeta{
-		Namespace:         pod.Namespace,
-		Name:              pod.Name,
-		UID:               pod.UID,
-		ResourceVersion:   pod.ResourceVersion,
-		Generation:        pod.Generation,
-		DeletionTimestamp: pod.DeletionTimestamp,
-		Annotations:       annotations,
-	}
-	return pod, nil
-}
-
 // Run watches until ctx ends.
-func (w *PodWatch) Run(ctx context.Context) { w.controller.RunWithContext(ctx) }
+func (w *PodWatch) Run(ctx context.Context) { w.reflector.RunWithContext(ctx) }
 
 // Synced reports whether the Pods that there were at the beginning are known.
-func (w *PodWatch) Synced() bool { return w.controller.HasSynced() }
+func (w *PodWatch) Synced() bool { return w.store.synced.Load() }
 
 // Pod returns a Pod as it was last seen, which must not be changed; nil if there is none.
 func (w *PodWatch) Pod(namespace, name string) *WatchedPod {
-	object, _, _ := w.store.GetByKey(namespace + "/" + name)
-	pod, _ := object.(*WatchedPod)
-	return pod
+	return w.store.pod(namespace + "/" + name)
 }
 
 // Pods returns all Pods as they were last seen, which must not be changed.
