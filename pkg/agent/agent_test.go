@@ -116,6 +116,35 @@ func TestAgent_SuccessThatChangesNothingIsAFailure(t *testing.T) {
 	})
 }
 
+func TestAgent_DoesNotFight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, `[{"name": "data"}]`)
+		n.start()
+		const seconds = 120
+		for range seconds { // another agent removes what this one attaches
+			time.Sleep(time.Second)
+			n.mu.Lock()
+			r := n.records["sandbox"]
+			r.Attachments = r.Attachments[:1]
+			n.records["sandbox"] = r
+			n.mu.Unlock()
+			n.agent.Changed("tenant", "app1")
+			synctest.Wait()
+		}
+		if calls := strings.Count(n.took(), "ADD"); calls < 5 || calls > 12 {
+			t.Errorf("%d hot ADDs in %d s; want growing pauses", calls, seconds)
+		}
+		if c := n.condition(); !strings.Contains(c, "undone by something else") {
+			t.Errorf("condition %s", c)
+		}
+		n.annotate(`[]`)
+		synctest.Wait()
+		n.annotate(`[{"name": "data"}]`)
+		synctest.Wait()
+		expect(t, "at once, after an edit", n.took(), "ADD data")
+	})
+}
+
 func TestAgent_AStatusThatIsNotWrittenUndoesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNode(t, `[{"name": "data"}]`)

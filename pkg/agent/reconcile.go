@@ -49,6 +49,7 @@ func (a *Agent) reconcile(ctx context.Context, key podKey) time.Duration {
 	}
 	s.busy = 0
 	s.forgetOthers(v.steps)
+	a.expectLasting(s, v)
 	if len(v.steps) > 0 && !a.followsPods() {
 		return blindPause // the annotation may say something else by now, which another agent knows
 	}
@@ -121,6 +122,7 @@ func (a *Agent) take(ctx context.Context, s *podState, v view) (done []Step) {
 			continue
 		}
 		a.Log.Info("done", "pod", keyOf(v.pod), "step", step)
+		s.succeeded(step)
 		done = append(done, step)
 		if event, ok := successOf(v.pod, step); ok {
 			a.tell(s, event)
@@ -128,6 +130,17 @@ func (a *Agent) take(ctx context.Context, s *podState, v view) (done []Step) {
 	}
 	return done
 }
+
+// expectLasting takes for a failure what was done a moment ago, for the same annotation, and is to
+// be done again: something else undoes it, and each would go on as fast as it can.
+func (a *Agent) expectLasting(s *podState, v view) {
+	for _, step := range s.undone(v) {
+		a.Log.Warn("undone by something else", "pod", keyOf(v.pod), "step", step)
+		a.tell(s, failureOf(v.pod, step, errUndone))
+	}
+}
+
+var errUndone = errors.New("done a moment ago, and undone by something else, such as another agent")
 
 // isCurrent reports whether the Pod is as it was when it was compared.
 func (a *Agent) isCurrent(pod *kube.WatchedPod) bool {

@@ -14,12 +14,15 @@ import (
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/kube"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
 )
 
 const (
 	shortestPause, longestPause = time.Second, 30 * time.Second
 	// patience is how often a step may be told to come later until that is a failure.
 	patience = 3
+	// lasting is how long the effect of a step must last.
+	lasting = time.Minute
 )
 
 // podState is what the agent remembers of a Pod: what failed, and what it told of the Pod. To
@@ -29,6 +32,9 @@ type podState struct {
 	uid      string
 	attempts map[string]*attempt
 	series   map[string]*series
+	// taken are the steps that succeeded for the annotation.
+	annotation string
+	taken      map[string]*success
 	// problem is what was told of the Pod last.
 	problem string
 	unknown time.Time // since when the ledger does not know the Pod
@@ -54,13 +60,20 @@ type attempt struct {
 	next     time.Time
 }
 
+// A success is a step that succeeded.
+type success struct {
+	last   time.Time
+	undone int // how often in a row it did not last
+}
+
 // state returns what the agent remembers of the Pod.
 func (a *Agent) state(pod *kube.WatchedPod) *podState {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s := a.states[keyOf(pod)]
 	if s == nil || s.uid != string(pod.UID) {
-		s = &podState{uid: string(pod.UID), attempts: map[string]*attempt{}, series: map[string]*series{}}
+		s = &podState{uid: string(pod.UID), attempts: map[string]*attempt{}, series: map[string]*series{},
+			taken: map[string]*success{}}
 		a.states[keyOf(pod)] = s
 	}
 	return s
@@ -120,6 +133,39 @@ func pause(failures int) time.Duration {
 
 // jitter returns d, less up to a quarter, so that what failed together is not all tried together.
 func jitter(d time.Duration) time.Duration { return d - rand.N(d/4+1) }
+
+func (s *podState) succeeded(step Step) {
+	done := s.taken[step.id()]
+	if done == nil {
+		done = &success{}
+		s.taken[step.id()] = done
+	}
+	done.last = time.Now()
+}
+
+// undone returns the steps that succeeded, but did not last, and lets them wait.
+func (s *podState) undone(v view) (steps []Step) {
+	if annotation := v.pod.Annotations[network.Annotation]; annotation != s.annotation {
+		s.annotation = annotation
+		clear(s.taken)
+	}
+	for _, step := range v.steps {
+		done := s.taken[step.id()]
+		if done == nil || s.attempts[step.id()] != nil || step.Reason == Lost { // by the kernel
+			continue
+		}
+		if time.Since(done.last) > lasting {
+			delete(s.taken, step.id())
+			continue
+		}
+		s.attempts[step.id()] = &attempt{
+			step: step, err: errUndone, failures: done.undone + 1, next: done.last.Add(pause(done.undone)),
+		}
+		done.undone++
+		steps = append(steps, step)
+	}
+	return steps
+}
 
 // checkDone takes for a failure what succeeded and is to be done again, so that it is not done
 // without end.
