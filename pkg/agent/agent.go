@@ -9,6 +9,7 @@ import (
 	"iter"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/client-go/util/workqueue"
@@ -83,10 +84,12 @@ type Agent struct {
 	Metrics *Metrics
 	Log     *slog.Logger
 
-	queue  workqueue.TypedDelayingInterface[podKey]
-	index  index
-	events chan func(context.Context) error
-	health health
+	queue    workqueue.TypedDelayingInterface[podKey]
+	index    index
+	taking   atomic.Int32 // how many Pods have steps that are running
+	events   chan func(context.Context) error
+	reporter *reporter
+	health   health
 
 	mu     sync.Mutex // guards the following
 	states map[podKey]*podState
@@ -104,6 +107,7 @@ func keyOf(pod *kube.WatchedPod) podKey { return podKey{pod.Namespace, pod.Name}
 func (a *Agent) Init() {
 	a.queue = workqueue.NewTypedDelayingQueue[podKey]()
 	a.states = map[podKey]*podState{}
+	a.reporter = newReporter(a)
 	a.events = make(chan func(context.Context) error, maxEvents)
 	a.index.containers = map[string]podKey{}
 	a.Metrics.init(a)
@@ -127,12 +131,15 @@ func (a *Agent) Run(ctx context.Context) {
 	running.Wait()
 }
 
-// startTelling begins to send events. The returned function sends what is left, and ends that.
+// startTelling begins to send events and to set conditions. The returned function does what is
+// left, and ends that.
 func (a *Agent) startTelling(ctx context.Context) (stop func()) {
 	telling, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var told sync.WaitGroup
 	told.Go(func() { a.sendEvents(telling) })
+	stopReports := a.reporter.start(ctx)
 	return func() {
+		stopReports()
 		cancel()
 		told.Wait()
 	}

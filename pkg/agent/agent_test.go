@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/containernetworking/cni/pkg/types"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/kube"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
@@ -163,6 +164,21 @@ func TestAgent_AStatusThatIsNotWrittenUndoesNothing(t *testing.T) {
 	})
 }
 
+func TestAgent_NoNetworkWaitsForAStatus(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, `[]`)
+		n.writeTime = 10 * time.Second
+		n.start()
+		synctest.Wait()
+		n.annotate(`[{"name": "data"}]`)
+		synctest.Wait()
+		expect(t, "steps, while the condition is being set", n.took(), "ADD data")
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		expect(t, "condition", n.condition(), "True Attached: 1 network is attached")
+	})
+}
+
 func TestAgent_AStepThatLastsIsInTheCondition(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNode(t, `[]`)
@@ -196,7 +212,7 @@ func TestAgent_TouchesNothing(t *testing.T) {
 		{"of a Pod that uses the node's network", func(n *fakeNode) { n.pod.Spec.HostNetwork = true },
 			"False HostNetwork: the Pod uses the node's network (hostNetwork), to which nothing is attached"},
 		{"of a Pod that is being deleted", func(n *fakeNode) {
-			deleted := now()
+			deleted := metav1.Now()
 			n.pod.DeletionTimestamp = &deleted
 		}, ""},
 		{"of a Pod that has ended", func(n *fakeNode) { n.pod.Status.Phase = "Succeeded" }, ""},

@@ -28,14 +28,11 @@ const (
 // maxMessage bounds the message of a condition, in bytes.
 const maxMessage = 2 << 10
 
-// condition returns the condition that the Pod should have, and whether it should have one: a Pod
-// that asks for nothing has none, unless it waits for it, or had one already.
-func (s *podState) condition(v view, has bool) (c kube.Condition, wants bool) {
+// condition returns the condition that the Pod should have, and whether it needs one: a Pod that
+// asks for nothing gets none, unless it waits for it.
+func (s *podState) condition(v view) (c kube.Condition, needed bool) {
 	_, asks := v.pod.Annotations[network.Annotation]
 	waits := slices.Contains(v.pod.Spec.ReadinessGates, kube.ReadinessGate{ConditionType: ConditionType})
-	if !asks && !waits && !has {
-		return kube.Condition{}, false
-	}
 	c = kube.Condition{Type: ConditionType, Status: "False", Message: v.problem()}
 	switch {
 	case v.situation == invalid && v.netconfBroken:
@@ -54,7 +51,7 @@ func (s *podState) condition(v view, has bool) (c kube.Condition, wants bool) {
 		c.Reason = reasonInterfaceLost
 	}
 	c.Message = truncate(c.Message, maxMessage)
-	return c, true
+	return c, asks || waits
 }
 
 func attachedMessage(networks int) string {

@@ -34,7 +34,8 @@ type fakeNode struct {
 	fail       func(Call) error // before the call changes anything
 	idle       bool             // calls succeed, and change nothing
 	writeError error
-	ended      bool // the network namespaces have
+	writeTime  time.Duration // of a condition
+	ended      bool          // the network namespaces have
 	reclaimed  int
 	conditions []kube.Condition
 	events     []kube.Event
@@ -63,6 +64,7 @@ func newNode(t *testing.T, annotation string, networks ...string) *fakeNode {
 	}
 	n.agent.Init()
 	t.Cleanup(n.agent.queue.ShutDown)
+	t.Cleanup(n.agent.reporter.queue.ShutDown)
 	return n
 }
 
@@ -114,6 +116,7 @@ func (n *fakeNode) Pod(namespace, name string) *kube.WatchedPod {
 func (n *fakeNode) Pods() []*kube.WatchedPod { return []*kube.WatchedPod{n.Pod("tenant", "app1")} }
 
 func (n *fakeNode) SetCondition(_ context.Context, _, _, _ string, c kube.Condition) (string, error) {
+	time.Sleep(n.writeTime)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.writeError != nil {

@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"errors"
-	"net/http"
 	"time"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/kube"
@@ -65,9 +64,10 @@ func (a *Agent) reconcile(ctx context.Context, key podKey) time.Duration {
 		s.checkDone(done, v.steps)
 	}
 	a.tellProblem(s, v)
-	reported := a.report(ctx, s, v)
+	condition, needed := s.condition(v)
+	a.reporter.report(report{pod: v.pod, condition: condition, needed: needed})
 	a.publish(s, v)
-	return s.next(v.steps, reported)
+	return s.next(v.steps)
 }
 
 // hasEnded reports whether nothing more is to be done for the Pod: the runtime's DEL tears down
@@ -80,6 +80,10 @@ func hasEnded(pod *kube.WatchedPod) bool {
 // them may last.
 func (a *Agent) takeVisibly(ctx context.Context, s *podState, v view) (done []Step) {
 	taken := make(chan []Step, 1)
+	if len(v.steps) > 0 {
+		a.taking.Add(1)
+		defer a.taking.Add(-1)
+	}
 	go func() { taken <- a.take(ctx, s, v) }()
 	timer := time.NewTimer(attachingGrace)
 	defer timer.Stop()
@@ -88,13 +92,14 @@ func (a *Agent) takeVisibly(ctx context.Context, s *podState, v view) (done []St
 		return done
 	case <-timer.C:
 	}
-	if current, has := s.currentCondition(v.pod); has && current.Status == "True" {
-		a.setCondition(ctx, s, v.pod, kube.Condition{
-			Type: ConditionType, Status: "False", Reason: reasonAttaching, Message: truncate(v.problem(), maxMessage),
-		})
-	}
+	a.reporter.report(report{pod: v.pod, overTrue: true, condition: kube.Condition{
+		Type: ConditionType, Status: "False", Reason: reasonAttaching, Message: truncate(v.problem(), maxMessage),
+	}})
 	return <-taken
 }
+
+// isRushed reports whether Pods wait to be looked at, while the networks of others are attached.
+func (a *Agent) isRushed() bool { return a.queue.Len() > 0 && a.taking.Load() > 0 }
 
 // take runs the steps whose time has come, in their order, and returns those that succeeded. One
 // that fails holds up the others of the same interface alone. It ends early if the Pod has changed
@@ -170,41 +175,3 @@ func (a *Agent) run(ctx context.Context, v view, step Step) error {
 }
 
 var errStepLimit = errors.New("no end within " + stepLimit.String())
-
-// report sets the Pod's condition, if it is another one now, and reports whether it is set.
-func (a *Agent) report(ctx context.Context, s *podState, v view) bool {
-	current, has := s.currentCondition(v.pod)
-	wanted, wants := s.condition(v, has)
-	if !wants || has && current.Status == wanted.Status && current.Reason == wanted.Reason &&
-		current.Message == wanted.Message {
-		s.reports = 0
-		return true
-	}
-	return a.setCondition(ctx, s, v.pod, wanted)
-}
-
-// setCondition reports whether it has set the condition, or the Pod is gone.
-func (a *Agent) setCondition(ctx context.Context, s *podState, pod *kube.WatchedPod, wanted kube.Condition) bool {
-	wanted.LastTransitionTime = now()
-	if current, has := s.currentCondition(pod); has && current.Status == wanted.Status {
-		wanted.LastTransitionTime = current.LastTransitionTime
-	}
-	version, err := a.API.SetCondition(ctx, pod.Namespace, pod.Name, string(pod.UID), wanted)
-	a.Metrics.write("condition", err)
-	switch {
-	case err == nil:
-		s.set, s.setVersion = wanted, version
-	case !isGone(err):
-		a.Log.Warn("the condition is not set", "pod", keyOf(pod), "cause", err)
-		s.reports++
-		return false
-	}
-	s.reports = 0
-	return true
-}
-
-// isGone reports whether the apiserver does not know, or no longer knows, the object.
-func isGone(err error) bool {
-	var e *kube.Error
-	return errors.As(err, &e) && e.Status == http.StatusNotFound
-}

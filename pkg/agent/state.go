@@ -10,9 +10,6 @@ import (
 	"time"
 
 	"github.com/containernetworking/cni/pkg/types"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/resourceversion"
-
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/kube"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
 )
@@ -39,11 +36,6 @@ type podState struct {
 	problem string
 	unknown time.Time // since when the ledger does not know the Pod
 	busy    int       // how often in a row an operation was running
-	// set is the condition that the agent set last, of which setVersion is the Pod's resource
-	// version.
-	set        kube.Condition
-	setVersion string
-	reports    int // that failed, one after the other
 
 	published published
 }
@@ -83,6 +75,7 @@ func (a *Agent) forget(key podKey) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.states, key)
+	a.reporter.forget(key)
 }
 
 // id identifies a step. Once the annotation asks for something else, it is another step.
@@ -198,7 +191,7 @@ func (s *podState) busyPause() time.Duration {
 }
 
 // next returns when to look at the Pod again.
-func (s *podState) next(steps []Step, reported bool) time.Duration {
+func (s *podState) next(steps []Step) time.Duration {
 	var next time.Duration
 	sooner := func(d time.Duration) {
 		if d = max(d, time.Millisecond); next == 0 || d < next {
@@ -217,9 +210,6 @@ func (s *podState) next(steps []Step, reported bool) time.Duration {
 			sooner(0)
 		}
 	}
-	if !reported {
-		sooner(pause(s.reports - 1))
-	}
 	return next
 }
 
@@ -232,22 +222,3 @@ func (s *podState) failures() string {
 	slices.Sort(all)
 	return strings.Join(all, "; ")
 }
-
-// currentCondition returns the condition of the Pod: as the agent set it, or, where the watch has
-// seen a later version of the Pod, as that has it.
-func (s *podState) currentCondition(pod *kube.WatchedPod) (c kube.Condition, has bool) {
-	if s.setVersion != "" {
-		order, err := resourceversion.CompareResourceVersion(pod.ResourceVersion, s.setVersion)
-		if err == nil && order < 0 {
-			return s.set, true
-		}
-	}
-	for _, c := range pod.Status.Conditions {
-		if c.Type == ConditionType {
-			return c, true
-		}
-	}
-	return kube.Condition{}, false
-}
-
-func now() metav1.Time { return metav1.NewTime(time.Now().Truncate(time.Second)) }
