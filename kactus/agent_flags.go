@@ -3,8 +3,6 @@ package main
 import (
 	"errors"
 	"flag"
-	"fmt"
-	"io"
 	"os"
 	"time"
 
@@ -31,7 +29,6 @@ itself, and there executes the kactus that is installed on the node.
 func (c cli) parseAgent(args []string) (agentFlags, error) {
 	f := agentFlags{node: &agent.Node{}}
 	set := flag.NewFlagSet("agent", flag.ContinueOnError)
-	set.SetOutput(io.Discard)
 	set.StringVar(&f.Node, "node", c.nodeName(),
 		"the `name` of the Node whose Pods to follow (default: $NODE_NAME, else the host name)")
 	set.StringVar(&f.kubeconfig, "kubeconfig", "",
@@ -52,17 +49,10 @@ func (c cli) parseAgent(args []string) (agentFlags, error) {
 		"the `address` that serves /healthz, /readyz, /livez and /metrics; empty: none")
 	set.BoolVar(&f.once, "once", false, "attach and detach once, and exit, with 1 if something is left to do")
 	set.BoolVar(&f.dryRun, "dry-run", false, "print what would be attached and detached, and exit")
-	err := set.Parse(args)
+	err := c.parseOptions(set, agentUsage, args)
 	switch {
-	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprint(c.stdout, agentUsage)
-		set.SetOutput(c.stdout)
-		set.PrintDefaults()
-		return f, err
 	case err != nil:
 		return f, err
-	case set.NArg() > 0:
-		return f, fmt.Errorf("unexpected argument %q", set.Arg(0))
 	case f.RepairEvery <= 0:
 		return f, errors.New("-repair-every: must be positive")
 	case f.Node == "":

@@ -18,7 +18,6 @@ type ledgerFlags struct {
 
 func newLedgerFlags(name string) *ledgerFlags {
 	f := &ledgerFlags{FlagSet: flag.NewFlagSet(name, flag.ContinueOnError)}
-	f.SetOutput(io.Discard)
 	f.StringVar(&f.cniDir, "cni-dir", netconf.DefaultCNIDir, "the ledger's `directory`, the netconf's cniDir")
 	f.StringVar(&f.lockDir, "lock-dir", netconf.DefaultLockDir, "the `directory` of the locks, the netconf's lockDir")
 	return f
@@ -28,19 +27,30 @@ func (f *ledgerFlags) ledger() ledger.Ledger { return ledger.At(f.cniDir, f.lock
 
 // parse parses the flags. If done, there is nothing else to do but to exit with code.
 func (c cli) parse(f *ledgerFlags, args []string) (code int, done bool) {
-	err := f.Parse(args)
+	err := c.parseOptions(f.FlagSet, fmt.Sprintf("Usage: kactus %s [OPTION...]\n\n", f.Name()), args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprintf(c.stdout, "Usage: kactus %s [OPTION...]\n\n", f.Name())
-		f.SetOutput(c.stdout)
-		f.PrintDefaults()
 		return 0, true
 	case err != nil:
 		return c.usageError("%s: %v", f.Name(), err), true
-	case f.NArg() > 0:
-		return c.usageError("%s takes options only, not %q", f.Name(), f.Arg(0)), true
 	}
 	return 0, false
+}
+
+// parseOptions parses args, which must be options alone. After it has printed the help, the error
+// is flag.ErrHelp.
+func (c cli) parseOptions(set *flag.FlagSet, usage string, args []string) error {
+	set.SetOutput(io.Discard)
+	err := set.Parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		fmt.Fprint(c.stdout, usage)
+		set.SetOutput(c.stdout)
+		set.PrintDefaults()
+	}
+	if err == nil && set.NArg() > 0 {
+		err = fmt.Errorf("unexpected argument %q", set.Arg(0))
+	}
+	return err
 }
 
 // format is the format of a table: for people, or JSON.

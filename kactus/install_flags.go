@@ -3,8 +3,6 @@ package main
 import (
 	"errors"
 	"flag"
-	"fmt"
-	"io"
 	"net"
 	"time"
 
@@ -30,7 +28,6 @@ when the ConfigMap changes.
 func (c cli) parseInstall(args []string) (installFlags, error) {
 	var f installFlags
 	set := flag.NewFlagSet("install", flag.ContinueOnError)
-	set.SetOutput(io.Discard)
 	set.StringVar(&f.Binary, "binary", "/proc/self/exe", "the kactus binary to install, a `file`")
 	set.StringVar(&f.BinDir, "bin-dir", "/opt/cni/bin", "the node's `directory` of CNI plugins")
 	set.StringVar(&f.ConfDir, "conf-dir", "/etc/cni/net.d", "the node's `directory` of CNI configurations")
@@ -59,17 +56,10 @@ func (c cli) parseInstall(args []string) (installFlags, error) {
 	set.BoolVar(&f.once, "once", false, "install and exit")
 	set.BoolVar(&f.uninstall, "uninstall", false, "remove what was installed, and exit")
 	set.BoolVar(&f.dryRun, "dry-run", false, "print what would be done, and exit")
-	err := set.Parse(args)
+	err := c.parseOptions(set, installUsage, args)
 	switch {
-	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprint(c.stdout, installUsage)
-		set.SetOutput(c.stdout)
-		set.PrintDefaults()
-		return f, err
 	case err != nil:
 		return f, err
-	case set.NArg() > 0:
-		return f, fmt.Errorf("unexpected argument %q", set.Arg(0))
 	case f.probe != "" && f.probe != "ready" && f.probe != "live":
 		return f, errors.New("-probe: must be ready or live")
 	case f.Server == "" && !f.uninstall && f.probe == "":

@@ -30,7 +30,7 @@ func TestSubcommands(t *testing.T) {
 			[]string{"kactus list [OPTION...]", "-cni-dir", "-lock-dir", "-orphans"}, nil},
 		{"an unknown option", []string{"check", "-frob"}, 2, nil, []string{"check: ", "frob", "Usage"}},
 		{"an argument where there are only options", []string{"gc", "now"}, 2,
-			nil, []string{"gc takes options only", "now"}},
+			nil, []string{"gc: unexpected argument", "now"}},
 		{"an unknown format", []string{"list", "-o", "yaml"}, 2, nil, []string{"list: ", "neither table nor json"}},
 	}
 	for _, tt := range tests {
