@@ -117,8 +117,14 @@ func installAgent(t *testing.T) agentUser {
 		t.Fatalf("%v: %s", err, out)
 	}
 	t.Cleanup(func() {
-		_, err := kactustest.Kubectl(context.Background(), "", "delete", "-f", file)
-		kactustest.Must(t, err)
+		for _, what := range [][]string{
+			{"-f", file}, {"nodes", "n1", "n2"},
+			{"-n", "kube-system", "pod", "kactus-agent-n1", "--grace-period=0", "--force"},
+		} {
+			if _, err := kactustest.Kubectl(context.Background(), "", append([]string{"delete"}, what...)...); err != nil {
+				t.Error(err)
+			}
+		}
 	})
 	for _, name := range []string{"n1", "n2"} {
 		kactustest.Create(t, "/api/v1/nodes",
