@@ -42,7 +42,7 @@ exec %[4]s/bridge
 	tn.CreateNetwork(t, "flaky", "{"+tn.BridgeConfigFor(t, "flaky", "flaky")+"}")
 }
 
-// TestAgent_RepeatsWhatFails in pkg/agent has the ten failures that take minutes here.
+// Ten failures, which take minutes, are in test/system, and in pkg/agent with a clock of its own.
 func TestAgent_DelegateFailsForAWhile(t *testing.T) {
 	t.Parallel()
 	const failures = 3

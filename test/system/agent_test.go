@@ -3,7 +3,9 @@ package system
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -139,9 +141,88 @@ func (c *testCluster) agentEdits(t *testing.T) {
 	c.apply(t, "apiVersion: v1\nkind: Namespace\nmetadata: {name: other}", fixedNetwork, otherGreen)
 	defer c.kubectl(t, "delete", "namespace", "other", "--wait=false")
 	c.onEachNode(func(t *testing.T, node *cluster.Node) {
-		c.editsWithoutNetworks(t, node)
-		c.editsBesideNetworks(t, node)
+		t.Run("edits", func(t *testing.T) {
+			t.Parallel()
+			c.editsWithoutNetworks(t, node)
+			c.editsBesideNetworks(t, node)
+		})
+		t.Run("a delegate that fails ten times", func(t *testing.T) {
+			t.Parallel()
+			c.delegateThatFails(t, node)
+		})
 	})(t)
+}
+
+// delegateThatFails adds a network whose plugin fails ten times, beside another network, which
+// works meanwhile.
+func (c *testCluster) delegateThatFails(t *testing.T, node *cluster.Node) {
+	const failures, plugin = 10, "/opt/cni/bin/flaky"
+	count := node.Path("/var/lib/cni/flaky-failures")
+	script := fmt.Sprintf(`#!/bin/sh
+if [ "$CNI_COMMAND" = ADD ] && [ "$(cat /var/lib/cni/flaky-failures 2>/dev/null | wc -l)" -lt %d ]; then
+	echo >>/var/lib/cni/flaky-failures
+	echo '{"code": 77, "msg": "no such uplink"}'
+	exit 1
+fi
+exec /opt/cni/bin/bridge
+`, failures)
+	if err := os.WriteFile(node.Path(plugin), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(count)
+	defer os.Remove(node.Path(plugin))
+	network := "flaky-" + node.Name()
+	ifName := c.deviceName(t, node, network)
+	c.apply(t, strings.Replace(networkManifest("default", network, `"ipam": {}`), "bridge", "flaky", 1))
+	pod := c.podOn(t, node, "patient", "[]")
+	errors := `kactus_agent_operations_total{operation="ADD",result="error"}`
+	before := c.metric(t, node, errors)
+
+	c.annotate(t, pod, `[{"name": "`+network+`"}, {"name": "data"}]`)
+	c.awaitInterfaces(t, pod, "eth0", data)
+	c.awaitCondition(t, pod, "FailedAddingInterface", network, "no such uplink")
+	for n := range failures {
+		await(t, fmt.Sprintf("failure %d of the plugin", n+1), func() (string, bool) {
+			failed, _ := os.ReadFile(count)
+			return fmt.Sprint(len(failed)), len(failed) > n
+		})
+	}
+	c.awaitAttached(t, pod, data, ifName)
+	c.expectEvents(t, pod, "FailedAddingInterface "+network, "AddedInterface "+ifName)
+	await(t, "an event that counts the failures", func() (string, bool) {
+		counts := c.kubectl(t, "get", "events.events.k8s.io", "-o",
+			`jsonpath={range .items[?(@.regarding.name=="`+pod+`")]}{.reason} {.series.count}{"\n"}{end}`)
+		return counts, strings.Contains(counts, fmt.Sprintf("FailedAddingInterface %d", failures))
+	})
+	if after := c.metric(t, node, errors); after < before+failures {
+		t.Errorf("%s: %d, was %d", errors, after, before)
+	}
+	c.kubectl(t, "delete", "pod", pod)
+	await(t, "the plugin is needed no longer", func() (string, bool) {
+		for _, file := range records(t, node) {
+			if record, err := os.ReadFile(file); err == nil && strings.Contains(string(record), pod) {
+				return file, false
+			}
+		}
+		return "", true
+	})
+}
+
+// metric asks the agent on a node for a metric that is a whole number.
+func (c *testCluster) metric(t *testing.T, node *cluster.Node, name string) int {
+	t.Helper()
+	metrics := c.on(t, node, "busybox", "wget", "-q", "-O", "-", "http://127.0.0.1:9618/metrics")
+	for line := range strings.Lines(metrics) {
+		if value, ok := strings.CutPrefix(strings.TrimSpace(line), name+" "); ok {
+			number, err := strconv.Atoi(value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return number
+		}
+	}
+	t.Fatalf("the agent on %s has no metric %s", node.Name(), name)
+	return 0
 }
 
 // editsWithoutNetworks edits a Pod that had no annotation when it started.
