@@ -121,7 +121,8 @@ func installAgent(t *testing.T) agentUser {
 			{"-f", file}, {"nodes", "n1", "n2"},
 			{"-n", "kube-system", "pod", "kactus-agent-n1", "--grace-period=0", "--force"},
 		} {
-			if _, err := kactustest.Kubectl(context.Background(), "", append([]string{"delete"}, what...)...); err != nil {
+			_, err := kactustest.Kubectl(context.Background(), "", append([]string{"delete"}, what...)...)
+			if err != nil {
 				t.Error(err)
 			}
 		}
