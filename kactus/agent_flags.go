@@ -43,7 +43,7 @@ func (c cli) parseAgent(args []string) (agentFlags, error) {
 		"how long to wait at start for kactus's netconf, which an installer may not have written yet")
 	set.BoolVar(&f.Repair, "repair", true,
 		"attach anew what has lost its interface, and tear down what ended containers left; otherwise only report it")
-	set.DurationVar(&f.RepairEvery, "repair-every", 3*time.Minute,
+	set.DurationVar(&f.RepairEvery, "repair-every", 5*time.Minute,
 		"how often to look for such interfaces and containers")
 	set.StringVar(&f.listen, "listen", "127.0.0.1:9618",
 		"the `address` that serves /healthz, /readyz, /livez and /metrics; empty: none")

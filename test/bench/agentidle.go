@@ -17,14 +17,14 @@ type idleFigures struct {
 	// RepairMs is the processor time of one look at all Pods and at what ended containers left,
 	// with that of kactus gc.
 	RepairMs *float64 `json:"repairCPUMs"`
-	// WithRepairPercent is the processor time with a look each three minutes, the default.
+	// WithRepairPercent is the processor time with a look each five minutes, the default.
 	WithRepairPercent *float64 `json:"cpuPercentWithRepair"`
 	RSSKiB            int64    `json:"rssKiB"`
 }
 
 // idle measures the agent while it has nothing to do, and while it only looks again and again.
 func (l *lab) idle(ctx context.Context, s *metaPlugin, node string, records int) (*idleFigures, error) {
-	const byDefault, often = 3 * time.Minute, 2 * time.Second
+	const byDefault, often = 5 * time.Minute, 2 * time.Second
 	window := l.opts.agentIdle
 	without, err := l.idleOnce(ctx, s, node, records, window)
 	if err != nil {

@@ -47,14 +47,14 @@ func (a *agentFigures) printNode(w io.Writer) {
 		return
 	}
 	line(w, fmt.Sprintf("\nagent, %d records", a.Start.Records), "")
-	line(w, "first start, until all is compared and told, ms", figure(median(a.Start.First)))
+	line(w, "first start, until all is compared, ms", figure(median(a.Start.First)))
 	line(w, "later starts, until all is compared, ms", figure(median(a.Start.Again)))
 	line(w, "peak RSS after the start, MiB", mebibytes(a.Start.PeakKiB))
 	line(w, fmt.Sprintf("RSS after %.0f s without changes, MiB", a.Idle.Seconds), mebibytes(&a.Idle.RSSKiB))
 	line(w, "  requests meanwhile", count(a.Idle.Requests))
 	line(w, "  processor time meanwhile, %", hundredths(a.Idle.CPUPercent))
 	line(w, "processor time of a look at all Pods, with kactus gc, ms", figure(a.Idle.RepairMs))
-	line(w, "processor time with one such look every 3 minutes, %", hundredths(a.Idle.WithRepairPercent))
+	line(w, "processor time with one such look every 5 minutes, %", hundredths(a.Idle.WithRepairPercent))
 }
 
 func (a *agentFigures) printSimulation(w io.Writer) {

@@ -11,8 +11,8 @@ import (
 // startFigures are the costs of an agent's start on a node with many records.
 type startFigures struct {
 	Records int `json:"records"`
-	// First is the time until the first agent of the node has compared all Pods, and set their
-	// conditions. Again are the times of later ones, which find nothing to do.
+	// First is the time until the first agent of the node has compared all Pods, whose conditions
+	// are to be set then. Again are the times of later ones, which find nothing to do.
 	First   *summary `json:"firstMs"`
 	Again   *summary `json:"againMs"`
 	PeakKiB *int64   `json:"peakKiB"`

@@ -21,7 +21,7 @@ func (a *agentFigures) targets() []target {
 		{What: "agent, edit to no interface, 99th percentile", Unit: "ms", Most: 500, Measured: a.p99(hotDel)},
 		{What: "agent, many edits at once, to the hot ADDs by hand", Unit: "x", Most: 1.3,
 			Measured: ratio(a.burst(nameAgent), a.burst(nameByHand))},
-		{What: "agent, first start until all is compared and told", Unit: "ms", Most: 2000,
+		{What: "agent, first start until all is compared", Unit: "ms", Most: 2000,
 			Measured: median(start.First)},
 		{What: "agent, start until all is compared", Unit: "ms", Most: 2000, Measured: median(start.Again)},
 		{What: "agent, peak RSS after the start", Unit: "MiB", Most: 40},
