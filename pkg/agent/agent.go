@@ -163,12 +163,16 @@ func (a *Agent) work(ctx context.Context) {
 // watchLedger follows the ledger until ctx ends. If that is not possible, it tries again.
 func (a *Agent) watchLedger(ctx context.Context) {
 	const pause = 5 * time.Second
+	started := func() {
+		a.readLedger()
+		a.health.set(ledgerWatch, nil)
+	}
 	for ctx.Err() == nil {
-		err := a.Ledger.Watch(ctx, a.readLedger, a.recordChanged)
-		a.health.set(ledgerWatch, err)
+		err := a.Ledger.Watch(ctx, started, a.recordChanged)
 		if err == nil {
 			return
 		}
+		a.health.set(ledgerWatch, err)
 		a.Log.Error("the ledger is not followed, and is only looked at again and again", "cause", err)
 		a.readLedger()
 		sleep(ctx, pause)
@@ -188,7 +192,6 @@ func (a *Agent) readLedger() {
 	for _, key := range a.index.replace(containers) {
 		a.queue.Add(key)
 	}
-	a.health.set(ledgerWatch, nil)
 }
 
 // recordChanged has the Pod of a record looked at that was written or removed.

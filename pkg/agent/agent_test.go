@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -371,4 +372,50 @@ func expect(t *testing.T, what, got, want string) {
 	if got != want {
 		t.Errorf("%s: got %q; want %q", what, got, want)
 	}
+}
+
+func TestAgent_HealthSaysThatTheLedgerIsNotFollowed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, `[{"name": "data"}]`)
+		n.watchError = errors.New("too many open files")
+		n.start()
+		synctest.Wait()
+		if err := n.agent.Health(); err == nil || !strings.Contains(err.Error(), "ledger: too many open files") {
+			t.Errorf("got %v", err)
+		}
+		expect(t, "steps all the same", n.took(), "ADD data")
+		n.mu.Lock()
+		n.watchError = nil
+		n.mu.Unlock()
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if err := n.agent.Health(); err != nil {
+			t.Errorf("followed again: %v", err)
+		}
+	})
+}
+
+func TestAgent_EndsThoughEventsAreNotTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, `[]`)
+		n.eventTime = time.Minute
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() {
+			n.agent.Run(ctx)
+			close(ended)
+		}()
+		for range 20 {
+			n.annotate(`[{"name": "data"}]`)
+			synctest.Wait()
+			n.annotate(`[]`)
+			synctest.Wait()
+		}
+		start := time.Now()
+		cancel()
+		<-ended
+		if took := time.Since(start); took > 2*drainLimit {
+			t.Errorf("the agent took %s to end", took)
+		}
+	})
 }

@@ -142,21 +142,29 @@ func (a *Agent) send(request func(context.Context) error) {
 	}
 }
 
-// sendEvents sends what send has queued, in that order, until ctx ends, and then what is left.
+// sendEvents sends what send has queued, in that order, until ctx ends, and then what is left, if
+// that can be done in a short time.
 func (a *Agent) sendEvents(ctx context.Context) {
 	for {
 		select {
 		case request := <-a.events:
 			a.sendEvent(ctx, request)
 		case <-ctx.Done():
-			for {
-				select {
-				case request := <-a.events:
-					a.Metrics.write("event", request(context.WithoutCancel(ctx)))
-				default:
-					return
-				}
-			}
+			a.sendRest(context.WithoutCancel(ctx))
+			return
+		}
+	}
+}
+
+func (a *Agent) sendRest(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, drainLimit)
+	defer cancel()
+	for ctx.Err() == nil {
+		select {
+		case request := <-a.events:
+			a.Metrics.write("event", request(ctx))
+		default:
+			return
 		}
 	}
 }

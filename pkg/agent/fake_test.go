@@ -33,6 +33,8 @@ type fakeNode struct {
 	calls      []string
 	fail       func(Call) error // before the call changes anything
 	idle       bool             // calls succeed, and change nothing
+	watchError error            // of the ledger
+	eventTime  time.Duration
 	writeError error
 	writeTime  time.Duration // of a condition
 	ended      bool          // the network namespaces have
@@ -129,7 +131,8 @@ func (n *fakeNode) SetCondition(_ context.Context, _, _, _ string, c kube.Condit
 	return n.pod.ResourceVersion, nil
 }
 
-func (n *fakeNode) CreateEvent(_ context.Context, e kube.Event) error {
+func (n *fakeNode) CreateEvent(ctx context.Context, e kube.Event) error {
+	sleep(ctx, n.eventTime)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.events = append(n.events, e)
@@ -192,6 +195,12 @@ func (n *fakeNode) Busy(string) bool {
 }
 
 func (n *fakeNode) Watch(ctx context.Context, started func(), _ func(string)) error {
+	n.mu.Lock()
+	err := n.watchError
+	n.mu.Unlock()
+	if err != nil {
+		return err
+	}
 	started()
 	<-ctx.Done()
 	return nil

@@ -79,11 +79,12 @@ func hasEnded(pod *kube.WatchedPod) bool {
 // takeVisibly takes the steps, and does not leave the Pod's condition true for as long as one of
 // them may last.
 func (a *Agent) takeVisibly(ctx context.Context, s *podState, v view) (done []Step) {
-	taken := make(chan []Step, 1)
-	if len(v.steps) > 0 {
-		a.taking.Add(1)
-		defer a.taking.Add(-1)
+	if len(v.steps) == 0 {
+		return nil
 	}
+	a.taking.Add(1)
+	defer a.taking.Add(-1)
+	taken := make(chan []Step, 1)
 	go func() { taken <- a.take(ctx, s, v) }()
 	timer := time.NewTimer(attachingGrace)
 	defer timer.Stop()
