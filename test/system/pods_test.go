@@ -110,6 +110,30 @@ func (c *testCluster) statefulSet(t *testing.T, node *cluster.Node) {
 	})
 }
 
+// statefulSetMoves moves a Pod to the node of the other runtime, and back, where its annotation is
+// edited each time.
+func (c *testCluster) statefulSetMoves(t *testing.T) {
+	c.networks(t)
+	nodes := c.Nodes()
+	const set, pod, mac = "moving", "moving-0", "02:00:00:00:04:01"
+	withMAC := `[{"name": "green", "ifMac": "` + mac + `"}]`
+	c.apply(t, workload("StatefulSet", set, nodes[0].Name(), withMAC, 1))
+	for n, node := range []*cluster.Node{nodes[0], nodes[1], nodes[0]} {
+		if n > 0 {
+			c.kubectl(t, "patch", "statefulset", set, "-p",
+				`{"spec": {"template": {"spec": {"nodeName": "`+node.Name()+`"}}}}`)
+		}
+		c.rolledOut(t, "statefulset/"+set)
+		if on := c.kubectl(t, "get", "pod", pod, "-o", "jsonpath={.spec.nodeName}"); on != node.Name() {
+			t.Fatalf("%s is on %s; want %s", pod, on, node.Name())
+		}
+		c.annotate(t, pod, `[{"name": "data"}, `+withMAC[1:])
+		c.awaitAttached(t, pod, green, data)
+		c.awaitInPod(t, "the MAC address "+mac, pod, func(shown string) bool { return strings.Contains(shown, mac) },
+			"link", "show", "dev", green)
+	}
+}
+
 func (c *testCluster) uid(t *testing.T, pod string) string {
 	t.Helper()
 	return c.kubectl(t, "get", "pod", pod, "-o", "jsonpath={.metadata.uid}")

@@ -40,6 +40,7 @@ func TestKactus_OnNodes(t *testing.T) {
 		{"the example that sets its addresses itself works as in the README", c.ownAddresses},
 		{"20 replicas come and go and leave nothing", c.replicas},
 		{"a StatefulSet's Pod is replaced by one of the same name", c.onEachNode(c.statefulSet)},
+		{"a StatefulSet's Pod keeps its MAC address on another node", c.statefulSetMoves},
 		{"Pods deleted while they are being created leave nothing", c.onEachNode(c.deletedWhileCreated)},
 		{"a malformed annotation is in the Pod's events, and can be fixed in the template",
 			c.onEachNode(c.malformedAnnotation)},
