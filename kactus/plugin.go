@@ -7,6 +7,7 @@ import (
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/budget"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cnilog"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/confdir"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/delegate"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/kube"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/metaplugin"
@@ -58,6 +59,8 @@ func (c cli) newPlugin(req metaplugin.Request, log *slog.Logger) *metaplugin.Plu
 		OpenNetns:       func(path string) (metaplugin.Netns, error) { return netns.Open(path) },
 		Parallel:        conf.ParallelDelegates,
 		ParallelPlugins: conf.ParallelPlugins,
+		NPWGParallel:    conf.NPWGParallel,
+		FindConfig:      confdir.Find,
 		Log:             log,
 		Now:             time.Now,
 	}

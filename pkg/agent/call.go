@@ -41,16 +41,16 @@ func newCall(v view, step Step) (Call, error) {
 			"K8S_POD_NAME=" + v.pod.Name,
 			"K8S_POD_INFRA_CONTAINER_ID=" + v.record.ContainerID,
 			"K8S_POD_NETWORK=" + step.Selection.Name,
-			"K8S_POD_IFMAC=" + string(step.Selection.IfMAC),
+			"K8S_POD_IFMAC=" + string(step.Selection.MAC),
 		}, ";"),
 		Stdin: stdin,
 	}, nil
 }
 
-// withSelection returns the netconf with the whole selection of an ADD in its runtimeConfig. A DEL
-// goes by the ledger, and needs none.
+// withSelection returns the netconf with the whole selection in its runtimeConfig. A DEL goes by
+// the ledger, and needs none, unless the interface has another name than the computed one.
 func withSelection(stdin []byte, step Step) ([]byte, error) {
-	if step.Operation != Add {
+	if step.Operation != Add && step.Selection.IfName == "" {
 		return stdin, nil
 	}
 	var object, runtimeConfig map[string]json.RawMessage

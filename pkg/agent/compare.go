@@ -11,32 +11,46 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/plan"
 )
 
+// Seen is what the kernel has, and has not, of the record's interfaces.
+type Seen struct {
+	// Missing are the interfaces of the record that the kernel no longer has.
+	Missing []string
+	// Foreign are the interfaces of the Pod that the record does not have.
+	Foreign []string
+}
+
 // Compare returns the hot operations that make what the record has attached to a Pod of that
 // namespace what the selections of its annotation ask for. The DELs come first, in the reverse
 // order of the record; then the ADDs, in the order of an ADD of the whole Pod, for which conf is
-// the netconf. missing has the interfaces of the record that the kernel no longer has. An error, as
-// such an ADD would return, is one of the whole annotation.
+// the netconf. An error, as such an ADD would return, is one of the whole annotation.
 func Compare(
-	selections []network.Selection, record ledger.Record, conf netconf.Conf, podNamespace string, missing []string,
+	selections []network.Selection, record ledger.Record, conf netconf.Conf, podNamespace string, seen Seen,
 ) ([]Step, error) {
-	order, err := plan.Order(conf, record.IfName, selections)
-	if err != nil {
-		return nil, err
-	}
 	c := comparison{
 		record:  record,
 		always:  plan.Default(conf, record.IfName),
-		missing: missing,
+		seen:    seen,
 		wanted:  map[string]bool{},
-		changes: map[string][]Change{},
+		changed: map[string][]Change{},
+		namespaces: func(s network.Selection) ([]string, error) {
+			return plan.Namespaces(conf, podNamespace, s)
+		},
+	}
+	matches := c.match(selections)
+	named := make([]network.Selection, len(matches))
+	for i, m := range matches {
+		named[i] = m.selection
+	}
+	order, err := plan.Order(conf, record.IfName, named)
+	if err != nil {
+		return nil, err
 	}
 	var adds []Step
 	for _, i := range order {
-		namespaces, err := plan.Namespaces(conf, podNamespace, selections[i])
-		if err != nil {
+		if _, err := c.namespaces(named[i]); err != nil {
 			return nil, err
 		}
-		if step, needed := c.add(selections[i], namespaces); needed {
+		if step, needed := c.add(matches[i]); needed {
 			adds = append(adds, step)
 		}
 	}
@@ -47,37 +61,33 @@ type comparison struct {
 	record ledger.Record
 	// always is what every Pod is attached to by the netconf.
 	always []plan.Attachment
-	// missing has the interfaces that the kernel no longer has.
-	missing []string
-	// wanted holds the interfaces of the attachments that belong to a selection, and changes those
+	seen   Seen
+	// wanted holds the interfaces of the attachments that belong to a selection, and changed those
 	// of them that must be made anew.
 	wanted  map[string]bool
-	changes map[string][]Change
+	changed map[string][]Change
+	// namespaces returns those in which the Network of a selection is looked for.
+	namespaces func(s network.Selection) ([]string, error)
 }
 
-// add returns the hot ADD of a selection whose Network is looked for in those namespaces, and
-// whether it is needed.
-func (c *comparison) add(s network.Selection, namespaces []string) (step Step, needed bool) {
-	step = Step{Operation: Add, Selection: s, IfName: network.DeviceName(s.Name), Reason: Added}
-	a, attached := c.record.FindNetwork(s.Name, step.IfName)
-	attached = attached && a.Network == s.Name // else another network has that interface name
-	if attached {
-		c.wanted[a.IfName] = true
-	}
+// add returns the hot ADD of a selection, and whether it is needed.
+func (c *comparison) add(m match) (step Step, needed bool) {
+	s, a := m.selection, m.attachment
+	step = Step{Operation: Add, Selection: s, IfName: s.InterfaceName(), Reason: Added}
 	switch {
-	case s.IsPrimary || s.PodagentSkip || attached && c.isOff(a):
+	case s.IsPrimary || s.PodagentSkip || m.attached && c.isOff(a):
 		return step, false
-	case !attached:
+	case !m.attached:
 		return step, true
 	case a.HalfMade():
 		step.Reason = HalfMade
 		return step, true
-	case slices.Contains(c.missing, a.IfName):
+	case slices.Contains(c.seen.Missing, a.IfName):
 		step.Reason = Lost
 		return step, true
 	}
-	step.Reason, step.Changes = Changed, changes(a, s, step.IfName, namespaces)
-	c.changes[a.IfName] = step.Changes
+	step.Reason, step.Changes = Changed, c.changes(a, s, step.IfName)
+	c.changed[a.IfName] = step.Changes
 	return step, len(step.Changes) > 0
 }
 
@@ -85,7 +95,7 @@ func (c *comparison) add(s network.Selection, namespaces []string) (step Step, n
 func (c *comparison) dels() []Step {
 	var steps []Step
 	for _, a := range slices.Backward(c.record.Attachments) {
-		changes := c.changes[a.IfName]
+		changes := c.changed[a.IfName]
 		if c.isOff(a) || c.wanted[a.IfName] && len(changes) == 0 {
 			continue
 		}
@@ -108,30 +118,37 @@ func (c *comparison) isOff(a ledger.Attachment) bool {
 
 // selectionOf returns what the record has of the selection for which the attachment was made.
 func selectionOf(a ledger.Attachment) network.Selection {
-	return network.Selection{Name: a.Network, Namespace: a.Namespace, IfMAC: a.MAC, IPs: a.IPs}
+	s := network.Selection{Name: a.Network, Namespace: a.Namespace, NPWG: a.NPWG, Requests: a.Requests}
+	if a.IfName != network.DeviceName(a.Network) {
+		s.IfName = a.IfName
+	}
+	return s
 }
 
 // changes returns in what the selection is not what is attached on an interface that, if it were
 // made anew, would have the name ifName. Without a result that can be read, as the predecessor
 // recorded none, nothing is known that could have changed.
-func changes(a ledger.Attachment, s network.Selection, ifName string, namespaces []string) []Change {
+func (c *comparison) changes(a ledger.Attachment, s network.Selection, ifName string) []Change {
 	result, err := cniconf.ParseResult(a.Result)
 	if err != nil {
 		return nil
 	}
 	var all []Change
-	if !slices.Contains(namespaces, a.Namespace) {
+	if namespaces, err := c.namespaces(s); err != nil || !slices.Contains(namespaces, a.Namespace) {
 		all = append(all, Namespace)
 	}
 	if a.IfName != ifName {
 		all = append(all, InterfaceName)
 	}
 	// A MAC address that the ADD requested is that of the interface, even if the result has none.
-	if !a.SameMAC(s.IfMAC, cmp.Or(a.MAC, a.ResultMAC(result))) {
+	if !a.SameMAC(s.MAC, cmp.Or(a.MAC, a.ResultMAC(result))) {
 		all = append(all, MACAddress)
 	}
 	if !a.SameIPs(s.IPs, result) {
 		all = append(all, Addresses)
+	}
+	if !a.Rest().Same(s.Rest()) {
+		all = append(all, OtherRequests)
 	}
 	return all
 }

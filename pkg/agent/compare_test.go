@@ -109,7 +109,7 @@ func runCompare(t *testing.T, tests []compareTest) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			record := ledger.Record{IfName: "eth0", Attachments: append(ofNetconf(), tt.attached...)}
-			steps, err := Compare(parse(t, tt.annotation), record, conf, "tenant", nil)
+			steps, err := Compare(parse(t, tt.annotation), record, conf, "tenant", Seen{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -246,7 +246,7 @@ func TestCompare_OwnDelegates(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			record := ledger.Record{IfName: "eth0", Attachments: []ledger.Attachment{tt.attached}}
-			steps, err := Compare(parse(t, tt.annotation), record, conf, "tenant", nil)
+			steps, err := Compare(parse(t, tt.annotation), record, conf, "tenant", Seen{})
 			if err != nil || len(steps) != 0 {
 				t.Errorf("got %s, %v", describe(steps), err)
 			}
@@ -256,7 +256,7 @@ func TestCompare_OwnDelegates(t *testing.T) {
 
 func TestCompare_DefaultNetworkOfAnInvalidNetconf(t *testing.T) {
 	record := ledger.Record{IfName: "eth0", Attachments: []ledger.Attachment{attached("green", onInterface("eth0"))}}
-	if steps, err := Compare(nil, record, netconf.Conf{}, "tenant", nil); err != nil || len(steps) != 0 {
+	if steps, err := Compare(nil, record, netconf.Conf{}, "tenant", Seen{}); err != nil || len(steps) != 0 {
 		t.Errorf("got %s, %v", describe(steps), err)
 	}
 }
@@ -279,7 +279,7 @@ func TestCompare_UnknownIsUnchanged(t *testing.T) {
 func TestCompare_OnlyHotNetworksInTheRecord(t *testing.T) {
 	record := ledger.Record{Attachments: []ledger.Attachment{attached("green")}}
 	steps, err := Compare(parse(t, `[{"name": "blue"}, {"name": "red", "isPrimary": true}]`), record, newConf(t, ""),
-		"tenant", nil)
+		"tenant", Seen{})
 	if got := describe(steps); err != nil || got != "DEL green removed; ADD blue added" {
 		t.Errorf("got %s, %v", got, err)
 	}
@@ -288,7 +288,7 @@ func TestCompare_OnlyHotNetworksInTheRecord(t *testing.T) {
 func TestCompare_PassesOverOrphans(t *testing.T) {
 	record := ledger.Record{IfName: "eth0", Attachments: ofNetconf(),
 		Orphans: []ledger.Attachment{attached("green", failing), attached("blue", failing)}}
-	steps, err := Compare(parse(t, `[{"name": "green"}]`), record, newConf(t, ""), "tenant", nil)
+	steps, err := Compare(parse(t, `[{"name": "green"}]`), record, newConf(t, ""), "tenant", Seen{})
 	if got := describe(steps); err != nil || got != "ADD green added" {
 		t.Errorf("got %s, %v", got, err)
 	}
@@ -315,7 +315,8 @@ func TestCompare_Errors(t *testing.T) {
 	conf := newConf(t, `"namespaceIsolation": true, `)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			steps, err := Compare(append(tt.selections, network.Selection{Name: "blue"}), record, conf, "tenant", nil)
+			steps, err := Compare(append(tt.selections, network.Selection{Name: "blue"}), record, conf, "tenant",
+				Seen{})
 			if err == nil || !strings.Contains(err.Error(), tt.want) || steps != nil {
 				t.Errorf("got %s, %v", describe(steps), err)
 			}
@@ -329,13 +330,14 @@ func TestCompare_StepsHaveTheWholeSelection(t *testing.T) {
 	record := ledger.Record{IfName: "eth0", Attachments: []ledger.Attachment{
 		attached("green", withMAC(firstMAC), withIPs("10.7.0.8/24")),
 	}}
-	steps, err := Compare(selections, record, newConf(t, ""), "tenant", nil)
+	steps, err := Compare(selections, record, newConf(t, ""), "tenant", Seen{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	changes := []Change{Namespace, MACAddress, Addresses}
 	want := []Step{
-		{Del, network.Selection{Name: "green", Namespace: "tenant", IfMAC: firstMAC, IPs: []string{"10.7.0.8/24"}},
+		{Del, network.Selection{Name: "green", Namespace: "tenant",
+			Requests: network.Requests{MAC: firstMAC, IPs: []string{"10.7.0.8/24"}}},
 			network.DeviceName("green"), Changed, changes},
 		{Add, selections[0], network.DeviceName("green"), Changed, changes},
 	}

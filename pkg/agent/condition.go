@@ -7,7 +7,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/kube"
-	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
 )
 
 // ConditionType is the condition of a Pod that says whether what is attached is what the Pod's
@@ -31,7 +30,7 @@ const maxMessage = 2 << 10
 // condition returns the condition that the Pod should have, and whether it needs one: a Pod that
 // asks for nothing gets none, unless it waits for it.
 func (s *podState) condition(v view) (c kube.Condition, needed bool) {
-	_, asks := v.pod.Annotations[network.Annotation]
+	asks := asked(v.pod) != ""
 	waits := slices.Contains(v.pod.Spec.ReadinessGates, kube.ReadinessGate{ConditionType: ConditionType})
 	c = kube.Condition{Type: ConditionType, Status: "False", Message: v.problem()}
 	switch {
@@ -42,7 +41,7 @@ func (s *podState) condition(v view) (c kube.Condition, needed bool) {
 	case len(v.steps) > 0:
 		c.Reason, c.Message = s.unfinished(v)
 	case c.Message == "":
-		c.Status, c.Reason, c.Message = "True", reasonAttached, attachedMessage(v.selected)
+		c.Status, c.Reason, c.Message = "True", reasonAttached, attachedMessage(v)
 	case v.situation == hostNetwork:
 		c.Reason = reasonHostNetwork
 	case v.situation == unknown:
@@ -54,14 +53,18 @@ func (s *podState) condition(v view) (c kube.Condition, needed bool) {
 	return c, asks || waits
 }
 
-func attachedMessage(networks int) string {
-	switch networks {
+func attachedMessage(v view) string {
+	message := fmt.Sprintf("%d networks are attached", v.selected)
+	switch v.selected {
 	case 0:
-		return "no networks are requested"
+		message = "no networks are requested"
 	case 1:
-		return "1 network is attached"
+		message = "1 network is attached"
 	}
-	return fmt.Sprintf("%d networks are attached", networks)
+	for _, note := range v.notes {
+		message += "; " + note.Error()
+	}
+	return message
 }
 
 // unfinished returns the reason and the message of steps that are still to be done.

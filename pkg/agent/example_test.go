@@ -39,7 +39,7 @@ func ExampleCompare() {
 		fmt.Println(err)
 		return
 	}
-	steps, err := agent.Compare(selections, record, conf, "tenant", nil)
+	steps, err := agent.Compare(selections, record, conf, "tenant", agent.Seen{})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -10,6 +10,17 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
 )
 
+// seen compares the interfaces of the record with those of the kernel.
+func seen(record ledger.Record, kernel []netns.Interface) Seen {
+	s := Seen{Missing: missing(record, kernel)}
+	for _, i := range kernel {
+		if _, known := record.Find(i.Name); !known {
+			s.Foreign = append(s.Foreign, i.Name)
+		}
+	}
+	return s
+}
+
 // missing returns the interfaces of the record that are not among those of the kernel. One that the
 // Pod has renamed is not missing: it is known by its MAC address.
 func missing(record ledger.Record, kernel []netns.Interface) []string {

@@ -160,7 +160,7 @@ func (p *pod) edit() {
 	case 2:
 		s.Namespace = namespaces[r.IntN(len(namespaces))]
 	case 3:
-		s.IfMAC = macs[r.IntN(len(macs))]
+		s.MAC = macs[r.IntN(len(macs))]
 	case 4:
 		s.IPs = p.ips()
 	case 5: // the same in another order
@@ -184,7 +184,8 @@ func (p *pod) edit() {
 
 func (p *pod) selection(name string) network.Selection {
 	r := p.random
-	s := network.Selection{Name: name, Namespace: namespaces[r.IntN(5)], IfMAC: macs[r.IntN(5)], IPs: p.ips(),
+	s := network.Selection{Name: name, Namespace: namespaces[r.IntN(5)],
+		Requests:     network.Requests{MAC: macs[r.IntN(5)], IPs: p.ips()},
 		PodagentSkip: r.IntN(10) == 0}
 	for _, other := range names { // no circles
 		if other > name && r.IntN(5) == 0 {
@@ -240,7 +241,7 @@ func (p *pod) reconcile(counts map[string]int) {
 }
 
 func (p *pod) compare() []Step {
-	steps, err := Compare(p.selections, p.record, p.conf, "tenant", nil)
+	steps, err := Compare(p.selections, p.record, p.conf, "tenant", Seen{})
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -320,7 +321,7 @@ func (p *pod) isWhatIsAsked(a ledger.Attachment, s network.Selection) bool {
 		return false
 	}
 	text := string(a.Result)
-	if s.IfMAC == "" && a.MAC != "" || s.IfMAC != "" && !strings.Contains(text, string(s.IfMAC)) {
+	if s.MAC == "" && a.MAC != "" || s.MAC != "" && !strings.Contains(text, string(s.MAC)) {
 		return false
 	}
 	for _, ip := range s.IPs {

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/kube"
@@ -152,7 +153,18 @@ var errUndone = errors.New("done a moment ago, and undone by something else, suc
 func (a *Agent) isCurrent(pod *kube.WatchedPod) bool {
 	now := a.Pods.Pod(pod.Namespace, pod.Name)
 	return now != nil && now.UID == pod.UID && !hasEnded(now) &&
-		now.Annotations[network.Annotation] == pod.Annotations[network.Annotation]
+		asked(now) == asked(pod)
+}
+
+// asked returns what the Pod's annotations select, for a comparison.
+func asked(pod *kube.WatchedPod) string {
+	var all []string
+	for _, key := range network.Annotations() {
+		if value, ok := pod.Annotations[key]; ok {
+			all = append(all, key, value)
+		}
+	}
+	return strings.Join(all, "\x00")
 }
 
 // run executes one step. It does not end at once with ctx: what is cut short must be undone.

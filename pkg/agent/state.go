@@ -11,7 +11,6 @@ import (
 
 	"github.com/containernetworking/cni/pkg/types"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/kube"
-	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
 )
 
 const (
@@ -138,7 +137,7 @@ func (s *podState) succeeded(step Step) {
 
 // undone returns the steps that succeeded, but did not last, and lets them wait.
 func (s *podState) undone(v view) (steps []Step) {
-	if annotation := v.pod.Annotations[network.Annotation]; annotation != s.annotation {
+	if annotation := asked(v.pod); annotation != s.annotation {
 		s.annotation = annotation
 		clear(s.taken)
 	}

@@ -54,6 +54,7 @@ const (
 	InterfaceName Change = "interface name"
 	MACAddress    Change = "MAC address"
 	Addresses     Change = "addresses"
+	OtherRequests Change = "requests"
 )
 
 // String returns the step as a phrase, such as "hot DEL of the network green (net9f27410725ab):

@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -43,17 +42,17 @@ type view struct {
 	// cause says why the situation is invalid, and netconfBroken that it is the netconf's fault.
 	cause         error
 	netconfBroken bool
+	// notes are what is worth knowing of the annotations, but not wrong.
+	notes []error
 }
 
 // view looks at a Pod, and changes nothing.
 func (a *Agent) view(pod *kube.WatchedPod) view {
 	v := view{pod: pod}
-	selections, err := network.ParseSelections(pod.Annotations[network.Annotation])
-	if err != nil {
-		err = fmt.Errorf("annotation %s: %w", network.Annotation, err)
-	}
+	selections, notes, err := network.ParsePod(pod.Annotations)
+	v.notes = notes
 	for _, s := range selections {
-		if !s.PodagentSkip {
+		if !s.PodagentSkip && !(s.NPWG && s.IsPrimary) {
 			v.selected++
 		}
 	}
@@ -87,19 +86,19 @@ func (a *Agent) view(pod *kube.WatchedPod) view {
 		v.situation, v.cause = invalid, err
 	} else if v.netconf, err = a.Kactus.Netconf(); err != nil {
 		v.situation, v.cause, v.netconfBroken = invalid, err, true
-	} else if err := a.compare(&v, selections, missing(record, kernel)); err != nil {
+	} else if err := a.compare(&v, selections, seen(record, kernel)); err != nil {
 		v.situation, v.cause = invalid, err
 	}
 	return v
 }
 
 // compare sets what there is to do.
-func (a *Agent) compare(v *view, selections []network.Selection, lost []string) (err error) {
-	v.steps, err = Compare(selections, v.record, v.netconf.Conf, v.pod.Namespace, lost)
+func (a *Agent) compare(v *view, selections []network.Selection, seen Seen) (err error) {
+	v.steps, err = Compare(selections, v.record, v.netconf.Conf, v.pod.Namespace, seen)
 	if err != nil {
-		return fmt.Errorf("annotation %s: %w", network.Annotation, err)
+		return &network.AnnotationError{Annotation: network.DecidingAnnotation(v.pod.Annotations), Cause: err}
 	}
-	for _, ifName := range lost {
+	for _, ifName := range seen.Missing {
 		isRepaired := func(s Step) bool { return s.IfName == ifName && (a.Repair || s.Reason != Lost) }
 		if !slices.ContainsFunc(v.steps, isRepaired) {
 			v.lost = append(v.lost, ifName)

@@ -149,13 +149,26 @@ func (c *Client) parsePod(body []byte, name string) (Pod, error) {
 func (c *Client) Network(ctx context.Context, namespace, name string) (network.Network, error) {
 	target := c.base.JoinPath("apis", "kaloom.com", "v1",
 		"namespaces", url.PathEscape(namespace), "networks", url.PathEscape(name))
+	return c.network(ctx, target, name, network.Parse)
+}
+
+// NetworkAttachmentDefinition reads an object of that kind. The error is an *Error.
+func (c *Client) NetworkAttachmentDefinition(ctx context.Context, namespace, name string) (network.Network, error) {
+	target := c.base.JoinPath("apis", "k8s.cni.cncf.io", "v1",
+		"namespaces", url.PathEscape(namespace), "network-attachment-definitions", url.PathEscape(name))
+	return c.network(ctx, target, name, network.ParseNPWGObject)
+}
+
+func (c *Client) network(
+	ctx context.Context, target *url.URL, name string, parse func([]byte) (network.Network, error),
+) (network.Network, error) {
 	body, err := c.get(ctx, target, "application/json")
 	if err != nil {
 		return network.Network{}, err
 	}
-	n, err := network.Parse(body)
+	n, err := parse(body)
 	if err == nil && n.Name != name {
-		err = fmt.Errorf("got the Network %.64q", c.secrets.redact(n.Name))
+		err = fmt.Errorf("got the object %.64q", c.secrets.redact(n.Name))
 	}
 	if err != nil {
 		return network.Network{}, c.decodeError(target, err)

@@ -82,7 +82,7 @@ func trimPod(object any) (any, error) {
 		return object, nil
 	}
 	annotations := map[string]string{}
-	for _, key := range []string{network.Annotation, staticPodHash} {
+	for _, key := range append(network.Annotations(), staticPodHash) {
 		if value, ok := pod.Annotations[key]; ok {
 			annotations[key] = value
 		}

@@ -48,9 +48,11 @@ type diskPod struct {
 type diskAttachment struct {
 	Network       string                     `json:"network"`
 	Namespace     string                     `json:"namespace,omitempty"`
+	NPWG          bool                       `json:"npwg,omitempty"`
 	Device        string                     `json:"device"`
 	MAC           string                     `json:"mac,omitempty"`
 	IPs           []string                   `json:"ips,omitempty"`
+	Requests      json.RawMessage            `json:"requests,omitempty"`
 	Config        diskChain                  `json:"config"`
 	RuntimeConfig map[string]json.RawMessage `json:"runtimeConfig,omitempty"`
 	PodagentSkip  bool                       `json:"podagentSkip,omitempty"`
@@ -107,12 +109,18 @@ func toDisk(list []Attachment) ([]diskAttachment, error) {
 		if err != nil {
 			return nil, fmt.Errorf("encode the configuration of %s: %w", a.IfName, err)
 		}
+		requests, err := a.Requests.Rest().Encode()
+		if err != nil {
+			return nil, fmt.Errorf("encode the requests of %s: %w", a.IfName, err)
+		}
 		all = append(all, diskAttachment{
 			Network:       a.Network,
 			Namespace:     a.Namespace,
+			NPWG:          a.NPWG,
 			Device:        a.IfName,
 			MAC:           string(a.MAC),
 			IPs:           a.IPs,
+			Requests:      requests,
 			Config:        chain,
 			RuntimeConfig: a.RuntimeConfig,
 			PodagentSkip:  a.PodagentSkip,
@@ -195,13 +203,18 @@ func fromDisk(list []diskAttachment) ([]Attachment, error) {
 		if err != nil {
 			return nil, fmt.Errorf("the configuration of %.64q: %w", d.Device, err)
 		}
+		requests, err := network.DecodeRequests(d.Requests)
+		if err != nil {
+			return nil, fmt.Errorf("the requests of %.64q: %w", d.Device, err)
+		}
+		requests.MAC, requests.IPs = network.MAC(d.MAC), d.IPs
 		all = append(all, Attachment{
 			Attachment: plan.Attachment{
 				Network:       d.Network,
 				Namespace:     d.Namespace,
+				NPWG:          d.NPWG,
 				IfName:        d.Device,
-				MAC:           network.MAC(d.MAC),
-				IPs:           d.IPs,
+				Requests:      requests,
 				Config:        chain,
 				RuntimeConfig: d.RuntimeConfig,
 				PodagentSkip:  d.PodagentSkip,

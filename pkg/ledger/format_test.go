@@ -1,6 +1,9 @@
 package ledger
 
 import (
+	nettypes "github.com/k8snetworkplumbingwg/network-attachment-definition-client/pkg/apis/k8s.cni.cncf.io/v1"
+	"net/netip"
+
 	"bytes"
 	"encoding/json"
 	"os"
@@ -13,6 +16,7 @@ import (
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniconf"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netns"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/plan"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/podargs"
 )
@@ -49,9 +53,20 @@ func goldenRecord(t *testing.T) Record {
 				Network:   networkName,
 				Namespace: namespace,
 				IfName:    ifName,
-				MAC:       "0a:00:00:00:00:01",
-				IPs:       []string{"10.1.0.7/24"},
-
+				NPWG:      true,
+				Requests: network.Requests{
+					MAC:          "0a:00:00:00:00:01",
+					IPs:          []string{"10.1.0.7/24"},
+					DefaultRoute: []netip.Addr{netip.MustParseAddr("10.1.0.1")},
+					PortMappings: []nettypes.PortMapEntry{{HostPort: 8080, ContainerPort: 80, Protocol: "tcp",
+						HostIP: "10.0.0.1"}},
+					Bandwidth: &nettypes.BandwidthEntry{IngressRate: 1, IngressBurst: 2, EgressRate: 3,
+						EgressBurst: 4},
+					InfinibandGUID: "c2:11:22:33:44:55:66:77",
+					CNIArgs:        map[string]json.RawMessage{"spoofchk": json.RawMessage(`"on"`)},
+					DeviceID:       "0000:3b:02.1",
+					IPAMClaim:      "vm.green",
+				},
 				PodagentSkip: true,
 				Config: cniconf.Chain{
 					CNIVersion:   "0.4.0",
@@ -111,7 +126,7 @@ func goldenRecord(t *testing.T) Record {
 
 // The golden file was written by a version that did not have these types, with every field set.
 // Only its indentation was added, and the fields that are optional since: hot, noInterface,
-// previousMAC, cookie and podagentSkip.
+// previousMAC, cookie, podagentSkip, npwg and requests.
 func TestFormat1(t *testing.T) {
 	golden, err := os.ReadFile(goldenPath)
 	must(t, err)
@@ -153,7 +168,7 @@ func TestFormat1(t *testing.T) {
 		attachment := want.Attachments[1]
 		for _, v := range []any{
 			want, want.Netns, want.Pod, want.Orphans[0], want.Orphans[0].Attachment,
-			attachment, attachment.Attachment, attachment.Config, attachment.Config.Plugins[0],
+			attachment, attachment.Attachment, attachment.Requests, attachment.Config, attachment.Config.Plugins[0],
 		} {
 			checkFieldsSet(t, v)
 		}

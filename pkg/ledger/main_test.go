@@ -16,6 +16,7 @@ import (
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniconf"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netns"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/plan"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/podargs"
 )
@@ -183,8 +184,7 @@ func newAttachment(ifName string) (Attachment, error) {
 			Network:       name,
 			Namespace:     "tenant",
 			IfName:        ifName,
-			MAC:           "0a:00:00:00:00:01",
-			IPs:           []string{"10.0.0.1/24"},
+			Requests:      network.Requests{MAC: "0a:00:00:00:00:01", IPs: []string{"10.0.0.1/24"}},
 			Config:        chain,
 			RuntimeConfig: map[string]json.RawMessage{"mac": json.RawMessage(`"0a:00:00:00:00:01"`)},
 		},

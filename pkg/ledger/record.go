@@ -74,15 +74,15 @@ func (r Record) Find(ifName string) (Attachment, bool) {
 	return Attachment{}, false
 }
 
-// FindNetwork returns the attachment to the Network of that name, on whichever interface, or else
-// the attachment, to whichever network, with that interface name.
-func (r Record) FindNetwork(name, ifName string) (Attachment, bool) {
+// FindNetwork returns the attachment, not an orphan, to the Network of that name, on whichever
+// interface.
+func (r Record) FindNetwork(name string) (Attachment, bool) {
 	for _, a := range r.Attachments {
-		if a.Network == name && a.Namespace != "" {
+		if a.Network == name && a.Namespace != "" && !a.NPWG {
 			return a, true
 		}
 	}
-	return r.Find(ifName)
+	return Attachment{}, false
 }
 
 // listWith returns the list that holds the interface: the attachments, or else the orphans.

@@ -58,23 +58,21 @@ func TestRecord_IsReadAsWritten(t *testing.T) {
 }
 
 func TestFindNetwork(t *testing.T) {
-	attached := func(name, namespace, ifName string) Attachment {
-		return Attachment{Attachment: plan.Attachment{Network: name, Namespace: namespace, IfName: ifName}}
+	attached := func(name, namespace, ifName string, npwg bool) Attachment {
+		return Attachment{Attachment: plan.Attachment{Network: name, Namespace: namespace, IfName: ifName, NPWG: npwg}}
 	}
 	record := Record{Attachments: []Attachment{
-		attached("blue", "", "eth0"), attached("red", "tenant", "eth1"), attached("every", "", "net1"),
-		attached("green", "tenant", "net2"),
+		attached("blue", "", "eth0", false), attached("red", "tenant", "eth1", false),
+		attached("green", "tenant", "net1", true), attached("green", "tenant", "net2", false),
 	}}
-	for _, tt := range []struct{ name, network, ifName, want string }{
-		{"a Network, on its interface", "green", "net2", "net2"},
-		{"a Network, on another interface", "red", "net3", "eth1"},
-		{"a network of the netconf, on its interface", "every", "net1", "net1"},
-		{"a network of the netconf, on another interface", "blue", "net3", ""},
-		{"another network, on that interface", "other", "net2", "net2"},
-		{"none", "other", "net3", ""},
+	for _, tt := range []struct{ name, network, want string }{
+		{"a Network, on whichever interface", "red", "eth1"},
+		{"a Network that has the name of a NetworkAttachmentDefinition", "green", "net2"},
+		{"a network of the netconf", "blue", ""},
+		{"none", "other", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if a, ok := record.FindNetwork(tt.network, tt.ifName); a.IfName != tt.want || ok != (tt.want != "") {
+			if a, ok := record.FindNetwork(tt.network); a.IfName != tt.want || ok != (tt.want != "") {
 				t.Errorf("got %q, %t", a.IfName, ok)
 			}
 		})

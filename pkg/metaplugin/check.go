@@ -93,7 +93,7 @@ func checkPrevResult(conf netconf.Conf) error {
 // toCheck returns the attachments that the request is for.
 func toCheck(record ledger.Record, req Request) ([]ledger.Attachment, error) {
 	if req.Args.Hot != nil {
-		if err := req.checkHotIfName(); err != nil {
+		if err := req.checkHotIfName(record); err != nil {
 			return nil, err
 		}
 		a, ok := findHot(record, req)

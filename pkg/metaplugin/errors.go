@@ -31,7 +31,8 @@ const (
 	// and does not, or that the Pod has an interface of that name which kactus did not make.
 	CodeAttached uint = 104
 	// CodeNotHonored means that the delegate made an interface without the MAC address or the IP
-	// addresses that were asked for.
+	// addresses that were asked for, or that what is asked for needs a capability that no plugin of
+	// the network declares.
 	CodeNotHonored uint = 105
 	// CodeCheck means that a CHECK found an attachment that is not as its ADD left it.
 	CodeCheck uint = 107
@@ -65,6 +66,14 @@ func attachedError(err error) error     { return &codedError{CodeAttached, err} 
 func notHonoredError(err error) error   { return &codedError{CodeNotHonored, err} }
 func checkError(err error) error        { return &codedError{CodeCheck, err} }
 func notForwardedError(err error) error { return &codedError{CodeNotForwarded, err} }
+
+// planError returns err as one of the plan: what a Pod or a Network says cannot be done.
+func planError(err error) error {
+	if errors.Is(err, plan.ErrNotDeclared) {
+		return notHonoredError(err)
+	}
+	return configError(err)
+}
 
 // storeError returns err as one of the ledger's.
 func storeError(err error) error {

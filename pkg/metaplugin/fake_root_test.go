@@ -25,8 +25,11 @@ type fakeAPI struct {
 	noPod bool
 	// annotation is the Pod's networks, uid its UID, hash that of a static Pod's file.
 	annotation, uid, hash string
-	// networks holds configurations by namespace and name.
-	networks map[string]string
+	// networks holds configurations by namespace and name, and definitions those of
+	// NetworkAttachmentDefinitions.
+	networks, definitions map[string]string
+	// npwg is the Pod's NPWG annotation, and defaultNetwork that of its default network.
+	npwg, defaultNetwork string
 	// err, unless nil, is every answer.
 	err error
 
@@ -46,6 +49,12 @@ func (a *fakeAPI) Pod(_ context.Context, namespace, name string) (kube.Pod, erro
 	if a.annotation != "" {
 		annotations["networks"] = a.annotation
 	}
+	if a.npwg != "" {
+		annotations[network.NPWGAnnotation] = a.npwg
+	}
+	if a.defaultNetwork != "" {
+		annotations[network.DefaultNetworkAnnotation] = a.defaultNetwork
+	}
 	if a.hash != "" {
 		annotations["kubernetes.io/config.hash"] = a.hash
 	}
@@ -62,6 +71,14 @@ func (a *fakeAPI) Network(_ context.Context, namespace, name string) (network.Ne
 		return network.Network{}, noSuchObject("/apis/kaloom.com/v1/namespaces/" + namespace + "/networks/" + name)
 	}
 	return network.Network{Name: name, Namespace: namespace, Config: config}, nil
+}
+
+func (a *fakeAPI) NetworkAttachmentDefinition(_ context.Context, namespace, name string) (network.Network, error) {
+	config, ok := a.definitions[namespace+"/"+name]
+	if !ok {
+		return network.Network{}, noSuchObject("/apis/k8s.cni.cncf.io/v1/namespaces/" + namespace + "/" + name)
+	}
+	return network.Network{Name: name, Namespace: namespace, Config: config, NPWG: true}, nil
 }
 
 func noSuchObject(path string) error {

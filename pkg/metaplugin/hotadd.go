@@ -17,7 +17,7 @@ import (
 // Pod asks for, and may not be allowed to. For a network that is attached already, it returns the
 // recorded result, so that an agent may ask again.
 func (p *Plugin) addHot(ctx context.Context, req Request) (json.RawMessage, error) {
-	if err := req.checkHotIfName(); err != nil {
+	if err := req.checkHotIfName(ledger.Record{}); err != nil {
 		return nil, err
 	}
 	ns, locked, err := p.beginAdd(ctx, req)
@@ -37,7 +37,7 @@ func (p *Plugin) addHot(ctx context.Context, req Request) (json.RawMessage, erro
 			req.Args.Hot.Network, req.ContainerID, record.Netns.Path))
 	}
 	if a, ok := findHot(record, req); ok {
-		result, err := p.attachedResult(req, a)
+		result, err := p.attachedResult(record, req, a)
 		if result != nil || err != nil {
 			return result, err
 		}
@@ -53,21 +53,30 @@ func (p *Plugin) addHot(ctx context.Context, req Request) (json.RawMessage, erro
 }
 
 // findHot returns the attachment that a hot operation is about, or another network's on its
-// interface.
+// interface. An agent that passes no interface in a selection may mean a network that the Pod has
+// on another interface than the computed one, such as the default network.
 func findHot(record ledger.Record, req Request) (ledger.Attachment, bool) {
-	return record.FindNetwork(req.Args.Hot.Network, req.IfName)
+	a, ok := record.Find(req.IfName)
+	if s := req.Conf.Selection; ok || s != nil && s.IfName != "" {
+		return a, ok
+	}
+	return record.FindNetwork(req.Args.Hot.Network)
 }
 
 // attachedResult returns the result of an attachment that is whole, and neither a result nor an
 // error for one that is not.
-func (p *Plugin) attachedResult(req Request, a ledger.Attachment) (json.RawMessage, error) {
+func (p *Plugin) attachedResult(record ledger.Record, req Request, a ledger.Attachment) (json.RawMessage, error) {
 	s := req.selection()
+	if a.Network == s.Name && a.NPWG != s.NPWG {
+		return nil, attachedError(fmt.Errorf("the interface %s is attached already, to the %s %s/%s: hot DEL it first",
+			a.IfName, kindOf(a.NPWG), a.Namespace, a.Network))
+	}
 	if a.Network != s.Name {
 		return nil, configError(fmt.Errorf("the networks %s and %s have the same interface name, %s",
 			a.Network, s.Name, a.IfName))
 	}
 	if a.HalfMade() {
-		return nil, refuseDefault(req, a, "is half made")
+		return nil, refuseDefault(record, req, a, "is half made")
 	}
 	result, err := recordedResult(a, req.Netns)
 	if err != nil {
@@ -76,7 +85,7 @@ func (p *Plugin) attachedResult(req Request, a ledger.Attachment) (json.RawMessa
 	mac, err := p.attachedMAC(req.Netns, a, result)
 	switch {
 	case errors.Is(err, netns.ErrNoInterface):
-		return nil, refuseDefault(req, a, "has lost its interface")
+		return nil, refuseDefault(record, req, a, "has lost its interface")
 	case err != nil:
 		return nil, err
 	}
@@ -117,12 +126,16 @@ func (p *Plugin) attachedMAC(netnsPath string, a ledger.Attachment, result *cnic
 	return ns.MAC(a.IfName)
 }
 
-// refuseDefault refuses a hot operation that would have to tear down the Pod's default network.
-func refuseDefault(req Request, a ledger.Attachment, state string) error {
-	if a.IfName == req.IfName {
+// refuseDefault refuses a hot operation that would have to tear down the Pod's default network, or
+// an interface that it does not name.
+func refuseDefault(record ledger.Record, req Request, a ledger.Attachment, state string) error {
+	switch a.IfName {
+	case req.IfName:
 		return nil
+	case record.IfName:
+		return attachedError(fmt.Errorf("the network %s is the Pod's default network on the interface %s, and %s: "+
+			"only a DEL of the Pod tears it down", a.Network, a.IfName, state))
 	}
-	return attachedError(fmt.Errorf(
-		"the network %s is the Pod's default network on the interface %s, and %s: only a DEL of the Pod tears it down",
-		a.Network, a.IfName, state))
+	return attachedError(fmt.Errorf("the network %s is attached on the interface %s, and %s: name it instead of %s",
+		a.Network, a.IfName, state, req.IfName))
 }

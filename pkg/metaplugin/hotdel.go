@@ -17,9 +17,6 @@ func (p *Plugin) delHotPaced(ctx context.Context, req Request) error {
 // delHot tears down one network of a running Pod, from the ledger alone. One that is not attached
 // is torn down already.
 func (p *Plugin) delHot(ctx context.Context, req Request) error {
-	if err := req.checkHotIfName(); err != nil {
-		return err
-	}
 	locked, corrupt, err := p.lockForDel(ctx, req.ContainerID)
 	if err != nil {
 		return err
@@ -32,19 +29,23 @@ func (p *Plugin) delHot(ctx context.Context, req Request) error {
 			req.Args.Hot.Network, req.IfName, corrupt))
 	}
 	locked.Adopt("", req.Args.Pod)
-	a, ok := findHot(locked.Record(), req)
+	record := locked.Record()
+	if err := req.checkHotIfName(record); err != nil {
+		return err
+	}
+	a, ok := findHot(record, req)
 	switch {
 	case !ok:
 		p.Log.Info("nothing to tear down: the ledger has no such attachment", "network", req.Args.Hot.Network)
 		return nil
 	case a.IfName != req.IfName:
-		return refuseDefault(req, a, "stays as long as the Pod")
+		return refuseDefault(record, req, a, "stays as long as the Pod")
 	case a.Network != req.Args.Hot.Network:
 		p.Log.Warn("nothing to tear down: the interface is another network's",
 			"network", req.Args.Hot.Network, "interface", a.IfName, "attached", a.Network)
 		return nil
 	}
-	if err := checkNetns(req.Netns, locked.Record().Netns); err != nil {
+	if err := checkNetns(req.Netns, record.Netns); err != nil {
 		return netnsError(fmt.Errorf("hot DEL of the network %s: CNI_NETNS: %w", req.Args.Hot.Network, err))
 	}
 	return p.tearDownHot(ctx, locked, req, a)

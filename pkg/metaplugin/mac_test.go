@@ -53,7 +53,8 @@ func TestPutBackMAC(t *testing.T) {
 				}
 				return &tt.netns, tt.openErr
 			}
-			a := ledger.Attachment{Attachment: plan.Attachment{IfName: "net1", MAC: asked}, PreviousMAC: tt.recorded}
+			a := ledger.Attachment{Attachment: plan.Attachment{IfName: "net1", Requests: network.Requests{MAC: asked}},
+				PreviousMAC: tt.recorded}
 			err := p.putBackMAC("/n", a)
 			if errors.Is(err, broken) != tt.wantErr || err != nil && code(err) != types.ErrIOFailure {
 				t.Errorf("got %v", err)

@@ -35,7 +35,7 @@ func (p *Plugin) paced(
 		sleep(ctx, min(networkPause, time.Until(end)))
 		result, err = run(ctx, req)
 	}
-	key := []string{req.ContainerID, req.Operation, req.Args.Hot.Network}
+	key := []string{req.ContainerID, req.Operation, req.Args.Hot.Network, req.IfName}
 	if err == nil {
 		p.Marks.remove(failedMark, key...)
 		return result, nil

@@ -36,14 +36,19 @@ type Plugin struct {
 	// ParallelPlugins are types of plugins that may run at once, in addition to those that package
 	// plan knows.
 	ParallelPlugins []string
-	Log             *slog.Logger
-	Now             func() time.Time
+	// NPWGParallel lets the delegates of NetworkAttachmentDefinitions run at once, too.
+	NPWGParallel bool
+	// FindConfig returns the CNI configuration of that name in a directory, and its file.
+	FindConfig func(dir, name string) (config []byte, path string, err error)
+	Log        *slog.Logger
+	Now        func() time.Time
 }
 
 // API reads from the apiserver.
 type API interface {
 	Pod(ctx context.Context, namespace, name string) (kube.Pod, error)
 	Network(ctx context.Context, namespace, name string) (network.Network, error)
+	NetworkAttachmentDefinition(ctx context.Context, namespace, name string) (network.Network, error)
 }
 
 // Store is the ledger.

@@ -1,6 +1,7 @@
 package metaplugin
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"github.com/containernetworking/cni/pkg/utils"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniconf"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/ledger"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netconf"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/podargs"
@@ -151,10 +153,15 @@ func (r *Request) checkVersion(operation string) error {
 }
 
 // checkHotIfName requires whoever asks for one network to name its interface, so that a call that
-// confuses one network with the whole Pod has no effect.
-func (r *Request) checkHotIfName() error {
+// confuses one network with the whole Pod has no effect: the interface of the selection, else the
+// network's device name, or one on which the record, of a DEL or a CHECK, has the network.
+func (r *Request) checkHotIfName(record ledger.Record) error {
 	want := network.DeviceName(r.Args.Hot.Network)
-	if r.IfName == want {
+	if s := r.Conf.Selection; s != nil {
+		want = cmp.Or(s.IfName, want)
+	}
+	a, attached := record.Find(r.IfName)
+	if r.IfName == want || attached && a.IfName != record.IfName && a.Network == r.Args.Hot.Network {
 		return nil
 	}
 	return environmentError("CNI_IFNAME", fmt.Errorf(

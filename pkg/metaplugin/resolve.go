@@ -2,12 +2,14 @@ package metaplugin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/kube"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netconf"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/plan"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/podargs"
@@ -29,20 +31,32 @@ func (p *Plugin) resolvePod(ctx context.Context, req Request) ([]plan.Attachment
 	if err := checkIdentity(id, pod); err != nil {
 		return nil, err
 	}
-	selections, err := network.ParseSelections(pod.Annotations[network.Annotation])
+	selections, err := p.parseAnnotations(pod)
 	if err != nil {
-		return nil, configError(fmt.Errorf("the annotation %s of the Pod %s/%s: %w",
-			network.Annotation, id.Namespace, id.Name, err))
+		return nil, err
 	}
-	selected, err := findNetworks(ctx, api, req, selections)
+	selected, err := p.findNetworks(ctx, api, req, selections)
 	if err != nil {
 		return nil, err
 	}
 	attachments, err := plan.Pod(req.Conf, req.IfName, selected)
 	if err != nil {
-		return nil, configError(err)
+		return nil, planError(err)
 	}
 	return attachments, nil
+}
+
+// parseAnnotations returns what the Pod's annotations select.
+func (p *Plugin) parseAnnotations(pod kube.Pod) ([]network.Selection, error) {
+	selections, warnings, err := network.ParsePod(pod.Annotations)
+	for _, w := range warnings {
+		p.Log.Warn("an annotation of the Pod is not read whole", "cause", w)
+	}
+	if wrong := (*network.AnnotationError)(nil); errors.As(err, &wrong) {
+		return nil, configError(fmt.Errorf("the annotation %s of the Pod %s/%s: %w",
+			wrong.Annotation, pod.Namespace, pod.Name, wrong.Cause))
+	}
+	return selections, err
 }
 
 // resolveHot reads from the apiserver the one Network of a hot ADD, and plans its attachment.
@@ -53,13 +67,13 @@ func (p *Plugin) resolveHot(ctx context.Context, req Request) (plan.Attachment, 
 	if err != nil {
 		return plan.Attachment{}, err
 	}
-	selected, err := findNetworks(ctx, api, req, []network.Selection{req.selection()})
+	selected, err := p.findNetworks(ctx, api, req, []network.Selection{req.selection()})
 	if err != nil {
 		return plan.Attachment{}, err
 	}
 	attachment, err := plan.Hot(req.Conf, selected[0])
 	if err != nil {
-		return plan.Attachment{}, configError(err)
+		return plan.Attachment{}, planError(err)
 	}
 	return attachment, nil
 }
@@ -84,7 +98,7 @@ func checkIdentity(id podargs.Pod, pod kube.Pod) error {
 
 // findNetworks reads the Network of each selection, all at once, once the namespaces of all are
 // allowed.
-func findNetworks(
+func (p *Plugin) findNetworks(
 	ctx context.Context, api API, req Request, selections []network.Selection,
 ) ([]plan.SelectedNetwork, error) {
 	namespaces := make([][]string, len(selections))
@@ -98,7 +112,10 @@ func findNetworks(
 	group, ctx := errgroup.WithContext(ctx)
 	for i, s := range selections {
 		group.Go(func() error {
-			n, err := findNetwork(ctx, api, namespaces[i], s.Name)
+			n, err := findNetwork(ctx, api, namespaces[i], s)
+			if err == nil && n.NPWG && n.Config == "" {
+				n, err = p.withConfigOnDisk(req.Conf, n)
+			}
 			selected[i] = plan.SelectedNetwork{Selection: s, Network: n}
 			return err
 		})
@@ -106,12 +123,39 @@ func findNetworks(
 	return selected, group.Wait()
 }
 
-// findNetwork reads the Network from the first of the namespaces that has it.
-func findNetwork(ctx context.Context, api API, namespaces []string, name string) (n network.Network, err error) {
+// findNetwork reads the Network of a selection from the first of the namespaces that has it.
+func findNetwork(
+	ctx context.Context, api API, namespaces []string, s network.Selection,
+) (n network.Network, err error) {
+	read := api.Network
+	if s.NPWG {
+		read = api.NetworkAttachmentDefinition
+	}
 	for _, namespace := range namespaces {
-		if n, err = api.Network(ctx, namespace, name); !notFound(err) {
+		if n, err = read(ctx, namespace, s.Name); !notFound(err) {
 			return n, err
 		}
 	}
-	return n, fmt.Errorf("there is no Network %s in the namespace %s: %w", name, strings.Join(namespaces, " or "), err)
+	return n, fmt.Errorf("there is no %s %s in the namespace %s: %w",
+		kindOf(s.NPWG), s.Name, strings.Join(namespaces, " or "), err)
+}
+
+// kindOf returns the kind of the object that describes a network.
+func kindOf(npwg bool) string {
+	if npwg {
+		return "NetworkAttachmentDefinition"
+	}
+	return "Network"
+}
+
+// withConfigOnDisk returns a NetworkAttachmentDefinition that has no configuration of its own with
+// the one of its name on the node (NPWG standard 1.3, section 3.4.1).
+func (p *Plugin) withConfigOnDisk(conf netconf.Conf, n network.Network) (network.Network, error) {
+	config, path, err := p.FindConfig(conf.ConfDir, n.Name)
+	if err != nil {
+		return n, configError(fmt.Errorf("the NetworkAttachmentDefinition %s/%s has no spec.config: %w",
+			n.Namespace, n.Name, err))
+	}
+	n.Config, n.Source = string(config), path
+	return n, nil
 }

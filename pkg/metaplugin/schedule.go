@@ -16,7 +16,7 @@ func (p *Plugin) schedule(attachments []ledger.Attachment) [][]int {
 	for i, a := range attachments {
 		planned[i] = a.Attachment
 	}
-	return plan.Schedule(planned, p.ParallelPlugins)
+	return plan.Schedule(planned, p.ParallelPlugins, p.NPWGParallel)
 }
 
 // reversed calls do for each attachment, in the reverse order of the schedule. A group that hangs

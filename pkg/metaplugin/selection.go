@@ -46,8 +46,10 @@ func contradiction(s network.Selection, name string, mac network.MAC) error {
 	switch {
 	case s.Name != name:
 		return fmt.Errorf("name: %s, but K8S_POD_NETWORK in CNI_ARGS is %s", s.Name, name)
-	case s.IfMAC != "" && mac != "" && s.IfMAC != mac:
-		return fmt.Errorf("ifMac: %s, but K8S_POD_IFMAC in CNI_ARGS is %s", s.IfMAC, mac)
+	case s.MAC != "" && mac != "" && s.MAC != mac:
+		return fmt.Errorf("ifMac: %s, but K8S_POD_IFMAC in CNI_ARGS is %s", s.MAC, mac)
+	case s.NPWG && s.IfName == "":
+		return errors.New("interface: missing, which a NetworkAttachmentDefinition needs in a hot operation")
 	case s.IsPrimary:
 		return errors.New("isPrimary: the default network of a running Pod cannot be replaced")
 	}
@@ -61,7 +63,8 @@ func (r *Request) selection() network.Selection {
 	if r.Conf.Selection != nil {
 		s = *r.Conf.Selection
 	}
-	s.IfMAC = cmp.Or(s.IfMAC, r.Args.Hot.MAC)
+	s.MAC = cmp.Or(s.MAC, r.Args.Hot.MAC)
+	s.IfName = r.IfName
 	return s
 }
 
@@ -76,9 +79,9 @@ func checkSelected(req Request, a ledger.Attachment, mac network.MAC, result *cn
 	}
 	has, want := "", ""
 	switch {
-	case (whole || s.IfMAC != "") && !a.SameMAC(s.IfMAC, mac):
+	case (whole || s.MAC != "") && !a.SameMAC(s.MAC, mac):
 		has = "with the MAC address " + cmp.Or(string(mac), string(a.MAC), "of its delegate's choice")
-		want = cmp.Or(string(s.IfMAC), "any")
+		want = cmp.Or(string(s.MAC), "any")
 	case !whole:
 		return nil
 	case a.Namespace == "":
@@ -88,11 +91,22 @@ func checkSelected(req Request, a ledger.Attachment, mac network.MAC, result *cn
 	case !a.SameIPs(s.IPs, result):
 		has = "with the addresses " + cmp.Or(joinIPs(result), "of its delegate's choice")
 		want = cmp.Or(strings.Join(s.IPs, ", "), "any")
+	case !a.Rest().Same(s.Rest()):
+		has, want = "for the requests "+describe(a.Rest()), describe(s.Rest())
 	default:
 		return nil
 	}
 	return attachedError(fmt.Errorf("network %s: %s is attached already, %s and not %s: hot DEL it first",
 		a.Network, a.IfName, has, want))
+}
+
+// describe returns the beginning of requests as the annotation has them.
+func describe(r network.Requests) string {
+	data, err := r.Encode()
+	if err != nil || data == nil {
+		return "{}"
+	}
+	return fmt.Sprintf("%.256s", data)
 }
 
 // asSelected returns the attachment with the MAC address of the selection, for a CHECK to look for,
@@ -105,7 +119,7 @@ func asSelected(req Request, a ledger.Attachment) (ledger.Attachment, error) {
 	if err != nil {
 		return a, err
 	}
-	mac := req.selection().IfMAC
+	mac := req.selection().MAC
 	if err := checkSelected(req, a, mac, result); err != nil {
 		return a, err
 	}

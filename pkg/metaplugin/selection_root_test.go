@@ -41,7 +41,7 @@ func TestHotAdd_HonorsTheSelection(t *testing.T) {
 			green := n.hotSelection(req.Conf, tt.selection)
 			n.expectResult(n.add(green), greenIf)
 			n.expectGreen(tt.namespace, tt.address)
-			if mac := green.Conf.Selection.IfMAC; mac != "" {
+			if mac := green.Conf.Selection.MAC; mac != "" {
 				expectEqual(t, "MAC", n.netns.MAC(t, greenIf), mac)
 			}
 			recorded, _ := n.record().Find(greenIf)

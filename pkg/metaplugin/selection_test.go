@@ -79,13 +79,14 @@ func TestNewRequest_SelectionOfADel(t *testing.T) {
 
 func TestSelection_IsTheNetconfsOrThatOfTheArgs(t *testing.T) {
 	req := Request{Args: podargs.Args{Hot: &podargs.Hot{Network: "green", MAC: "0a:00:00:00:00:01"}}}
-	want := network.Selection{Name: "green", IfMAC: "0a:00:00:00:00:01"}
+	want := network.Selection{Name: "green", Requests: network.Requests{MAC: "0a:00:00:00:00:01"}}
 	expectEqual(t, "without one in the netconf", req.selection(), want)
-	req.Conf.Selection = &network.Selection{Name: "green", Namespace: "infra", IPs: []string{"10.7.0.5/24"}}
+	req.Conf.Selection = &network.Selection{Name: "green", Namespace: "infra",
+		Requests: network.Requests{IPs: []string{"10.7.0.5/24"}}}
 	want.Namespace, want.IPs = "infra", []string{"10.7.0.5/24"}
 	expectEqual(t, "with one in the netconf", req.selection(), want)
-	req.Args.Hot.MAC, req.Conf.Selection.IfMAC = "", "0a:00:00:00:00:02"
-	want.IfMAC = "0a:00:00:00:00:02"
+	req.Args.Hot.MAC, req.Conf.Selection.MAC = "", "0a:00:00:00:00:02"
+	want.MAC = "0a:00:00:00:00:02"
 	expectEqual(t, "with the MAC address in the netconf alone", req.selection(), want)
 }
 
@@ -112,20 +113,23 @@ func TestCheckSelected(t *testing.T) {
 		{"no namespace, for another one", "infra", nil, "", &network.Selection{}, "",
 			[]string{"infra and not tenant or default"}},
 		{"a network of the netconf", "", nil, "", &network.Selection{}, "", []string{"as the netconf has it"}},
-		{"the MAC address", "tenant", nil, mac, &network.Selection{IfMAC: mac}, "", nil},
+		{"the MAC address", "tenant", nil, mac, &network.Selection{Requests: network.Requests{MAC: mac}}, "", nil},
 		{"the MAC address, of the delegate's choice", "tenant", nil, "", &network.Selection{}, mac, nil},
-		{"another MAC address", "tenant", nil, mac, &network.Selection{IfMAC: other}, "",
+		{"another MAC address", "tenant", nil, mac, &network.Selection{Requests: network.Requests{MAC: other}}, "",
 			[]string{"with the MAC address " + string(mac) + " and not " + string(other)}},
 		{"no MAC address", "tenant", nil, mac, &network.Selection{}, "", []string{string(mac) + " and not any"}},
-		{"the addresses", "tenant", requested, "", &network.Selection{IPs: []string{"fd00::5", "10.7.0.5"}}, "", nil},
-		{"other addresses", "tenant", requested, "", &network.Selection{IPs: []string{"10.7.0.6/24"}}, "",
+		{"the addresses", "tenant", requested, "",
+			&network.Selection{Requests: network.Requests{IPs: []string{"fd00::5", "10.7.0.5"}}}, "", nil},
+		{"other addresses", "tenant", requested, "",
+			&network.Selection{Requests: network.Requests{IPs: []string{"10.7.0.6/24"}}}, "",
 			[]string{"10.7.0.5/24, fd00::5/64 and not 10.7.0.6/24"}},
 		{"no addresses", "tenant", requested, "", &network.Selection{}, "", []string{"not any"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			a := ledger.Attachment{Attachment: plan.Attachment{
-				Network: "green", Namespace: tt.namespace, IfName: "net1", IPs: tt.requested, MAC: tt.requestedMAC,
+				Network: "green", Namespace: tt.namespace, IfName: "net1",
+				Requests: network.Requests{IPs: tt.requested, MAC: tt.requestedMAC},
 			}}
 			req := Request{
 				Args: podargs.Args{
@@ -149,7 +153,8 @@ func TestCheckSelected_NamesNoAddressWhereThereIsNone(t *testing.T) {
 	a := ledger.Attachment{Attachment: plan.Attachment{Network: "green", Namespace: "default", IfName: "net1"}}
 	req := Request{
 		Args: podargs.Args{Hot: &podargs.Hot{Network: "green"}},
-		Conf: netconf.Conf{NetworkNamespace: "default", Selection: &network.Selection{IPs: []string{"10.7.0.5/24"}}},
+		Conf: netconf.Conf{NetworkNamespace: "default",
+			Selection: &network.Selection{Requests: network.Requests{IPs: []string{"10.7.0.5/24"}}}},
 	}
 	err := checkSelected(req, a, "", &cniconf.Result{})
 	if err == nil || !strings.Contains(err.Error(), "of its delegate's choice and not 10.7.0.5/24") {

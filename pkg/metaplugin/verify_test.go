@@ -72,7 +72,8 @@ func (r *macRecord) MarkMACChange(_ string, previous network.MAC) error {
 }
 
 func TestVerify_Addresses(t *testing.T) {
-	a := ledger.Attachment{Attachment: plan.Attachment{IfName: "net1", IPs: []string{"10.7.0.5/24"}}}
+	a := ledger.Attachment{Attachment: plan.Attachment{IfName: "net1",
+		Requests: network.Requests{IPs: []string{"10.7.0.5/24"}}}}
 	if err := new(fakeNetns).plugin().verify(nil, "/n", a, resultWith("10.7.0.5/24")); err != nil {
 		t.Error(err)
 	}
@@ -113,7 +114,8 @@ func TestVerify_MAC(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			a := ledger.Attachment{Attachment: plan.Attachment{IfName: "net1", MAC: tt.asked}}
+			a := ledger.Attachment{Attachment: plan.Attachment{IfName: "net1",
+				Requests: network.Requests{MAC: tt.asked}}}
 			err = tt.netns.plugin().verify(&tt.record, "/n", a, r)
 			if errors.Is(err, broken) != (tt.code != 0) || err != nil && code(err) != tt.code {
 				t.Errorf("got %v", err)
@@ -155,8 +157,9 @@ func FuzzVerify(f *testing.F) {
 	const mac = network.MAC("0a:58:00:00:00:05")
 	f.Fuzz(func(t *testing.T, data []byte, v byte) {
 		a := ledger.Attachment{
-			Attachment: plan.Attachment{IfName: "net1", MAC: mac, IPs: []string{"10.7.0.5/24"}},
-			Result:     data,
+			Attachment: plan.Attachment{IfName: "net1",
+				Requests: network.Requests{MAC: mac, IPs: []string{"10.7.0.5/24"}}},
+			Result: data,
 		}
 		a.Config.CNIVersion = versions[int(v)%len(versions)]
 		netnsOfAdd(a, netns.ID{}, "/n")

@@ -17,8 +17,11 @@ const (
 	DefaultCNIDir           = "/var/lib/cni/kactus"
 	DefaultLockDir          = "/run/kactus"
 	DefaultNetworkNamespace = "default"
-	DefaultAPITimeout       = 30 * time.Second
-	DefaultDelegateTimeout  = 60 * time.Second
+	// DefaultMultusNamespace is Multus's own default.
+	DefaultMultusNamespace = "kube-system"
+	DefaultConfDir         = "/etc/cni/net.d"
+	DefaultAPITimeout      = 30 * time.Second
+	DefaultDelegateTimeout = 60 * time.Second
 	// DefaultParallelDelegates was measured on two cores: with fewer, a DEL waits, and with more,
 	// an ADD is no faster (see docs/performance.md).
 	DefaultParallelDelegates = 16
@@ -66,6 +69,17 @@ type Conf struct {
 	// NamespaceIsolation restricts Pods to the Networks of their own namespace and
 	// NetworkNamespace.
 	NamespaceIsolation bool
+	// GlobalNamespaces are those whose Networks NamespaceIsolation lets every Pod use.
+	GlobalNamespaces []string
+	// MultusNamespace is the namespace in which a default network is looked for first that Multus's
+	// annotation names without a namespace.
+	MultusNamespace string
+	// ConfDir is the directory of the CNI configurations that NetworkAttachmentDefinitions without
+	// one of their own name.
+	ConfDir string
+	// NPWGParallel lets the delegates of NetworkAttachmentDefinitions run at once, as far as those
+	// of Networks do.
+	NPWGParallel bool
 	// APITimeout limits the time for requests to the apiserver, retries included.
 	APITimeout time.Duration
 	// DelegateTimeout limits the time of one delegate in one operation.

@@ -112,6 +112,20 @@ func (p *parser) namespace(key, def string) string {
 	return namespace
 }
 
+// namespaces returns a list of namespaces.
+func (p *parser) namespaces(key string) []string {
+	var all []string
+	if !p.decode(key, "an array of strings", &all) {
+		return nil
+	}
+	for i, namespace := range all {
+		if err := network.ValidateNamespace(namespace); err != nil {
+			p.fail("%s[%d]: %v", key, i, err)
+		}
+	}
+	return all
+}
+
 func (p *parser) duration(key string, def time.Duration) time.Duration {
 	text, _ := p.text(key, "")
 	if text == "" {

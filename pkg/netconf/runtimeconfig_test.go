@@ -20,8 +20,9 @@ func TestParse_Selection(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &network.Selection{Name: "green", Namespace: "infra", IfMAC: "0a:00:00:00:00:01",
-		IPs: []string{"10.7.0.5/24"}, UpperLayers: []string{"blue"}, PodagentSkip: true}
+	want := &network.Selection{Name: "green", Namespace: "infra",
+		Requests:    network.Requests{MAC: "0a:00:00:00:00:01", IPs: []string{"10.7.0.5/24"}},
+		UpperLayers: []string{"blue"}, PodagentSkip: true}
 	if !reflect.DeepEqual(conf.Selection, want) {
 		t.Errorf("got %+v, want %+v", conf.Selection, want)
 	}

@@ -2,10 +2,13 @@ package network
 
 import (
 	"encoding/json"
+	"net/netip"
 	"reflect"
 	"strconv"
 	"strings"
 	"testing"
+
+	nettypes "github.com/k8snetworkplumbingwg/network-attachment-definition-client/pkg/apis/k8s.cni.cncf.io/v1"
 )
 
 func TestParseSelections(t *testing.T) {
@@ -22,8 +25,9 @@ func TestParseSelections(t *testing.T) {
 			[]Selection{{Name: "green"}, {Name: "blue"}}},
 		{"every key", `[{"name": "green", "namespace": "red", "ifMac": "0A-00-00-00-00-01",
 				"ips": ["192.168.42.10/24", "fd10:42::1/64"], "isPrimary": true}]`,
-			[]Selection{{Name: "green", Namespace: "red", IfMAC: "0a:00:00:00:00:01",
-				IPs: []string{"192.168.42.10/24", "fd10:42::1/64"}, IsPrimary: true}}},
+			[]Selection{{Name: "green", Namespace: "red",
+				Requests:  Requests{MAC: "0a:00:00:00:00:01", IPs: []string{"192.168.42.10/24", "fd10:42::1/64"}},
+				IsPrimary: true}}},
 		{"podagentSkip, with any value", `[{"name": "green", "podagentSkip": ["yes"]},
 				{"name": "blue", "podagentSkip": true}, {"name": "red", "podagentSkip": "false"}]`,
 			[]Selection{{Name: "green", PodagentSkip: true}, {Name: "blue", PodagentSkip: true},
@@ -38,9 +42,9 @@ func TestParseSelections(t *testing.T) {
 			[]Selection{{Name: "green"}, {Name: "blue"}}},
 		{"addresses without a prefix length, as they are written",
 			`[{"name": "green", "ips": ["192.168.42.10", "fd10:42:0::1"]}]`,
-			[]Selection{{Name: "green", IPs: []string{"192.168.42.10", "fd10:42:0::1"}}}},
+			[]Selection{{Name: "green", Requests: Requests{IPs: []string{"192.168.42.10", "fd10:42:0::1"}}}}},
 		{"empty values", `[{"name": "green", "namespace": "", "ifMac": "", "ips": [], "isPrimary": false}]`,
-			[]Selection{{Name: "green", IPs: []string{}}}},
+			[]Selection{{Name: "green", Requests: Requests{IPs: []string{}}}}},
 		{"a name that is a subdomain", `[{"name": "green.example.com"}]`, []Selection{{Name: "green.example.com"}}},
 	}
 	for _, tt := range tests {
@@ -80,8 +84,21 @@ func TestParseSelections_Errors(t *testing.T) {
 		{"a namespace with a dot", `[{"name": "green", "namespace": "a.b"}]`, []string{"element 0", "namespace"}},
 		{"a namespace with the parent directory", `[{"name": "green", "namespace": "../x"}]`,
 			[]string{"element 0", "namespace"}},
-		{"an unknown key, with its name", `[{"name": "green", "interface": "eth1"}]`,
-			[]string{"element 0", "interface"}},
+		{"an unknown key, with its name", `[{"name": "green", "interfaces": "eth1"}]`,
+			[]string{"element 0", "interfaces"}},
+		{"ifMac and mac that differ", `[{"name": "green", "ifMac": "0a:00:00:00:00:01", "mac": "0a:00:00:00:00:02"}]`,
+			[]string{"element 0: ifMac: 0a:00:00:00:00:01, but mac is 0a:00:00:00:00:02"}},
+		{"two networks with one interface", `[{"name": "green", "interface": "a"}, {"name": "blue", "interface": "a"}]`,
+			[]string{"element 1: interface: element 0 (green) already has the interface a"}},
+		{"an interface with the device name of another network",
+			`[{"name": "green", "interface": "net48d6215903df"}, {"name": "blue"}]`,
+			[]string{"element 1: name: element 0 (green) asks for net48d6215903df", "blue"}},
+		{"an unknown key of a port mapping",
+			`[{"name": "green", "portMappings": [{"hostPort": 1, "containerPort": 1, "host": ""}]}]`,
+			[]string{"element 0", "portMappings[0].host: unknown key"}},
+		{"the default route of two", `[{"name": "green", "default-route": ["10.0.0.1"]},
+			{"name": "blue", "default-route": ["fd00::1"]}]`,
+			[]string{"element 1: default-route: element 0 (green) already has the default route"}},
 		{"a known key in another case", `[{"name": "green", "ifMAC": "0a:00:00:00:00:01"}]`,
 			[]string{"element 0", "ifMAC"}},
 		{"a key that occurs twice", `[{"name": "green", "name": "blue"}]`, []string{"element 0", "name", "twice"}},
@@ -179,13 +196,13 @@ func FuzzParseSelections(f *testing.F) {
 		}
 		primaries, ifNames := 0, map[string]bool{}
 		for _, s := range selections {
-			if strings.ContainsAny(s.Name+s.Namespace+string(s.IfMAC), "/;=% \x00") || s.Name == "" || s.Name == ".." {
+			if strings.ContainsAny(s.Name+s.Namespace+string(s.MAC), "/;=% \x00") || s.Name == "" || s.Name == ".." {
 				t.Fatalf("accepted %+v", s)
 			}
-			if ifNames[DeviceName(s.Name)] {
-				t.Fatalf("two networks have the device name %s", DeviceName(s.Name))
+			if ifNames[s.InterfaceName()] {
+				t.Fatalf("two networks have the interface %s", s.InterfaceName())
 			}
-			ifNames[DeviceName(s.Name)] = true
+			ifNames[s.InterfaceName()] = true
 			if s.IsPrimary {
 				primaries++
 			}
@@ -209,7 +226,7 @@ func TestParseSelection(t *testing.T) {
 	tests := []struct{ name, element, want string }{
 		{"nothing", "", "must be a JSON object"},
 		{"an array", `[{"name": "green"}]`, "must be a JSON object"},
-		{"an unknown key", `{"name": "green", "mac": ""}`, "mac: unknown key"},
+		{"an unknown key", `{"name": "green", "MAC": ""}`, "MAC: unknown key"},
 		{"data after the object", `{"name": "green"}{}`, "data follows"},
 		{"more than an annotation can have", longest + spaces + " ", "limit is"},
 	}
@@ -224,10 +241,20 @@ func TestParseSelection(t *testing.T) {
 
 func TestSelection_EncodesWhatItParses(t *testing.T) {
 	full := Selection{
-		Name: "green", Namespace: "red", IfMAC: "0a:00:00:00:00:01", IPs: []string{"10.0.0.1/24", "fd00::1"},
-		IsPrimary: true, UpperLayers: []string{"blue"}, PodagentSkip: true,
+		Name: "green", Namespace: "red", IfName: "net1", Requests: Requests{
+			MAC: "0a:00:00:00:00:01", IPs: []string{"10.0.0.1/24", "fd00::1"},
+			DefaultRoute: []netip.Addr{netip.MustParseAddr("10.0.0.254"), netip.MustParseAddr("fd00::fe")},
+			PortMappings: []nettypes.PortMapEntry{{HostPort: 8080, ContainerPort: 80, Protocol: "udp",
+				HostIP: "10.0.0.1"}},
+			Bandwidth:      &nettypes.BandwidthEntry{EgressRate: 8000, EgressBurst: 200},
+			InfinibandGUID: "c2:11:22:33:44:55:66:77",
+			CNIArgs:        map[string]json.RawMessage{"spoofchk": json.RawMessage(`"on"`)},
+			DeviceID:       "0000:3b:02.1",
+		},
+		IsPrimary: true, UpperLayers: []string{"blue"}, PodagentSkip: true, NPWG: true,
 	}
-	for _, want := range []Selection{{Name: "green"}, full} {
+	claim := Selection{Name: "green", Requests: Requests{IPAMClaim: "vm.green"}}
+	for _, want := range []Selection{{Name: "green"}, full, claim} {
 		element, err := json.Marshal(want)
 		if err != nil {
 			t.Fatal(err)
@@ -236,7 +263,10 @@ func TestSelection_EncodesWhatItParses(t *testing.T) {
 			t.Errorf("%s: got %+v, %v", element, got, err)
 		}
 	}
-	if fields := reflect.TypeFor[Selection]().NumField(); fields != 7 {
-		t.Errorf("the full selection has 7 fields set, of %d", fields)
+	if fields := reflect.TypeFor[Selection]().NumField(); fields != 9 {
+		t.Errorf("the full selection has 8 of 9 fields set (not Position), and there are %d", fields)
+	}
+	if fields := reflect.TypeFor[Requests]().NumField(); fields != 9 {
+		t.Errorf("the selections have 9 requests set, of %d", fields)
 	}
 }

@@ -16,7 +16,7 @@ func ExampleParseSelections() {
 		return
 	}
 	for _, s := range selections {
-		fmt.Println(s.Name, s.Namespace, s.IfMAC, s.IPs)
+		fmt.Println(s.Name, s.Namespace, s.MAC, s.IPs)
 	}
 	// Output:
 	// green   []

@@ -20,7 +20,7 @@ func ExamplePod() {
 		return
 	}
 	attachments, err := plan.Pod(conf, "eth0", []plan.SelectedNetwork{{
-		Selection: network.Selection{Name: "green", IfMAC: "0a:00:00:00:00:01"},
+		Selection: network.Selection{Name: "green", Requests: network.Requests{MAC: "0a:00:00:00:00:01"}},
 		Network:   network.Network{Name: "green", Namespace: "default", Plugin: "vlan", Config: `{"vlanId": 42}`},
 	}})
 	if err != nil {

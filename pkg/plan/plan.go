@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
+	"strings"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniconf"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netconf"
@@ -15,16 +17,17 @@ import (
 
 // Attachment is one interface in one Pod, and how it is made.
 type Attachment struct {
-	// Network is the name of the Network; that of the delegate, where the netconf has the delegate.
+	// Network is the name of the Network or NetworkAttachmentDefinition; that of the delegate,
+	// where the netconf has the delegate.
 	Network string
-	// Namespace is that of the Network; empty where the netconf has the delegate.
+	// Namespace is that of the object; empty where the netconf has the delegate.
 	Namespace string
+	// NPWG means that the object is a NetworkAttachmentDefinition.
+	NPWG bool
 	// IfName is the name of the interface in the Pod.
 	IfName string
-	// MAC is the address that the Pod asks for; empty if the delegate may choose.
-	MAC network.MAC
-	// IPs are the addresses that the Pod asks for, with or without a prefix length.
-	IPs []string
+	// Requests are what the Pod asks for.
+	network.Requests
 	// PodagentSkip means that the selection tells node agents to leave the attachment alone.
 	PodagentSkip bool
 	// Config is the delegate's configuration.
@@ -45,16 +48,23 @@ var ErrIsolation = errors.New("namespaceIsolation restricts Pods to the Networks
 // Namespaces returns the namespaces in which the Network of a selection is looked for, in order.
 func Namespaces(conf netconf.Conf, podNamespace string, s network.Selection) ([]string, error) {
 	if s.Namespace != "" {
-		if conf.NamespaceIsolation && s.Namespace != podNamespace && s.Namespace != conf.NetworkNamespace {
+		allowed := append([]string{podNamespace, conf.NetworkNamespace}, conf.GlobalNamespaces...)
+		if conf.NamespaceIsolation && !slices.Contains(allowed, s.Namespace) {
 			return nil, fmt.Errorf("network %s/%s, for a Pod of the namespace %s: %w and of %s",
-				s.Namespace, s.Name, podNamespace, ErrIsolation, conf.NetworkNamespace)
+				s.Namespace, s.Name, podNamespace, ErrIsolation, strings.Join(allowed[1:], ", "))
 		}
 		return []string{s.Namespace}, nil
 	}
-	if podNamespace == conf.NetworkNamespace {
-		return []string{podNamespace}, nil
+	var all []string
+	if s.NPWG && s.IsPrimary { // Multus looks there alone
+		all = append(all, conf.MultusNamespace)
 	}
-	return []string{podNamespace, conf.NetworkNamespace}, nil
+	for _, namespace := range []string{podNamespace, conf.NetworkNamespace} {
+		if !slices.Contains(all, namespace) {
+			all = append(all, namespace)
+		}
+	}
+	return all, nil
 }
 
 // Pod returns the attachments of a whole Pod. The default network comes first, on the interface
@@ -96,8 +106,13 @@ func Order(conf netconf.Conf, defaultIfName string, selections []network.Selecti
 	all := ofNetconf(conf, defaultIfName)
 	always := len(all)
 	for _, i := range order {
-		a := Attachment{Network: selections[i].Name, IfName: ifNameOf(selections[i], defaultIfName)}
-		if selections[i].IsPrimary {
+		s := selections[i]
+		a := Attachment{Network: s.Name, IfName: ifNameOf(s, defaultIfName)}
+		if s.IsPrimary {
+			if s.IfName != "" && defaultIfName != "" && s.IfName != defaultIfName {
+				return nil, fmt.Errorf("the network %s: interface: %s, but the runtime names the default network's "+
+					"interface: %s", s.Name, s.IfName, defaultIfName)
+			}
 			all[0] = a
 		} else {
 			all = append(all, a)
@@ -110,12 +125,12 @@ func ifNameOf(s network.Selection, defaultIfName string) string {
 	if s.IsPrimary {
 		return defaultIfName
 	}
-	return network.DeviceName(s.Name)
+	return s.InterfaceName()
 }
 
 // Hot returns the attachment that a hot ADD makes.
 func Hot(conf netconf.Conf, s SelectedNetwork) (Attachment, error) {
-	return attachment(conf, s, network.DeviceName(s.Selection.Name))
+	return attachment(conf, s, s.Selection.InterfaceName())
 }
 
 // Default returns the attachments that every Pod gets by the netconf alone.
@@ -141,33 +156,46 @@ func ofNetconf(conf netconf.Conf, defaultIfName string) []Attachment {
 }
 
 func attachment(conf netconf.Conf, s SelectedNetwork, ifName string) (Attachment, error) {
+	a := Attachment{
+		Network:       s.Selection.Name,
+		Namespace:     s.Network.Namespace,
+		NPWG:          s.Network.NPWG,
+		IfName:        ifName,
+		Requests:      s.Selection.Requests,
+		PodagentSkip:  s.Selection.PodagentSkip,
+		RuntimeConfig: s.Selection.Capabilities(),
+	}
 	chain, err := s.Network.Chain(conf.CNIVersion)
+	if err == nil {
+		a.Config, err = chain.WithArgs(a.CNIArgs)
+	}
+	if err == nil {
+		err = a.checkCapabilities()
+	}
 	if err != nil {
 		return Attachment{}, fmt.Errorf("network %s/%s: %w", s.Network.Namespace, s.Network.Name, err)
 	}
-	return Attachment{
-		Network:       s.Selection.Name,
-		Namespace:     s.Network.Namespace,
-		IfName:        ifName,
-		MAC:           s.Selection.IfMAC,
-		IPs:           s.Selection.IPs,
-		PodagentSkip:  s.Selection.PodagentSkip,
-		Config:        chain,
-		RuntimeConfig: runtimeConfig(s.Selection),
-	}, nil
+	return a, nil
 }
 
-// runtimeConfig returns what a selection asks for, by the capabilities that the CNI conventions
-// name for it ("Dynamic Plugin specific fields").
-func runtimeConfig(s network.Selection) map[string]json.RawMessage {
-	rc := map[string]json.RawMessage{}
-	if s.IfMAC != "" {
-		rc["mac"], _ = json.Marshal(s.IfMAC)
+// ErrNotDeclared is returned when a Pod asks for what no plugin of a network can see to.
+var ErrNotDeclared = errors.New("no plugin of its configuration declares that capability")
+
+// checkCapabilities returns an error if the Pod asks for what needs a capability that no plugin
+// declares. To a Network, kactus sees itself that an interface has the MAC address and the IP
+// addresses; the NPWG standard wants a plugin that declares them, too (section 4.1.2.1).
+func (a Attachment) checkCapabilities() error {
+	required := []string{"portMappings", "bandwidth", "infinibandGUID"}
+	if a.NPWG {
+		required = append(required, "mac", "ips")
 	}
-	if len(s.IPs) > 0 {
-		rc["ips"], _ = json.Marshal(s.IPs)
+	for _, capability := range required {
+		if _, asked := a.RuntimeConfig[capability]; asked && !a.Config.Declares(capability) {
+			return fmt.Errorf("the Pod asks for %s: %w (plugins: %s)",
+				capability, ErrNotDeclared, strings.Join(a.Config.Types(), ", "))
+		}
 	}
-	return rc
+	return nil
 }
 
 func merge(base, over map[string]json.RawMessage) map[string]json.RawMessage {

@@ -146,7 +146,7 @@ func TestOrder(t *testing.T) {
 func TestHot(t *testing.T) {
 	conf := newConf(t, `[{"type": "ptp", "masterPlugin": true}]`)
 	green := SelectedNetwork{
-		Selection: network.Selection{Name: "green", IfMAC: "0a:00:00:00:00:01"},
+		Selection: network.Selection{Name: "green", Requests: network.Requests{MAC: "0a:00:00:00:00:01"}},
 		Network:   network.Network{Name: "green", Namespace: "red", Plugin: "vlan"},
 	}
 	got, err := Hot(conf, green)

@@ -31,7 +31,8 @@ func TestSameMAC(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := (Attachment{MAC: tt.before}).SameMAC(tt.now, tt.actual); got != tt.want {
+			if got := (Attachment{Requests: network.Requests{MAC: tt.before}}).SameMAC(tt.now,
+				tt.actual); got != tt.want {
 				t.Errorf("got %t", got)
 			}
 		})
@@ -69,7 +70,7 @@ func TestSameIPs(t *testing.T) {
 				}
 				result.IPs = append(result.IPs, &types100.IPConfig{Address: net.IPNet{IP: ip, Mask: subnet.Mask}})
 			}
-			if got := (Attachment{IPs: tt.before}).SameIPs(tt.now, result); got != tt.want {
+			if got := (Attachment{Requests: network.Requests{IPs: tt.before}}).SameIPs(tt.now, result); got != tt.want {
 				t.Errorf("got %t", got)
 			}
 		})
@@ -107,7 +108,7 @@ func TestVerifyIPs(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			err = Attachment{IfName: "net1", IPs: tt.ips}.VerifyIPs(r)
+			err = Attachment{IfName: "net1", Requests: network.Requests{IPs: tt.ips}}.VerifyIPs(r)
 			switch {
 			case tt.want == "" && err != nil:
 				t.Error(err)

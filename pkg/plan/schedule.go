@@ -24,13 +24,15 @@ var independentPlugins = []string{
 // Neighbors share a group only if neither can affect the other: every plugin is known to touch
 // nothing but its own interface, or is one of parallelPlugins, a list that the operator extends;
 // neither works on another interface of the Pod, or on one of the node that the other makes; and
-// neither can add a route, because which of two routes wins must not be chance.
-func Schedule(attachments []Attachment, parallelPlugins []string) [][]int {
+// neither can add a route, because which of two routes wins must not be chance. The attachments of
+// NetworkAttachmentDefinitions share none, as the NPWG standard has it (section 7.3), unless
+// npwgParallel.
+func Schedule(attachments []Attachment, parallelPlugins []string, npwgParallel bool) [][]int {
 	var groups [][]int
 	var group []cniconf.Traits // of the last group; empty if it takes no others
 	for i, a := range attachments {
 		traits := a.Config.Traits()
-		alone := i == 0 || !isIndependent(traits, parallelPlugins)
+		alone := i == 0 || a.NPWG && !npwgParallel || !isIndependent(traits, parallelPlugins)
 		conflicts := func(t cniconf.Traits) bool { return conflict(t, traits) }
 		if alone || len(group) == 0 || slices.ContainsFunc(group, conflicts) {
 			groups = append(groups, nil)

@@ -64,7 +64,7 @@ func TestSchedule(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			attachments := planOf(t, tt.networks)
-			got := describeSchedule(attachments, Schedule(attachments, []string{"allowed", "allowed-ipam"}))
+			got := describeSchedule(attachments, Schedule(attachments, []string{"allowed", "allowed-ipam"}, false))
 			if got != tt.want {
 				t.Errorf("got  %s\nwant %s", got, tt.want)
 			}

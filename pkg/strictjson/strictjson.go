@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 
 	kjson "sigs.k8s.io/json"
 )
@@ -20,7 +21,7 @@ func Unmarshal(data []byte, v any) error {
 	}
 	strict, err := kjson.UnmarshalStrict(data, v)
 	if err != nil {
-		return typeError(err)
+		return typeError(err, v)
 	}
 	return unknownKeys(strict)
 }
@@ -32,7 +33,7 @@ func Decode(data []byte, v any) error {
 		if syntax := CheckSyntax(data); syntax != nil {
 			return syntax
 		}
-		return typeError(err)
+		return typeError(err, v)
 	}
 	return nil
 }
@@ -51,8 +52,8 @@ func unknownKeys(strict []error) error {
 	return errors.Join(reported...)
 }
 
-// typeError returns err in words that do not name Go's types.
-func typeError(err error) error {
+// typeError returns err, of decoding into v, in words that do not name Go's types.
+func typeError(err error, v any) error {
 	var wrong *json.UnmarshalTypeError
 	if !errors.As(err, &wrong) {
 		return err
@@ -61,7 +62,26 @@ func typeError(err error) error {
 	if wrong.Field == "" {
 		return errors.New(problem)
 	}
-	return fmt.Errorf("%.256s: %s", wrong.Field, problem)
+	return fmt.Errorf("%.256s: %s", keyPath(wrong.Field, reflect.TypeOf(v)), problem)
+}
+
+// keyPath returns the path of a key in a value of type t without the names of embedded types, which
+// are no keys.
+func keyPath(path string, t reflect.Type) string {
+	for {
+		if t.Kind() == reflect.Pointer {
+			t = t.Elem()
+		}
+		first, rest, more := strings.Cut(path, ".")
+		if !more || t.Kind() != reflect.Struct {
+			return path
+		}
+		field, ok := t.FieldByName(first)
+		if !ok || !field.Anonymous {
+			return path
+		}
+		path, t = rest, field.Type
+	}
 }
 
 func kind(t reflect.Type) string {

@@ -1,0 +1,5 @@
+package k8scnicncfio
+
+const (
+	GroupName = "k8s.cni.cncf.io"
+)
