@@ -3,6 +3,7 @@
 package metaplugin
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,6 +20,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniconf"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/confdir"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/delegate"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/ledger"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netconf"
@@ -88,7 +90,7 @@ func newTestNode(t *testing.T) *testNode {
 		dir:    t.TempDir(),
 		bridge: fmt.Sprintf("br%d", bridges.Add(1)),
 		netns:  netnstest.New(t),
-		api:    &fakeAPI{networks: map[string]string{}},
+		api:    &fakeAPI{networks: map[string]string{}, definitions: map[string]string{}},
 	}
 	bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: n.bridge}}
 	must(t, netlink.LinkAdd(bridge))
@@ -97,13 +99,14 @@ func newTestNode(t *testing.T) *testNode {
 	n.runner = delegate.Runner{Env: []string{"PATH=" + os.Getenv("PATH")}, Timeout: 20 * time.Second}
 	n.store = &faultyStore{Store: LedgerStore(n.path("ledger"), n.path("locks"))}
 	n.plugin = &Plugin{
-		API:       func() (API, error) { return n.api, nil },
-		Store:     n.store,
-		Marks:     NewMarks(n.path("ledger"), n.path("locks")),
-		Delegates: n.delegates,
-		OpenNetns: func(path string) (Netns, error) { return netns.Open(path) },
-		Parallel:  16,
-		Log:       slog.New(slog.DiscardHandler),
+		API:        func() (API, error) { return n.api, nil },
+		Store:      n.store,
+		Marks:      NewMarks(n.path("ledger"), n.path("locks")),
+		Delegates:  n.delegates,
+		OpenNetns:  func(path string) (Netns, error) { return netns.Open(path) },
+		Parallel:   16,
+		FindConfig: confdir.Find,
+		Log:        slog.New(slog.DiscardHandler),
 		Now: func() time.Time {
 			if n.now.IsZero() {
 				return time.Now()
@@ -260,7 +263,9 @@ func (n *testNode) hotSelection(conf netconf.Conf, selection string) Request {
 	s, err := network.ParseSelection([]byte(selection))
 	must(n, err)
 	conf.Selection = &s
-	return n.hotRequest(conf, s.Name)
+	req := n.hotRequest(conf, s.Name)
+	req.IfName = cmp.Or(s.IfName, req.IfName)
+	return req
 }
 
 // record returns the container's record.
