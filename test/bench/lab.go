@@ -28,8 +28,11 @@ type lab struct {
 }
 
 const (
-	namespace   = "bench"
-	podsPath    = "/api/v1/namespaces/" + namespace + "/pods"
+	namespace       = "bench"
+	podsPath        = "/api/v1/namespaces/" + namespace + "/pods"
+	networksPath    = "/apis/kaloom.com/v1/namespaces/" + namespace + "/networks"
+	definitionsPath = "/apis/k8s.cni.cncf.io/v1/namespaces/" + namespace + "/network-attachment-definitions"
+
 	maxNetworks = 64
 	defaultNet  = "pod-net"
 	cniVersion  = "1.0.0"
@@ -71,9 +74,11 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-
 subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: node}]
 `
 
-// fill creates the CRD, the rights and the Networks.
+// fill creates the CRDs, the rights, the Networks and the NetworkAttachmentDefinitions.
 func (l *lab) fill(ctx context.Context) error {
-	_, errCRD := l.cp.RunKubectl(ctx, "", "apply", "-f", filepath.Join(l.opts.root, "manifests", "network-crd.yaml"))
+	manifests := filepath.Join(l.opts.root, "manifests")
+	_, errCRD := l.cp.RunKubectl(ctx, "", "apply", "-f", filepath.Join(manifests, "network-crd.yaml"),
+		"-f", filepath.Join(manifests, "network-attachment-definition-crd.yaml"))
 	_, errRights := l.cp.RunKubectl(ctx, rights, "apply", "-f", "-")
 	err := errors.Join(errCRD, errRights, l.awaitRights(ctx), l.cp.WriteKubeconfig(l.kubeconfig, userToken))
 	if err != nil {
@@ -84,12 +89,14 @@ func (l *lab) fill(ctx context.Context) error {
 		return err
 	}
 	for i := range maxNetworks + 1 {
-		path := "/apis/kaloom.com/v1/namespaces/" + namespace + "/networks"
 		object := cluster.Object{
 			APIVersion: "kaloom.com/v1", Kind: "Network", Metadata: cluster.ObjectMetadata{Name: networkName(i)},
 			Spec: map[string]string{"config": string(auxiliary(i))},
 		}
-		if _, err := l.cp.Create(ctx, path, object); err != nil {
+		_, err := l.cp.Create(ctx, networksPath, object)
+		object.APIVersion, object.Kind = "k8s.cni.cncf.io/v1", "NetworkAttachmentDefinition"
+		_, errNPWG := l.cp.Create(ctx, definitionsPath, object)
+		if err := errors.Join(err, errNPWG); err != nil {
 			return err
 		}
 	}
@@ -103,6 +110,10 @@ func (l *lab) awaitRights(ctx context.Context) error {
 	last := ""
 	for begin := time.Now(); time.Since(begin) < limit && ctx.Err() == nil; time.Sleep(pause) {
 		status, answer, err := l.cp.Do(ctx, http.MethodGet, "/apis/kaloom.com/v1/networks", "", nil)
+		if err == nil && status == http.StatusOK {
+			status, answer, err = l.cp.Do(ctx, http.MethodGet,
+				"/apis/k8s.cni.cncf.io/v1/network-attachment-definitions", "", nil)
+		}
 		can, _ := l.cp.RunKubectl(ctx, "", "auth", "can-i", "get", "pods", "--as="+userName, "--all-namespaces")
 		if status == http.StatusOK && strings.TrimSpace(can) == "yes" {
 			return nil

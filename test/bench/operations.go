@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
 )
 
 // measureAll measures the selected parts and returns the report.
@@ -48,11 +51,27 @@ func (l *lab) subjects(ctx context.Context) ([]subject, error) {
 	return all, nil
 }
 
+// npwgSubjects returns kactus with Pods that have the NPWG annotation: as it is by default, and
+// with npwgParallel.
+func (l *lab) npwgSubjects() []subject {
+	one := l.kactus(nameNPWG, "npwg", nil)
+	parallel := l.kactus(nameNPWGParallel, "npwg-parallel", map[string]any{"npwgParallel": true})
+	for _, m := range []*metaPlugin{one, parallel} {
+		m.hotArgs, m.annotate = "", npwgAnnotations
+	}
+	return []subject{one, parallel}
+}
+
+func npwgAnnotations(_ context.Context, _ string, networks []string) (map[string]string, error) {
+	return map[string]string{network.NPWGAnnotation: strings.Join(networks, ",")}, nil
+}
+
 // operations measures the main table and, in the same rounds as the Pods without networks, the
 // floor.
 func (l *lab) operations(ctx context.Context, r *report, subjects []subject) error {
 	var groups [][]trial
 	var lives []*lifecycle
+	subjects = append(subjects, l.npwgSubjects()...)
 	for _, n := range l.opts.networks {
 		group, err := l.group(ctx, subjects, n, "")
 		if err != nil {

@@ -39,6 +39,9 @@ type subject interface {
 const (
 	nameAlone  = "delegates alone"
 	nameKactus = "kactus"
+	// These two have Pods with the NPWG annotation.
+	nameNPWG         = "kactus-npwg"
+	nameNPWGParallel = "kactus-npwg-parallel"
 )
 
 // alone runs the delegates as a meta-plugin would: each with its network's configuration, and at a
