@@ -58,7 +58,8 @@ func TestNPWG_Requests(t *testing.T) {
 		{"name": "seen", "portMappings": [{"hostPort": 80, "containerPort": 8080}], "bandwidth": {"ingressRate": 8},
 			"infiniband-guid": "24:8a:07:03:00:8d:ae:2f", "cni-args": {"spoofchk": "on"}}]`)
 	n.script("seen", `[ $CNI_COMMAND != ADD ] || cat >stdin; `+emptyResult)
-	n.api.definitions["tenant/seen"] = `{"type": "seen", "cniVersion": "1.0.0", "args": {"cni": {"spoofchk": "off", "x": 1}},
+	n.api.definitions["tenant/seen"] = `{"type": "seen", "cniVersion": "1.0.0",
+		"args": {"cni": {"spoofchk": "off", "x": 1}},
 		"capabilities": {"portMappings": true, "bandwidth": true, "infinibandGUID": true}}`
 	n.add(req)
 	expectEqual(t, "address", n.netns.IPv4(t, "net1"), "[10.2.0.77/24]")
