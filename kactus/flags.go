@@ -40,15 +40,21 @@ func (c cli) parse(f *ledgerFlags, args []string) (code int, done bool) {
 // parseOptions parses args, which must be options alone. After it has printed the help, the error
 // is flag.ErrHelp.
 func (c cli) parseOptions(set *flag.FlagSet, usage string, args []string) error {
+	err := c.parseArgs(set, usage, args)
+	if err == nil && set.NArg() > 0 {
+		err = fmt.Errorf("unexpected argument %q", set.Arg(0))
+	}
+	return err
+}
+
+// parseArgs parses options, which other arguments may follow, as parseOptions does.
+func (c cli) parseArgs(set *flag.FlagSet, usage string, args []string) error {
 	set.SetOutput(io.Discard)
 	err := set.Parse(args)
 	if errors.Is(err, flag.ErrHelp) {
 		fmt.Fprint(c.stdout, usage)
 		set.SetOutput(c.stdout)
 		set.PrintDefaults()
-	}
-	if err == nil && set.NArg() > 0 {
-		err = fmt.Errorf("unexpected argument %q", set.Arg(0))
 	}
 	return err
 }

@@ -16,14 +16,15 @@ type subcommand struct {
 	run              func(ctx context.Context, args []string) int
 }
 
-// withOptions is the args of a subcommand that has options, and prints its own help.
+// withOptions begins the args of a subcommand that has options, and prints its own help.
 const withOptions = "[OPTION...]"
 
 func (c cli) subcommands() []subcommand {
 	return []subcommand{
 		{"version", "", "print the version, the commit and the date of the commit", c.printVersion},
 		{"device-name", "NETWORK...", "print the name of a network's interface in a Pod", c.printDeviceNames},
-		{"validate", "[FILE]", "print all problems of a netconf, .conf or .conflist (default: stdin)", c.validate},
+		{"validate", withOptions + " [FILE]",
+			"print all problems of a netconf, .conf or .conflist (default: stdin; -h: its options)", c.validate},
 		{"list", withOptions, "list the attachments of this node (-h: its options)", c.list},
 		{"check", withOptions, "compare every attachment of this node with the kernel; exit 1 on a problem", c.check},
 		{"gc", withOptions, "tear down what no live network namespace holds (-dry-run: only list it)", c.gc},
@@ -47,7 +48,7 @@ func (c cli) runSubcommand(ctx context.Context) int {
 	for _, s := range c.subcommands() {
 		switch {
 		case s.name != name:
-		case s.args != withOptions && slices.ContainsFunc(c.args[1:], isHelp):
+		case !strings.HasPrefix(s.args, withOptions) && slices.ContainsFunc(c.args[1:], isHelp):
 			fmt.Fprintf(c.stdout, "Usage: kactus %s\n\n%s\n", strings.TrimSpace(s.name+" "+s.args), s.help)
 			return 0
 		default:
@@ -81,7 +82,7 @@ func (c cli) usage() string {
 	var b strings.Builder
 	b.WriteString("Usage by hand:\n")
 	for _, s := range c.subcommands() {
-		fmt.Fprintf(&b, "  kactus %-24s %s\n", strings.TrimSpace(s.name+" "+s.args), s.help)
+		fmt.Fprintf(&b, "  kactus %-27s %s\n", strings.TrimSpace(s.name+" "+s.args), s.help)
 	}
 	return b.String()
 }
