@@ -49,7 +49,7 @@ func (c cli) newPlugin(req metaplugin.Request, log *slog.Logger) *metaplugin.Plu
 	}
 	return &metaplugin.Plugin{
 		API:   func() (metaplugin.API, error) { return kube.New(conf.Kubeconfig, "kactus/"+version) },
-		Store: metaplugin.LedgerStore(conf.CNIDir, conf.LockDir),
+		Store: metaplugin.LedgerStore(conf.CNIDir, conf.LockDir, conf.MultusDir),
 		Marks: metaplugin.NewMarks(conf.CNIDir, conf.LockDir),
 		Delegates: func(lock *os.File) metaplugin.Delegates {
 			r := runner

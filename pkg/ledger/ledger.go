@@ -14,7 +14,11 @@ import (
 )
 
 // Ledger is a directory of records and the directory of their locks.
-type Ledger struct{ dir, lockDir string }
+type Ledger struct {
+	dir, lockDir string
+	// multusDir is where Multus keeps its own records; empty for none.
+	multusDir string
+}
 
 // At returns the ledger in dir, whose locks are in lockDir, to be read. Neither directory needs to
 // exist.

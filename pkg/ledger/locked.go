@@ -27,6 +27,8 @@ type LockedRecord struct {
 	corrupt error
 	// predecessor means that the record was read from the predecessor's file.
 	predecessor bool
+	// adopted are the files of Multus that attachments were read from.
+	adopted []string
 
 	mu     sync.Mutex
 	record Record
@@ -265,7 +267,10 @@ func (r *LockedRecord) save() error {
 	if err := r.saveOwn(); err != nil {
 		return err
 	}
-	return r.removePredecessor()
+	if err := r.removePredecessor(); err != nil {
+		return err
+	}
+	return r.removeAdopted()
 }
 
 func (r *LockedRecord) saveOwn() error {

@@ -34,6 +34,9 @@ func (p *Plugin) delPod(ctx context.Context, req Request) error {
 	}
 	defer locked.Close()
 	locked.Adopt(req.IfName, req.Args.Pod)
+	if err := p.adoptMultus(locked, req); err != nil {
+		return err
+	}
 	record := locked.Record()
 	if !isDefault(record, req.IfName) {
 		return p.delOther(req, record)
@@ -55,6 +58,23 @@ func (p *Plugin) delPod(ctx context.Context, req Request) error {
 	}
 	p.retryOrphans(ctx, locked, delegates, req, netnsPath, orphansToReclaim(record))
 	return failed
+}
+
+// adoptMultus makes what Multus attached the container to a part of its record, so that it is torn
+// down like kactus's own: a node may move to kactus while its Pods run.
+func (p *Plugin) adoptMultus(locked LockedRecord, req Request) error {
+	if locked.Record().IfName != "" {
+		return nil
+	}
+	ns, err := podNetns(req.Netns)
+	if err != nil {
+		ns, _ = netns.Ended(req.Netns) // without an identity, no GC reclaims what this DEL leaves
+	}
+	corrupt, err := locked.AdoptMultus(ns, req.IfName, req.Args.Pod)
+	if corrupt != nil {
+		p.Log.Warn("addresses of the container's networks may be left", "cause", corrupt)
+	}
+	return storeError(err)
 }
 
 // isDefault reports whether the interface is, or may have been, that of the container's default

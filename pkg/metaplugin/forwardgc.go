@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 
@@ -62,15 +63,15 @@ type survey struct {
 	corrupt  []ledger.CorruptRecord
 }
 
-func (p *Plugin) survey(conf netconf.Conf, g collection) (survey, error) {
-	s := survey{
+func (p *Plugin) survey(conf netconf.Conf, g collection) (*survey, error) {
+	s := &survey{
 		chains:   map[[sha256.Size]byte]cniconf.Chain{},
 		valid:    map[string][]types.GCAttachment{},
 		recorded: map[string]bool{},
 	}
 	for _, a := range plan.Default(conf, "") {
 		if err := s.addChain(a.Config); err != nil {
-			return survey{}, err
+			return nil, err
 		}
 	}
 	for r, err := range p.Store.Records() {
@@ -80,18 +81,44 @@ func (p *Plugin) survey(conf netconf.Conf, g collection) (survey, error) {
 			continue
 		}
 		if err != nil {
-			return survey{}, storeError(err)
+			return nil, storeError(err)
 		}
 		// What is not listed, but busy, may be live.
 		if err := s.addRecord(r, !g.isStale(r) || p.Store.Busy(r.ContainerID)); err != nil {
-			return survey{}, err
+			return nil, err
 		}
+	}
+	if err := p.addMultus(s, g); err != nil {
+		return nil, err
 	}
 	s.addUnrecorded(g, conf.Master.Name)
 	return s, nil
 }
 
-func (s survey) addRecord(r ledger.Record, valid bool) error {
+// addMultus adds what Multus attached before the node moved to kactus, of what the runtime lists.
+func (p *Plugin) addMultus(s *survey, g collection) error {
+	for _, id := range slices.Sorted(maps.Keys(g.listed)) {
+		if s.recorded[id] {
+			continue
+		}
+		r, err := p.Store.ReadMultus(id, g.listed[id][0].IfName)
+		var corrupt ledger.CorruptRecord
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case errors.As(err, &corrupt):
+			s.corrupt = append(s.corrupt, corrupt)
+		case err != nil:
+			return storeError(err)
+		default:
+			if err := s.addRecord(r, true); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (s *survey) addRecord(r ledger.Record, valid bool) error {
 	s.recorded[r.ContainerID] = true
 	for _, a := range slices.Concat(r.Attachments, r.Orphans) {
 		if err := s.addChain(a.Config); err != nil {
@@ -107,7 +134,7 @@ func (s survey) addRecord(r ledger.Record, valid bool) error {
 
 // addUnrecorded adds what the runtime lists, and the ledger has no record of, for the master
 // delegate: it may have attached the container before kactus was installed.
-func (s survey) addUnrecorded(g collection, master string) {
+func (s *survey) addUnrecorded(g collection, master string) {
 	for _, id := range slices.Sorted(maps.Keys(g.listed)) {
 		if !s.recorded[id] {
 			s.valid[master] = append(s.valid[master], g.listed[id]...)
@@ -115,7 +142,7 @@ func (s survey) addUnrecorded(g collection, master string) {
 	}
 }
 
-func (s survey) addChain(chain cniconf.Chain) error {
+func (s *survey) addChain(chain cniconf.Chain) error {
 	if !chain.Supports("GC") {
 		return nil
 	}
@@ -128,7 +155,7 @@ func (s survey) addChain(chain cniconf.Chain) error {
 }
 
 // sortedChains returns the chains ordered by name.
-func (s survey) sortedChains() []cniconf.Chain {
+func (s *survey) sortedChains() []cniconf.Chain {
 	return slices.SortedFunc(maps.Values(s.chains), func(a, b cniconf.Chain) int {
 		return cmp.Compare(a.Name, b.Name)
 	})
@@ -137,7 +164,7 @@ func (s survey) sortedChains() []cniconf.Chain {
 // checkComplete reports what the ledger cannot name of the listed containers: a list that lacks an
 // attachment would have the delegates free what is in use. A container without a record is no gap:
 // it never had attachments, such as one on the node's own network, or its DEL tore down all.
-func (g collection) checkComplete(known survey) error {
+func (g collection) checkComplete(known *survey) error {
 	var gaps []error
 	for _, c := range known.corrupt {
 		if len(g.listed[c.ContainerID]) > 0 {

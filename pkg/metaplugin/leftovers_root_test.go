@@ -68,7 +68,7 @@ func TestDel_ReclaimsWhatABootLeft(t *testing.T) {
 	}
 	n.expectLeases(3)
 	must(t, os.RemoveAll(n.path("locks")))
-	n.store.Store = LedgerStore(n.path("ledger"), n.path("locks"))
+	n.store.Store = LedgerStore(n.path("ledger"), n.path("locks"), "")
 	// Each DEL reclaims one container, or fails to do so in its two seconds on a busy machine.
 	for i := 0; i < 30 && len(n.ledgerFiles()) > 0; i++ {
 		n.delAnother(fmt.Sprintf("b%d", i), conf)

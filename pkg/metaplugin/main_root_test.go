@@ -97,7 +97,7 @@ func newTestNode(t *testing.T) *testNode {
 	t.Cleanup(func() { _ = netlink.LinkDel(bridge) })
 	must(t, os.Mkdir(n.path("plugins"), 0o755))
 	n.runner = delegate.Runner{Env: []string{"PATH=" + os.Getenv("PATH")}, Timeout: 20 * time.Second}
-	n.store = &faultyStore{Store: LedgerStore(n.path("ledger"), n.path("locks"))}
+	n.store = &faultyStore{Store: LedgerStore(n.path("ledger"), n.path("locks"), n.path("multus"))}
 	n.plugin = &Plugin{
 		API:        func() (API, error) { return n.api, nil },
 		Store:      n.store,

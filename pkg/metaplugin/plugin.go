@@ -57,6 +57,9 @@ type Store interface {
 	Lock(ctx context.Context, containerID string) (LockedRecord, error)
 	// ReadRecord reads the container's record without any lock; fs.ErrNotExist if there is none.
 	ReadRecord(containerID string) (ledger.Record, error)
+	// ReadMultus returns what Multus attached the container to, as a record; fs.ErrNotExist if
+	// nothing. ifName is the interface of its default network.
+	ReadMultus(containerID, ifName string) (ledger.Record, error)
 	// Records reads the records one at a time, without any lock.
 	Records() iter.Seq2[ledger.Record, error]
 	// Busy reports whether an operation on the container is running, without any lock.
@@ -79,6 +82,7 @@ type LockedRecord interface {
 	Record() ledger.Record
 	Corrupt() error
 	Adopt(ifName string, pod podargs.Pod)
+	AdoptMultus(ns netns.ID, ifName string, pod podargs.Pod) (corrupt, err error)
 	Quarantine() (string, error)
 	LockFile() *os.File
 	WritePlanned(
@@ -114,9 +118,12 @@ type Netns interface {
 }
 
 // LedgerStore returns the ledger in dir, whose locks are in lockDir, as a Store. The directories
-// are created when they are first needed.
-func LedgerStore(dir, lockDir string) Store {
-	open := sync.OnceValues(func() (ledger.Ledger, error) { return ledger.Open(dir, lockDir) })
+// are created when they are first needed. multusDir is where Multus keeps its own records.
+func LedgerStore(dir, lockDir, multusDir string) Store {
+	open := sync.OnceValues(func() (ledger.Ledger, error) {
+		l, err := ledger.Open(dir, lockDir)
+		return l.WithMultus(multusDir), err
+	})
 	return &ledgerStore{open: open}
 }
 
@@ -144,6 +151,15 @@ func (s *ledgerStore) ReadRecord(containerID string) (ledger.Record, error) {
 		return ledger.Record{}, err
 	}
 	return l.ReadRecord(containerID)
+}
+
+// ReadMultus implements Store.
+func (s *ledgerStore) ReadMultus(containerID, ifName string) (ledger.Record, error) {
+	l, err := s.open()
+	if err != nil {
+		return ledger.Record{}, err
+	}
+	return l.ReadMultus(containerID, ifName)
 }
 
 // Records implements Store.

@@ -125,8 +125,15 @@ func (c *conversion) setConfDir(key string) {
 	}
 }
 
+// cniDir tells kactus where the records of Multus are. kactus's cniDir is that of its own.
 func (c *conversion) cniDir(key string) {
-	c.note(key, Dropped, "kactus's own records have a directory of their own, whose key is cniDir, too")
+	dir := netconf.DefaultMultusDir
+	if given := c.text(key); given != "" {
+		dir = withoutHost(given)
+	}
+	c.set("multusDir", dir)
+	c.note(key, Converted, "multusDir, %s: a DEL of a Pod that Multus attached goes by what is there. kactus's cniDir "+
+		"is another directory", dir)
 }
 
 func (c *conversion) binDir(key string) {

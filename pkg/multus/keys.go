@@ -31,7 +31,7 @@ func Keys() []Key {
 		{"globalNamespaces", "globalNamespaces, networkNamespace", (*conversion).globalNamespaces, nil},
 		{"kubeconfig", "kubeconfig", (*conversion).kubeconfig, (*conversion).kubeconfig},
 		{"confDir", "confDir", (*conversion).setConfDir, (*conversion).setConfDir},
-		{"cniDir", "", (*conversion).cniDir, nil},
+		{"cniDir", "multusDir", (*conversion).cniDir, (*conversion).cniDir},
 		{"binDir", "", (*conversion).binDir, nil},
 		{"readinessindicatorfile", "", drop("an ADD before the default network is ready fails, leaves nothing, " +
 			"and is tried again by the runtime"), nil},

@@ -16,6 +16,7 @@ import (
 const (
 	DefaultCNIDir           = "/var/lib/cni/kactus"
 	DefaultLockDir          = "/run/kactus"
+	DefaultMultusDir        = "/var/lib/cni/multus"
 	DefaultNetworkNamespace = "default"
 	// DefaultMultusNamespace is Multus's own default.
 	DefaultMultusNamespace = "kube-system"
@@ -64,6 +65,8 @@ type Conf struct {
 	CNIDir string
 	// LockDir is the directory of the locks.
 	LockDir string
+	// MultusDir is the directory in which Multus keeps what it attached, if there is one.
+	MultusDir string
 	// NetworkNamespace is the namespace of Networks that the Pod's own namespace does not have.
 	NetworkNamespace string
 	// NamespaceIsolation restricts Pods to the Networks of their own namespace and

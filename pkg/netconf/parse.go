@@ -25,6 +25,7 @@ func Parse(stdin []byte) (Conf, error) {
 		Kubeconfig:         p.path("kubeconfig", ""),
 		CNIDir:             p.path("cniDir", DefaultCNIDir),
 		LockDir:            p.path("lockDir", DefaultLockDir),
+		MultusDir:          p.path("multusDir", DefaultMultusDir),
 		NetworkNamespace:   p.namespace("networkNamespace", DefaultNetworkNamespace),
 		NamespaceIsolation: p.boolean("namespaceIsolation"),
 		GlobalNamespaces:   p.namespaces("globalNamespaces"),
