@@ -208,3 +208,26 @@ func FuzzMultus(f *testing.F) {
 		}
 	})
 }
+
+// The files are what Multus 4.3 wrote, with two delegates.
+func TestReadMultus_Golden(t *testing.T) {
+	l := Ledger{}.WithMultus("testdata/multus")
+	record, files, err := l.readMultus("c1", "eth0")
+	must(t, err)
+	if ifNames(record.Attachments) != "eth0 net1" || len(files) != 3 {
+		t.Fatalf("got %+v, %v", record, files)
+	}
+	for i, want := range []struct {
+		network, plugins, address string
+	}{{"cbr0", "ptp portmap", "10.231.1.2/24"}, {"green-net", "bridge", "10.231.2.2/24"}} {
+		a := record.Attachments[i]
+		var plugins []string
+		for _, p := range a.Config.Plugins {
+			plugins = append(plugins, p.Type)
+		}
+		if a.Network != want.network || a.State != Attached || strings.Join(plugins, " ") != want.plugins ||
+			!strings.Contains(string(a.Result), want.address) {
+			t.Errorf("got %+v, want %+v", a, want)
+		}
+	}
+}
