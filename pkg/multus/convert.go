@@ -53,12 +53,6 @@ func (c *conversion) namespace() string {
 	return namespace
 }
 
-func (c *conversion) multusNamespace(key string) {
-	namespace := c.text(key)
-	c.note(key, Undecided, "in a Pod's annotation v1.multus-cni.io/default-network, write %s/NAME for a name without "+
-		"a namespace", namespace)
-}
-
 func (c *conversion) systemNamespaces(key string) {
 	if len(c.defaults()) == 0 {
 		if c.object[key] != nil {

@@ -26,7 +26,7 @@ func Keys() []Key {
 		{"defaultNetworks", "delegates", (*conversion).defaultNetworks, nil},
 		{"auxiliaryCNIChainName", "delegates", (*conversion).auxiliaryChain, nil},
 		{"systemNamespaces", "", (*conversion).systemNamespaces, (*conversion).systemNamespaces},
-		{"multusNamespace", "", (*conversion).multusNamespace, nil},
+		{"multusNamespace", "multusNamespace", keep("the default is the same, too"), nil},
 		{"namespaceIsolation", "namespaceIsolation", keep(""), nil},
 		{"globalNamespaces", "globalNamespaces, networkNamespace", (*conversion).globalNamespaces, nil},
 		{"kubeconfig", "kubeconfig", (*conversion).kubeconfig, (*conversion).kubeconfig},
