@@ -158,7 +158,7 @@ func (d multusDelegate) attachment(index int, ifName string) (Attachment, error)
 	}
 	a := Attachment{Attachment: plan.Attachment{Network: chain.Name, IfName: ifName, Config: chain}, State: Planned}
 	if namespace, name, isNAD := strings.Cut(d.Name, "/"); isNAD {
-		a.Network, a.Namespace = name, namespace
+		a.Network, a.Namespace, a.NPWG = name, namespace, true
 	}
 	return a, nil
 }

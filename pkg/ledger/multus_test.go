@@ -61,6 +61,9 @@ func TestReadMultus(t *testing.T) {
 	}
 	var got []string
 	for _, a := range record.Attachments {
+		if a.NPWG != (a.Namespace != "") {
+			t.Errorf("%s/%s: NPWG is %t", a.Namespace, a.Network, a.NPWG)
+		}
 		got = append(got, fmt.Sprintf("%s/%s %s %d %s %d", a.Namespace, a.Network, a.Config.CNIVersion,
 			len(a.Config.Plugins), a.State, len(a.RuntimeConfig)))
 	}
