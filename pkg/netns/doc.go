@@ -1,5 +1,5 @@
 // Package netns identifies network namespaces, reports which of them are gone, and reads and
-// changes the interfaces in them.
+// changes the interfaces and default routes in them.
 //
 // A path is not an identity: the file that a runtime mounts a namespace on can be reused, and so
 // can the process ID in /proc/PID/ns/net. Identify therefore returns an ID that combines the path

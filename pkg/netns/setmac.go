@@ -46,6 +46,7 @@ type links interface {
 	AddrAdd(link netlink.Link, addr *netlink.Addr) error
 	AddrDel(link netlink.Link, addr *netlink.Addr) error
 	RouteListFiltered(family int, filter *netlink.Route, mask uint64) ([]netlink.Route, error)
+	RouteAddEcmp(route *netlink.Route) error
 	RouteAppend(route *netlink.Route) error
 	RouteDel(route *netlink.Route) error
 	NeighList(linkIndex, family int) ([]netlink.Neigh, error)
