@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniconf"
@@ -62,11 +63,30 @@ type diskAttachment struct {
 	Hot           bool                       `json:"hot,omitempty"`
 	NoInterface   bool                       `json:"noInterface,omitempty"`
 	PreviousMAC   string                     `json:"previousMAC,omitempty"`
+	Routes        []diskRoute                `json:"previousRoutes,omitempty"`
 	Result        json.RawMessage            `json:"result,omitempty"`
 	TornDown      []int                      `json:"tornDown,omitempty"`
 	Failures      int                        `json:"failures,omitempty"`
 	FailingSince  *time.Time                 `json:"failingSince,omitempty"`
 	LastFailure   string                     `json:"lastFailure,omitempty"`
+}
+
+type diskRoute struct {
+	Destination netip.Prefix `json:"destination"`
+	Hops        []diskHop    `json:"hops"`
+	Metric      int          `json:"metric,omitempty"`
+	Source      netip.Addr   `json:"source,omitzero"`
+	Scope       int          `json:"scope,omitempty"`
+	Protocol    int          `json:"protocol,omitempty"`
+	MTU         int          `json:"mtu,omitempty"`
+	AdvMSS      int          `json:"advMSS,omitempty"`
+}
+
+type diskHop struct {
+	IfName  string     `json:"device"`
+	Gateway netip.Addr `json:"gateway,omitzero"`
+	OnLink  bool       `json:"onLink,omitempty"`
+	Weight  int        `json:"weight,omitempty"`
 }
 
 type diskChain struct {
@@ -130,6 +150,7 @@ func toDisk(list []Attachment) ([]diskAttachment, error) {
 			Hot:           a.Hot,
 			NoInterface:   a.NoInterface,
 			PreviousMAC:   string(a.PreviousMAC),
+			Routes:        routesToDisk(a.PreviousRoutes),
 			Result:        a.Result,
 			TornDown:      a.TornDown,
 			Failures:      a.Failures,
@@ -138,6 +159,48 @@ func toDisk(list []Attachment) ([]diskAttachment, error) {
 		})
 	}
 	return all, nil
+}
+
+func routesToDisk(routes []netns.Route) []diskRoute {
+	var all []diskRoute
+	for _, r := range routes {
+		var hops []diskHop
+		for _, hop := range r.Hops {
+			hops = append(hops, diskHop(hop))
+		}
+		all = append(all, diskRoute{
+			Destination: r.Destination,
+			Hops:        hops,
+			Metric:      r.Metric,
+			Source:      r.Source,
+			Scope:       r.Scope,
+			Protocol:    r.Protocol,
+			MTU:         r.MTU,
+			AdvMSS:      r.AdvMSS,
+		})
+	}
+	return all
+}
+
+func routesFromDisk(list []diskRoute) []netns.Route {
+	var all []netns.Route
+	for _, d := range list {
+		var hops []netns.Hop
+		for _, hop := range d.Hops {
+			hops = append(hops, netns.Hop(hop))
+		}
+		all = append(all, netns.Route{
+			Destination: d.Destination,
+			Hops:        hops,
+			Metric:      d.Metric,
+			Source:      d.Source,
+			Scope:       d.Scope,
+			Protocol:    d.Protocol,
+			MTU:         d.MTU,
+			AdvMSS:      d.AdvMSS,
+		})
+	}
+	return all
 }
 
 func chainToDisk(c cniconf.Chain) (diskChain, error) {
@@ -219,17 +282,18 @@ func fromDisk(list []diskAttachment) ([]Attachment, error) {
 				RuntimeConfig: d.RuntimeConfig,
 				PodagentSkip:  d.PodagentSkip,
 			},
-			State:        State(d.State),
-			Args:         d.Args,
-			Created:      d.Created,
-			Hot:          d.Hot,
-			NoInterface:  d.NoInterface,
-			PreviousMAC:  network.MAC(d.PreviousMAC),
-			Result:       d.Result,
-			TornDown:     d.TornDown,
-			Failures:     d.Failures,
-			FailingSince: d.FailingSince,
-			LastFailure:  d.LastFailure,
+			State:          State(d.State),
+			Args:           d.Args,
+			Created:        d.Created,
+			Hot:            d.Hot,
+			NoInterface:    d.NoInterface,
+			PreviousMAC:    network.MAC(d.PreviousMAC),
+			PreviousRoutes: routesFromDisk(d.Routes),
+			Result:         d.Result,
+			TornDown:       d.TornDown,
+			Failures:       d.Failures,
+			FailingSince:   d.FailingSince,
+			LastFailure:    d.LastFailure,
 		})
 	}
 	return all, nil

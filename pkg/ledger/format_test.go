@@ -87,7 +87,19 @@ func goldenRecord(t *testing.T) Record {
 
 			NoInterface: true,
 			PreviousMAC: "02:04:06:08:10:12",
-			Result:      json.RawMessage(goldenResult),
+			PreviousRoutes: []netns.Route{{
+				Destination: netip.MustParsePrefix("0.0.0.0/0"),
+				Hops: []netns.Hop{{
+					IfName: "eth0", Gateway: netip.MustParseAddr("10.9.0.1"), OnLink: true, Weight: 2,
+				}},
+				Metric:   100,
+				Source:   netip.MustParseAddr("10.9.0.7"),
+				Scope:    253,
+				Protocol: 4,
+				MTU:      1400,
+				AdvMSS:   1360,
+			}},
+			Result: json.RawMessage(goldenResult),
 		}
 	}
 	failed := func(a Attachment, lastFailure string) Attachment {
@@ -126,7 +138,7 @@ func goldenRecord(t *testing.T) Record {
 
 // The golden file was written by a version that did not have these types, with every field set.
 // Only its indentation was added, and the fields that are optional since: hot, noInterface,
-// previousMAC, cookie, podagentSkip, npwg and requests.
+// previousMAC, previousRoutes, cookie, podagentSkip, npwg and requests.
 func TestFormat1(t *testing.T) {
 	golden, err := os.ReadFile(goldenPath)
 	must(t, err)
@@ -169,6 +181,7 @@ func TestFormat1(t *testing.T) {
 		for _, v := range []any{
 			want, want.Netns, want.Pod, want.Orphans[0], want.Orphans[0].Attachment,
 			attachment, attachment.Attachment, attachment.Requests, attachment.Config, attachment.Config.Plugins[0],
+			attachment.PreviousRoutes[0], attachment.PreviousRoutes[0].Hops[0],
 		} {
 			checkFieldsSet(t, v)
 		}

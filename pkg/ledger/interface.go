@@ -3,6 +3,7 @@ package ledger
 import (
 	"fmt"
 
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netns"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
 )
 
@@ -25,6 +26,18 @@ func (r *LockedRecord) MarkMACChange(ifName string, previous network.MAC) error 
 	err := r.changeAttachment(ifName, func(a *Attachment) { a.PreviousMAC = previous })
 	if err != nil {
 		return fmt.Errorf("write the MAC address that %s of the container %s has to the ledger: %w", ifName, r.id, err)
+	}
+	return nil
+}
+
+// MarkRouteChange records the default routes that the Pod has before kactus sets that of an
+// attachment, so that a tear-down can put them back. If it returns an error, they must stay. What
+// is synced is as with MarkMACChange.
+func (r *LockedRecord) MarkRouteChange(ifName string, previous []netns.Route) error {
+	err := r.changeAttachment(ifName, func(a *Attachment) { a.PreviousRoutes = previous })
+	if err != nil {
+		return fmt.Errorf("write the default routes that the container %s has before %s takes them to the ledger: %w",
+			r.id, ifName, err)
 	}
 	return nil
 }

@@ -41,6 +41,9 @@ type Attachment struct {
 	// PreviousMAC is the MAC address that the interface had before kactus set the one that was
 	// asked for; empty if kactus did not.
 	PreviousMAC network.MAC
+	// PreviousRoutes are the Pod's default routes of the families of DefaultRoute, on other
+	// interfaces, that were there before kactus set the one that was asked for.
+	PreviousRoutes []netns.Route
 	// Result is the result of the delegate's ADD as corrected by kactus; empty while State is
 	// Planned.
 	Result json.RawMessage

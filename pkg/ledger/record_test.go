@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/netip"
 	"os"
 	"reflect"
 	"strings"
@@ -26,6 +27,10 @@ func TestRecord_IsReadAsWritten(t *testing.T) {
 	must(t, r.WritePlanned(context.Background(), ns, pod, "eth0", attachments(t, "eth0", "net1")))
 	must(t, r.MarkAttached(map[string]json.RawMessage{"eth0": json.RawMessage(`{"cniVersion":"1.0.0"}`)}))
 	must(t, r.MarkMACChange("net1", "0a:00:00:00:00:02"))
+	routes := []netns.Route{{
+		Destination: netip.MustParsePrefix("::/0"), Hops: []netns.Hop{{IfName: "eth0"}}, Metric: 1024,
+	}}
+	must(t, r.MarkRouteChange("net1", routes))
 	must(t, r.MarkFailed("net1", testTime, errors.New("no"), nil))
 	written := r.Record()
 	r.Close()
@@ -40,12 +45,13 @@ func TestRecord_IsReadAsWritten(t *testing.T) {
 		t.Errorf("read %+v", read)
 	}
 	eth0, ok := read.Find("eth0")
-	if !ok || eth0.State != Attached || string(eth0.Result) != `{"cniVersion":"1.0.0"}` || eth0.PreviousMAC != "" {
+	if !ok || eth0.State != Attached || string(eth0.Result) != `{"cniVersion":"1.0.0"}` || eth0.PreviousMAC != "" ||
+		eth0.PreviousRoutes != nil {
 		t.Errorf("eth0: %+v", eth0)
 	}
 	net1, ok := read.Find("net1")
 	if !ok || net1.State != Planned || len(net1.Result) != 0 || net1.MAC != "0a:00:00:00:00:01" ||
-		net1.PreviousMAC != "0a:00:00:00:00:02" {
+		net1.PreviousMAC != "0a:00:00:00:00:02" || !reflect.DeepEqual(net1.PreviousRoutes, routes) {
 		t.Errorf("net1: %+v", net1)
 	}
 	stdin, err := net1.Config.Plugins[0].Stdin(nil)
