@@ -26,6 +26,9 @@ type batch struct {
 	attachments []ledger.Attachment
 	// prevResult is for the delegate of the default network.
 	prevResult *cniconf.Result
+	// holder is the attachment that has the Pod's default route after the ADD, because it asks for
+	// it; a zero one if the default route stays where the delegates put it.
+	holder ledger.Attachment
 
 	mu      sync.Mutex
 	started []ledger.Attachment
@@ -69,6 +72,9 @@ func (p *Plugin) attach(
 	if err := p.checkFree(req.Netns, b.attachments); err != nil {
 		return nil, err
 	}
+	if err := b.findRouteHolder(); err != nil {
+		return nil, err
+	}
 	if err := record.WritePlanned(ctx, ns, req.Args.Pod, req.defaultIfName(), b.attachments); err != nil {
 		return nil, storeError(err)
 	}
@@ -107,7 +113,11 @@ func (b *batch) run(ctx context.Context) (json.RawMessage, error) {
 			return nil, err
 		}
 	}
-	printed, err := encodeForRuntime(b.req, b.attachments[0], results[0])
+	if err := b.takeDefaultRoute(); err != nil {
+		return nil, err
+	}
+	first := b.attachments[0]
+	printed, err := encodeForRuntime(b.req, first, routed(b.holder, first, results[0]))
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +166,7 @@ func (b *batch) add(ctx context.Context, a ledger.Attachment) (*cniconf.Result, 
 	if err != nil {
 		return nil, b.failed(a, result, err)
 	}
-	b.plugin.warnDefaultRoute(b.req, a, result)
+	b.plugin.warnDefaultRoute(b.req, a, b.holder.WithoutDefaultRoutes(result))
 	a.NoInterface = b.plugin.lacksInterface(b.req.Netns, a, result)
 	verified := b.plugin.verify(b.record, b.req.Netns, a, result)
 	if err := b.keep(a, result); err != nil {
@@ -216,7 +226,8 @@ func (b *batch) rollBack(ctx context.Context, cause error) error {
 	record := b.record.Record()
 	for i, a := range b.started {
 		recorded, _ := record.Find(a.IfName)
-		b.started[i].Result, b.started[i].PreviousMAC = b.results[a.IfName], recorded.PreviousMAC
+		b.started[i].Result = b.results[a.IfName]
+		b.started[i].PreviousMAC, b.started[i].PreviousRoutes = recorded.PreviousMAC, recorded.PreviousRoutes
 	}
 	leftover := b.plugin.tearDown(ctx, b.record, b.delegates, teardown{
 		containerID:      b.req.ContainerID,

@@ -143,7 +143,14 @@ func netnsOfAdd(a ledger.Attachment, recorded netns.ID, requested string) string
 }
 
 func (p *Plugin) checkAttachment(ctx context.Context, ns Netns, s checked, req Request, a ledger.Attachment) error {
-	if err := checkInterface(ns, a); err != nil {
+	err := checkInterface(ns, a)
+	if err == nil {
+		err = checkDefaultRoute(ns, s, a)
+	}
+	if err == nil {
+		a.Result, err = checkedResult(s.record, a)
+	}
+	if err != nil {
 		return checkError(fmt.Errorf("network %s: %w", a.Network, err))
 	}
 	c := call(req.ContainerID, netnsOfAdd(a, s.record.Netns, req.Netns), a)

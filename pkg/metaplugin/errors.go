@@ -31,8 +31,8 @@ const (
 	// and does not, or that the Pod has an interface of that name which kactus did not make.
 	CodeAttached uint = 104
 	// CodeNotHonored means that the delegate made an interface without the MAC address or the IP
-	// addresses that were asked for, or that what is asked for needs a capability that no plugin of
-	// the network declares.
+	// addresses that were asked for, that the default route cannot lead through it as was asked
+	// for, or that what is asked for needs a capability that no plugin of the network declares.
 	CodeNotHonored uint = 105
 	// CodeCheck means that a CHECK found an attachment that is not as its ADD left it.
 	CodeCheck uint = 107

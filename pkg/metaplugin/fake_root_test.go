@@ -154,6 +154,13 @@ func (r *faultyRecord) MarkMACChange(ifName string, previous network.MAC) error 
 	return r.LockedRecord.MarkMACChange(ifName, previous)
 }
 
+func (r *faultyRecord) MarkRouteChange(ifName string, previous []netns.Route) error {
+	if err := r.store.err("MarkRouteChange"); err != nil {
+		return err
+	}
+	return r.LockedRecord.MarkRouteChange(ifName, previous)
+}
+
 func (r *faultyRecord) Remove(ifName string) error {
 	if err := r.store.err("Remove"); err != nil {
 		return err

@@ -95,7 +95,7 @@ func (p *Plugin) attachedResult(record ledger.Record, req Request, a ledger.Atta
 	if len(a.Result) == 0 {
 		result.Interfaces[0].Mac = string(mac)
 	}
-	return encodeForRuntime(req, a, result)
+	return encodeForRuntime(req, a, routed(routeHolder(record.Attachments), a, result))
 }
 
 // recordedResult returns the result of the attachment's ADD. The predecessor did not record it: of

@@ -6,6 +6,7 @@ import (
 	"io"
 	"iter"
 	"log/slog"
+	"net/netip"
 	"os"
 	"sync"
 	"time"
@@ -91,6 +92,7 @@ type LockedRecord interface {
 	MarkAttached(results map[string]json.RawMessage) error
 	MarkNoInterface(ifName string) error
 	MarkMACChange(ifName string, previous network.MAC) error
+	MarkRouteChange(ifName string, previous []netns.Route) error
 	Remove(ifName string) error
 	MarkFailed(ifName string, now time.Time, cause error, tornDown []int) error
 	Orphan(ifName string, now time.Time, cause error, tornDown []int) error
@@ -109,11 +111,15 @@ type Delegates interface {
 	Status(ctx context.Context, chain cniconf.Chain) error
 }
 
-// Netns reads and changes the interfaces of one network namespace: a *netns.Namespace.
+// Netns reads and changes the interfaces and default routes of one network namespace: a
+// *netns.Namespace.
 type Netns interface {
 	MAC(ifName string) (network.MAC, error)
 	SetMAC(ifName string, mac network.MAC) error
 	SetPermanentMAC(mac, permanent network.MAC) (ifName string, err error)
+	DefaultRoutes(destination netip.Prefix) ([]netns.Route, error)
+	SetDefaultRoute(ifName string, gateways []netip.Addr) error
+	PutBackDefaultRoutes(ifName string, routes []netns.Route) (passedOver []netns.Route, err error)
 	Close()
 }
 

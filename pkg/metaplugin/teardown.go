@@ -83,13 +83,13 @@ func (p *Plugin) undo(
 	if each {
 		del = delegates.DelEach
 	}
-	err = p.putBackMAC(t.netns, a)
+	err = errors.Join(p.putBackRoutes(t.netns, a), p.putBackMAC(t.netns, a))
 	switch {
 	case err != nil && !each:
 		return a.TornDown, err
 	case err != nil:
-		p.Log.Warn("the interface keeps the MAC address that kactus set", "network", a.Network,
-			"interface", a.IfName, "mac", a.MAC, "previous", a.PreviousMAC, "cause", err)
+		p.Log.Warn("what kactus changed is not put back", "network", a.Network, "interface", a.IfName,
+			"mac", a.MAC, "previous", a.PreviousMAC, "cause", err)
 	}
 	return del(ctx, call(t.containerID, t.netns, a))
 }

@@ -20,6 +20,8 @@ import (
 
 // fakeNetns has every interface, with a MAC address that nobody asked for.
 type fakeNetns struct {
+	Netns
+
 	macErr, setErr error
 	// mac is the MAC address; if it is empty, another one.
 	mac network.MAC

@@ -25,7 +25,8 @@ func TestGatewaysByFamily(t *testing.T) {
 		"[[fd00::1]]":                        gateways("fd00::1"),
 		"[[10.0.0.2 10.0.0.1] [fe80::1 ::]]": gateways("fe80::1", "10.0.0.2", "::", "10.0.0.1", "10.0.0.2"),
 	} {
-		if got := fmt.Sprint(Attachment{Requests: network.Requests{DefaultRoute: all}}.GatewaysByFamily()); got != want {
+		a := Attachment{Requests: network.Requests{DefaultRoute: all}}
+		if got := fmt.Sprint(a.GatewaysByFamily()); got != want {
 			t.Errorf("%v: got %s, want %s", all, got, want)
 		}
 	}
@@ -56,7 +57,8 @@ func TestDefaultRouteInResults(t *testing.T) {
 			"10.0.0.0/8, ::/0, 0.0.0.0/1, 0.0.0.0/0, 0.0.0.0/0 by 10.2.0.1",
 		},
 		"IPv6": {
-			gateways("fd00::1", "fd00::2"), "0.0.0.0/0 by 10.1.0.1, 10.0.0.0/8, 0.0.0.0/1, 0.0.0.0/0, 0.0.0.0/0",
+			gateways("fd00::1", "fd00::2"),
+			"0.0.0.0/0 by 10.1.0.1, 10.0.0.0/8, 0.0.0.0/1, 0.0.0.0/0, 0.0.0.0/0",
 			"0.0.0.0/0 by 10.1.0.1, 10.0.0.0/8, 0.0.0.0/1, 0.0.0.0/0, 0.0.0.0/0, ::/0 by fd00::1, ::/0 by fd00::2",
 		},
 		"both": {

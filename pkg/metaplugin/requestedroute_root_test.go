@@ -1,0 +1,558 @@
+//go:build root
+
+package metaplugin
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/containernetworking/cni/pkg/types"
+	"github.com/vishvananda/netlink"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/ledger"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netns"
+)
+
+// What the kernel does with a packet for elsewhere, of each family.
+const (
+	byEth0  = "eth0 10.1.0.1, eth0 fd00:1::1"
+	byGreen = greenIf + " 10.2.0.1, eth0 fd00:1::1"
+)
+
+// dualBridge returns the configuration of a bridge that is the gateway of 10.N.0.0/24 and
+// fd00:N::/64; with keys of its own, such as that the default route is to lead through it.
+func (n *testNode) dualBridge(subnet int, keys ...string) string {
+	return n.dual("bridge", subnet, append(keys, fmt.Sprintf(`"bridge": "%s-%d"`, n.bridge, subnet),
+		`"isGateway": true`)...)
+}
+
+func (n *testNode) dual(plugin string, subnet int, keys ...string) string {
+	return fmt.Sprintf(`{"type": %q, %s "ipam": {"type": "host-local", "dataDir": %q,
+		"ranges": [[{"subnet": "10.%[4]d.0.0/24"}], [{"subnet": "fd00:%[4]d::/64"}]]}}`,
+		plugin, strings.Join(append(keys, ""), ", "), n.path("leases"), subnet)
+}
+
+const isDefaultGateway = `"isDefaultGateway": true`
+
+// newRoutedNode returns a node whose default network brings a default route of each family, with
+// the networks green and blue, and a request for the Pod.
+func newRoutedNode(t *testing.T) (*testNode, Request) {
+	t.Helper()
+	n := newTestNode(t)
+	for _, subnet := range []int{1, 2, 3} {
+		name := fmt.Sprintf("%s-%d", n.bridge, subnet)
+		t.Cleanup(func() {
+			if link, err := netlink.LinkByName(name); err == nil {
+				must(t, netlink.LinkDel(link))
+			}
+		})
+	}
+	n.api.networks["tenant/green"] = n.dualBridge(2)
+	n.api.networks["tenant/blue"] = n.dualBridge(3)
+	return n, n.request(n.conf(n.dualBridge(1, isDefaultGateway)))
+}
+
+// selectRoute makes the Pod ask for green with these gateways of its default route, and then for
+// other networks.
+func (n *testNode) selectRoute(gateways string, others ...string) {
+	n.api.annotation = "[" + routeSelection(gateways)
+	for _, name := range others {
+		n.api.annotation += fmt.Sprintf(`, {"name": %q}`, name)
+	}
+	n.api.annotation += "]"
+}
+
+func routeSelection(gateways string) string {
+	list, _ := json.Marshal(strings.Fields(gateways))
+	return fmt.Sprintf(`{"name": "green", "default-route": %s}`, list)
+}
+
+func (n *testNode) hotRoute(req Request, gateways string) Request {
+	n.Helper()
+	return n.hotSelection(req.Conf, routeSelection(gateways))
+}
+
+// leaves returns the interface and the gateway by which the Pod reaches what is elsewhere.
+func (n *testNode) leaves() string {
+	n.Helper()
+	var all []string
+	n.netns.Do(n, func(links *netlink.Handle) {
+		for _, to := range []string{"192.0.2.1", "2001:db8::1"} {
+			routes, err := links.RouteGet(net.ParseIP(to))
+			if err != nil {
+				all = append(all, "nowhere")
+				continue
+			}
+			link, err := links.LinkByIndex(routes[0].LinkIndex)
+			must(n, err)
+			all = append(all, link.Attrs().Name+" "+routes[0].Gw.String())
+		}
+	})
+	return strings.Join(all, ", ")
+}
+
+func (n *testNode) expectLeaves(want string) {
+	n.Helper()
+	expectEqual(n.T, "way to elsewhere", n.leaves(), want)
+}
+
+// defaultRoutes returns the default routes of IPv4 and IPv6.
+func (n *testNode) defaultRoutes() string {
+	n.Helper()
+	ns, err := netns.Open(n.netns.Path)
+	must(n, err)
+	defer ns.Close()
+	var all []netns.Route
+	for _, destination := range []string{"0.0.0.0/0", "::/0"} {
+		routes, err := ns.DefaultRoutes(netip.MustParsePrefix(destination))
+		must(n, err)
+		all = append(all, routes...)
+	}
+	return fmt.Sprintf("%+v", all)
+}
+
+// routesIn returns the default routes of a result.
+func routesIn(t *testing.T, result json.RawMessage) string {
+	t.Helper()
+	var all []string
+	for _, r := range parsed(t, result).Routes {
+		if bits, _ := r.Dst.Mask.Size(); bits == 0 {
+			all = append(all, fmt.Sprintf("%s by %s", &r.Dst, r.GW))
+		}
+	}
+	return strings.Join(all, ", ")
+}
+
+func TestDefaultRoute_MovesAtAdd(t *testing.T) {
+	for name, c := range map[string]struct{ gateways, leaves, printed string }{
+		"IPv4 alone": {"10.2.0.1", byGreen, "::/0 by fd00:1::1"},
+		"IPv6 alone": {"fd00:2::1", "eth0 10.1.0.1, " + greenIf + " fd00:2::1", "0.0.0.0/0 by 10.1.0.1"},
+		"both":       {"10.2.0.1 fd00:2::1", greenIf + " 10.2.0.1, " + greenIf + " fd00:2::1", ""},
+		"none":       {"", byEth0, "0.0.0.0/0 by 10.1.0.1, ::/0 by fd00:1::1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n, req := newRoutedNode(t)
+			n.selectRoute(c.gateways)
+			log := n.logged(func() { req.Conf.PrevResult = n.add(req) })
+			n.expectLeaves(c.leaves)
+			expectEqual(t, "default routes that kactus prints", routesIn(t, req.Conf.PrevResult), c.printed)
+			eth0, _ := n.record().Find("eth0")
+			expectEqual(t, "default routes that are recorded of eth0", routesIn(t, eth0.Result),
+				"0.0.0.0/0 by 10.1.0.1, ::/0 by fd00:1::1")
+			if strings.Contains(log, "default route") {
+				t.Errorf("a warning of what the Pod asks for: %s", log)
+			}
+			n.check(req)
+			n.del(req)
+			n.expectNothingLeft()
+		})
+	}
+}
+
+func TestDefaultRoute_OfTheDefaultNetwork(t *testing.T) {
+	n, req := newRoutedNode(t)
+	n.api.annotation = `[{"name": "green", "isPrimary": true, "default-route": ["10.2.0.1"]}, {"name": "blue"}]`
+	n.api.networks["tenant/blue"] = n.dualBridge(3, isDefaultGateway)
+	result := n.add(req)
+	n.expectLeaves("eth0 10.2.0.1, " + blueIf + " fd00:3::1")
+	expectEqual(t, "default routes that kactus prints", routesIn(t, result), "0.0.0.0/0 by 10.2.0.1")
+	n.check(req)
+}
+
+// All delegates have made theirs before, whatever the order.
+func TestDefaultRoute_PrecedesThoseOfDelegates(t *testing.T) {
+	for name, c := range map[string]struct{ green, blue string }{
+		"a later network":    {`"mtu": 1400`, isDefaultGateway},
+		"the network itself": {isDefaultGateway, `"mtu": 1400`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n, req := newRoutedNode(t)
+			n.api.networks["tenant/green"] = n.dualBridge(2, c.green)
+			n.api.networks["tenant/blue"] = n.dualBridge(3, c.blue)
+			n.selectRoute("10.2.0.9 fd00:2::9", "blue")
+			log := n.logged(func() { n.add(req) })
+			n.expectLeaves(greenIf + " 10.2.0.9, " + greenIf + " fd00:2::9")
+			if strings.Contains(log, "default route") {
+				t.Errorf("the log is %s", log)
+			}
+			n.check(req)
+			n.check(n.hotRequest(req.Conf, "green"))
+			n.check(n.hotRequest(req.Conf, "blue"))
+		})
+	}
+}
+
+func TestDefaultRoute_MovesHotAndBack(t *testing.T) {
+	n, req := newRoutedNode(t)
+	n.add(req)
+	before := n.defaultRoutes()
+	hot := n.hotRoute(req, "10.2.0.1")
+	n.run("a hot ADD moves it", func() {
+		result := n.add(hot)
+		n.expectLeaves(byGreen)
+		expectEqual(n.T, "default routes that kactus prints", routesIn(n.T, result), "0.0.0.0/0 by 10.2.0.1")
+		n.check(req)
+		n.check(hot)
+	})
+	n.run("a repeated one changes nothing", func() {
+		expectEqual(n.T, "default routes that kactus prints", routesIn(n.T, n.add(hot)), "0.0.0.0/0 by 10.2.0.1")
+		n.expectLeaves(byGreen)
+	})
+	n.run("a hot DEL puts the old one back", func() {
+		n.del(hot)
+		expectEqual(n.T, "default routes", n.defaultRoutes(), before)
+		n.check(req)
+	})
+	n.run("and so it does after the kernel has lost the interface", func() {
+		n.add(hot)
+		n.delInterface(greenIf)
+		n.expectLeaves("nowhere, eth0 fd00:1::1")
+		n.del(hot)
+		expectEqual(n.T, "default routes", n.defaultRoutes(), before)
+	})
+}
+
+func TestDefaultRoute_StaysWhenNetworksComeAndGo(t *testing.T) {
+	n, req := newRoutedNode(t)
+	n.api.networks["tenant/blue"] = withKey(n.bridgeConf(3), isDefaultGateway)
+	n.selectRoute("10.2.0.1")
+	n.add(req)
+	blue := n.hotRequest(req.Conf, "blue")
+	for range 2 {
+		result := n.add(blue)
+		n.expectLeaves(byGreen)
+		expectEqual(t, "default routes that kactus prints", routesIn(t, result), "")
+		expectEqual(t, "as it does again", routesIn(t, n.add(blue)), "")
+		n.check(req)
+		n.check(blue)
+		green, _ := n.record().Find(greenIf)
+		expectEqual(t, "routes to put back", len(green.PreviousRoutes), 2)
+		n.del(blue)
+		n.expectLeaves(byGreen)
+	}
+	n.run("what blue brought is there after the requested one", func() {
+		n.add(blue)
+		n.del(n.hotRequest(req.Conf, "green"))
+		n.expectLeaves(blueIf + " 10.3.0.1, eth0 fd00:1::1")
+		n.del(blue)
+		n.expectLeaves(byEth0)
+	})
+}
+
+func TestDefaultRoute_ForgetsWhatANetworkBroughtBefore(t *testing.T) {
+	n, req := newRoutedNode(t)
+	n.api.networks["tenant/blue"] = withKey(n.bridgeConf(3), isDefaultGateway)
+	n.selectRoute("10.2.0.1")
+	n.add(req)
+	blue := n.hotRequest(req.Conf, "blue")
+	n.add(blue)
+	n.del(blue)
+	n.api.networks["tenant/blue"] = n.bridgeConf(3)
+	n.add(blue)
+	n.del(n.hotRequest(req.Conf, "green"))
+	n.expectLeaves(byEth0)
+}
+
+func TestDefaultRoute_LostInterfaceDoesNotFailOthers(t *testing.T) {
+	n, req := newRoutedNode(t)
+	n.selectRoute("10.2.0.1")
+	n.add(req)
+	n.delInterface(greenIf)
+	n.add(n.hotRequest(req.Conf, "blue"))
+	n.expectInterfaces("eth0", blueIf)
+}
+
+func TestDefaultRoute_SomebodyElseChangedItSince(t *testing.T) {
+	n, req := newRoutedNode(t)
+	n.selectRoute("10.2.0.1")
+	n.add(req)
+	links, all := n.netns.Links(t), &net.IPNet{IP: net.IPv4zero, Mask: net.CIDRMask(0, 32)}
+	must(t, links.RouteReplace(&netlink.Route{
+		LinkIndex: n.netns.Link(t, "eth0").Attrs().Index, Gw: net.IPv4(10, 1, 0, 9), Dst: all,
+	}))
+	theirs := n.defaultRoutes()
+	n.checkFails(req, CodeCheck, "network green", greenIf, "10.2.0.1")
+	n.run("a hot ADD leaves it", func() {
+		n.add(n.hotRequest(req.Conf, "blue"))
+		expectEqual(n.T, "default routes", n.defaultRoutes(), theirs)
+	})
+	n.run("a hot DEL leaves it", func() {
+		n.del(n.hotRequest(req.Conf, "green"))
+		expectEqual(n.T, "default routes", n.defaultRoutes(), theirs)
+	})
+}
+
+func TestDefaultRoute_CannotBeMoved(t *testing.T) {
+	t.Run("an ADD is rolled back", func(t *testing.T) {
+		n, req := newRoutedNode(t)
+		n.selectRoute("10.9.0.1", "blue")
+		n.addFails(req, CodeNotHonored, "network green", "10.9.0.1", greenIf, "not on the link")
+		n.expectNothingLeft()
+	})
+	t.Run("a hot ADD is rolled back, and the old route is there", func(t *testing.T) {
+		n, req := newRoutedNode(t)
+		n.add(req)
+		before := n.defaultRoutes()
+		n.addFails(n.hotRoute(req, "10.2.0.1 fd00:9::1"), CodeNotHonored, "network green", "fd00:9::1", greenIf)
+		expectEqual(t, "default routes", n.defaultRoutes(), before)
+		n.expectInterfaces("eth0")
+		n.check(req)
+	})
+	t.Run("a delegate made no interface", func(t *testing.T) {
+		n, req := newRoutedNode(t)
+		n.script("nothing", emptyResult)
+		n.api.networks["tenant/green"] = `{"type": "nothing"}`
+		n.selectRoute("10.2.0.1")
+		n.addFails(req, CodeNotHonored, "network green", greenIf)
+	})
+	t.Run("another network has it", func(t *testing.T) {
+		n, req := newRoutedNode(t)
+		n.selectRoute("10.2.0.1")
+		n.add(req)
+		blue := n.hotSelection(req.Conf, `{"name": "blue", "default-route": ["10.3.0.1"]}`)
+		n.addFails(blue, CodeAttached, "network blue", "default-route", "network green", greenIf)
+		n.expectLeaves(byGreen)
+		n.expectInterfaces("eth0", greenIf)
+	})
+	t.Run("what was there cannot be recorded", func(t *testing.T) {
+		n, req := newRoutedNode(t)
+		n.add(req)
+		before := n.defaultRoutes()
+		n.store.fail("MarkRouteChange")
+		open := n.plugin.OpenNetns
+		n.plugin.OpenNetns = func(path string) (Netns, error) {
+			ns, err := open(path)
+			return stoppedRoute{ns, func() bool { t.Error("the default route was set"); return false }}, err
+		}
+		n.addFails(n.hotRoute(req, "10.2.0.1"), types.ErrIOFailure, errDisk.Error())
+		expectEqual(t, "default routes", n.defaultRoutes(), before)
+	})
+}
+
+// A network that brings a default route must not take the requested one for good.
+func TestDefaultRoute_LaterNetworkFailsWithIt(t *testing.T) {
+	n, req := newRoutedNode(t)
+	n.selectRoute("10.2.0.1")
+	n.add(req)
+	n.api.networks["tenant/blue"] = n.dualBridge(3, isDefaultGateway)
+	open := n.plugin.OpenNetns
+	n.plugin.OpenNetns = func(path string) (Netns, error) {
+		ns, err := open(path)
+		return refusedRoute{ns}, err
+	}
+	n.addFails(n.hotRequest(req.Conf, "blue"), CodeNotHonored, errRefused.Error())
+	n.expectLeaves(byGreen)
+	n.expectInterfaces("eth0", greenIf)
+}
+
+type refusedRoute struct{ Netns }
+
+func (refusedRoute) SetDefaultRoute(string, []netip.Addr) error { return errRefused }
+
+// stoppedRoute is a network namespace in which SetDefaultRoute calls stop first, and does nothing
+// if that returns false.
+type stoppedRoute struct {
+	Netns
+	stop func() bool
+}
+
+func (s stoppedRoute) SetDefaultRoute(ifName string, gateways []netip.Addr) error {
+	if !s.stop() {
+		return nil
+	}
+	return s.Netns.SetDefaultRoute(ifName, gateways)
+}
+
+// killedAtRoute runs an ADD, and leaves all as if kactus had been killed when it had recorded the
+// default routes, before or after it set another.
+func (n *testNode) killedAtRoute(req Request, afterSet bool) {
+	n.Helper()
+	var record []byte
+	open := n.plugin.OpenNetns
+	n.plugin.OpenNetns = func(path string) (Netns, error) {
+		ns, err := open(path)
+		return stoppedRoute{ns, func() bool {
+			record, err = os.ReadFile(n.path("ledger/c1.json"))
+			must(n, err)
+			return afterSet
+		}}, err
+	}
+	n.add(req)
+	n.plugin.OpenNetns = open
+	must(n, os.WriteFile(n.path("ledger/c1.json"), record, 0o600))
+	a, _ := n.record().Find(greenIf)
+	expectEqual(n.T, "state and number of previous routes", fmt.Sprint(a.State, len(a.PreviousRoutes)), "planned1")
+}
+
+func TestDefaultRoute_AfterAKill(t *testing.T) {
+	for name, afterSet := range map[string]bool{"before the change": false, "after the change": true} {
+		t.Run(name, func(t *testing.T) {
+			n, req := newRoutedNode(t)
+			n.run("a DEL of the Pod removes all", func() {
+				n.selectRoute("10.2.0.1")
+				n.killedAtRoute(req, afterSet)
+				n.del(req)
+				n.expectNothingLeft()
+			})
+			n.api.annotation = ""
+			n.add(req)
+			before := n.defaultRoutes()
+			hot := n.hotRoute(req, "10.2.0.1")
+			n.run("a hot DEL puts the old one back", func() {
+				n.killedAtRoute(hot, afterSet)
+				n.del(hot)
+				expectEqual(n.T, "default routes", n.defaultRoutes(), before)
+			})
+			n.run("a repeated hot ADD moves it", func() {
+				n.killedAtRoute(hot, afterSet)
+				n.add(hot)
+				n.expectLeaves(byGreen)
+				n.del(hot)
+				expectEqual(n.T, "default routes", n.defaultRoutes(), before)
+			})
+			n.check(req)
+		})
+	}
+}
+
+// A hot DEL that is killed after it has put the old routes back, or fails then, is run again.
+func TestDefaultRoute_PutBackBeforeADelThatFails(t *testing.T) {
+	n, req := newRoutedNode(t)
+	n.add(req)
+	before := n.defaultRoutes()
+	hot := n.hotRoute(req, "10.2.0.1")
+	n.add(hot)
+	n.script("bridge", `[ $CNI_COMMAND = DEL ] && exit 1; exec `+pluginDir+`/bridge`)
+	for range 2 {
+		n.delFails(hot, CodeDelegate, "network green")
+		expectEqual(t, "default routes", n.defaultRoutes(), before)
+	}
+	n.checkWarns(req, "may be half torn down")
+	n.run("a hot ADD of another network leaves them", func() {
+		n.add(n.hotRequest(req.Conf, "blue"))
+		expectEqual(n.T, "default routes", n.defaultRoutes(), before)
+	})
+	must(t, os.Remove(n.path("plugins/bridge")))
+	n.del(hot)
+	n.check(req)
+	n.expectLeaves(byEth0)
+}
+
+// The default routes must not go with the interface as long as there is hope.
+func TestDefaultRoute_CannotBePutBack(t *testing.T) {
+	n, req := newRoutedNode(t)
+	n.add(req)
+	hot := n.hotRoute(req, "10.2.0.1")
+	n.add(hot)
+	open := n.plugin.OpenNetns
+	n.plugin.OpenNetns = func(path string) (Netns, error) {
+		ns, err := open(path)
+		return unrestorable{ns}, err
+	}
+	n.delFails(hot, types.ErrIOFailure, "network green", greenIf, errRefused.Error())
+	n.expectLeaves(byGreen)
+	n.plugin.OpenNetns = open
+	n.del(hot)
+	n.expectLeaves(byEth0)
+}
+
+type unrestorable struct{ Netns }
+
+func (unrestorable) PutBackDefaultRoutes(string, []netns.Route) ([]netns.Route, error) {
+	return nil, errRefused
+}
+
+// What was there before kactus comes back with a DEL too, if the namespace outlives it.
+func TestDefaultRoute_DelInANamespaceThatStays(t *testing.T) {
+	n, req := newRoutedNode(t)
+	links := n.netns.Links(t)
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = "own0"
+	must(t, links.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}))
+	own := n.netns.Link(t, "own0")
+	must(t, links.LinkSetUp(own))
+	addr, err := netlink.ParseAddr("10.8.0.5/24")
+	must(t, err)
+	must(t, links.AddrAdd(own, addr))
+	must(t, links.RouteAdd(&netlink.Route{LinkIndex: own.Attrs().Index, Gw: net.IPv4(10, 8, 0, 1), Priority: 50}))
+	before := n.defaultRoutes()
+	n.selectRoute("10.2.0.1")
+	n.add(req)
+	n.expectLeaves(byGreen)
+	n.del(req)
+	expectEqual(t, "default routes", n.defaultRoutes(), before)
+}
+
+// Each delegate's CHECK, as CRI-O runs it after the ADD, gets the result as it can be found.
+func TestCheck_PassesWithARequestedDefaultRoute(t *testing.T) {
+	n := newTestNode(t)
+	must(t, netlink.LinkSetUp(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: n.bridge}}))
+	ptp := n.hostLocal(1)
+	ptp = strings.TrimSuffix(ptp, "}") + `, "routes": [{"dst": "0.0.0.0/0"}]}`
+	for name, green := range map[string]string{
+		"macvlan": fmt.Sprintf(`{"type": "macvlan", "master": %q, "ipam": %s}`, n.bridge, n.hostLocal(2)),
+		"bridge":  withKey(n.bridgeConf(2), isDefaultGateway),
+		"ptp":     n.ptpConf(2),
+	} {
+		n.run(name, func() {
+			n.api.networks["tenant/green"] = green
+			n.selectRoute("10.2.0.1")
+			req := n.request(n.conf(fmt.Sprintf(`{"type": "ptp", "ipam": %s}`, ptp)))
+			req.Conf.PrevResult = n.add(req)
+			expectEqual(n.T, "IPv4", strings.HasPrefix(n.leaves(), greenIf+" 10.2.0.1"), true)
+			n.check(req)
+			n.run("and not without it", func() {
+				must(n, n.netns.Links(n).RouteDel(&netlink.Route{
+					LinkIndex: n.netns.Link(n, greenIf).Attrs().Index, Gw: net.IPv4(10, 2, 0, 1),
+				}))
+				n.checkFails(req, CodeCheck, "network green", "10.2.0.1", greenIf)
+			})
+			n.del(req)
+			n.expectNothingLeft()
+		})
+	}
+}
+
+// A delegate's default route takes the place of the requested one until kactus sets that again.
+func TestCheck_PassesWhileAHotNetworkBringsARoute(t *testing.T) {
+	n, req := newRoutedNode(t)
+	n.selectRoute("10.2.0.1")
+	req.Conf.PrevResult = n.add(req)
+	n.api.networks["tenant/blue"] = withKey(n.bridgeConf(3), isDefaultGateway)
+	n.script("bridge", pluginDir+`/bridge || exit
+		[ $CNI_COMMAND != ADD ] || { : >running; while [ ! -e go ]; do sleep 0.01; done; }`)
+	done := make(chan error)
+	go func() {
+		_, err := n.plugin.Add(context.Background(), n.hotRequest(req.Conf, "blue"))
+		done <- err
+	}()
+	awaitFile(t, n.path("running"))
+	n.expectLeaves(blueIf + " 10.3.0.1, eth0 fd00:1::1")
+	n.check(req)
+	must(t, os.WriteFile(n.path("go"), nil, 0o600))
+	must(t, <-done)
+	n.expectLeaves(byGreen)
+	n.check(req)
+}
+
+func TestCheck_PassesTheRoutesThatAreThere(t *testing.T) {
+	n, req := newRoutedNode(t)
+	n.script("bridge", `[ $CNI_COMMAND = CHECK ] && cat >stdin.$CNI_IFNAME || exec `+pluginDir+`/bridge`)
+	n.api.networks["tenant/green"] = n.dualBridge(2, isDefaultGateway)
+	n.selectRoute("10.2.0.9 fd00:2::1")
+	req.Conf.PrevResult = n.add(req)
+	n.check(req)
+	for _, ifName := range []string{"eth0", greenIf} {
+		var conf struct{ PrevResult json.RawMessage }
+		must(t, json.Unmarshal([]byte(n.read("stdin."+ifName)), &conf))
+		expectEqual(t, "default routes of "+ifName+" for its CHECK", routesIn(t, conf.PrevResult), "")
+		a, _ := n.record().Find(ifName)
+		expectEqual(t, "state", a.State, ledger.Attached)
+	}
+}
