@@ -17,6 +17,8 @@ import (
 type killCampaign struct {
 	operation
 	fault string // the name of the row
+	// newTenant makes the tenant. If nil, newCampaignTenant does.
+	newTenant func(*testing.T) *kactustest.Tenant
 	// signal chooses the signal for a boundary. If nil, it is SIGKILL.
 	signal func(boundary) syscall.Signal
 	// next does what the runtime does, and checks that everything is in order again. If nil, the
@@ -47,6 +49,27 @@ var killCampaigns = []killCampaign{
 		},
 	},
 	{operation: hotDel, fault: "SIGKILL at a system call of a hot DEL of a third network; then hot DEL again"},
+	{
+		operation: routeAdd, fault: "SIGKILL at a system call of a hot ADD with default-route; then hot ADD again",
+		newTenant: newRoutedTenant,
+		next: func(t *testing.T, p *kactustest.Pod, _ bool) {
+			routeAdd.run(t, p)
+			expectRouted(t, p, kactustest.DataIfName)
+		},
+		finally: func(t *testing.T, p *kactustest.Pod) {
+			routeDel.run(t, p)
+			expectRouted(t, p, "eth0")
+		},
+	},
+	{
+		operation: routeDel, fault: "SIGKILL at a system call of a hot DEL with default-route; then hot DEL again",
+		newTenant: newRoutedTenant,
+		next: func(t *testing.T, p *kactustest.Pod, _ bool) {
+			expectSomeRoute(t, p)
+			routeDel.run(t, p)
+			expectRouted(t, p, "eth0")
+		},
+	},
 }
 
 func TestFault_Kill(t *testing.T) {
@@ -61,7 +84,11 @@ func TestFault_Kill(t *testing.T) {
 
 // runAll tries every boundary, each in a run of its own; in the short campaign some of each kind.
 func (k killCampaign) runAll(t *testing.T) {
-	tn := newCampaignTenant(t)
+	newTenant := k.newTenant
+	if newTenant == nil {
+		newTenant = newCampaignTenant
+	}
+	tn := newTenant(t)
 	f := fault{name: k.fault}
 	try := func(b boundary) (hit bool) {
 		ok := t.Run(b.String(), func(t *testing.T) {

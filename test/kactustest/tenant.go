@@ -36,6 +36,7 @@ type NetConf struct {
 	Type               string            `json:"type"`
 	Kubeconfig         string            `json:"kubeconfig,omitempty"`
 	Capabilities       map[string]bool   `json:"capabilities,omitempty"`
+	RuntimeConfig      map[string]any    `json:"runtimeConfig,omitempty"` // the CNI library sets it itself
 	CNIDir             string            `json:"cniDir"`
 	NetworkNamespace   string            `json:"networkNamespace,omitempty"`
 	NamespaceIsolation bool              `json:"namespaceIsolation,omitempty"`
