@@ -3,6 +3,7 @@ package kube
 import (
 	"sync/atomic"
 
+	nettypes "github.com/k8snetworkplumbingwg/network-attachment-definition-client/pkg/apis/k8s.cni.cncf.io/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
 
@@ -82,7 +83,7 @@ func trimPod(object any) (any, error) {
 		return object, nil
 	}
 	annotations := map[string]string{}
-	for _, key := range append(network.Annotations(), staticPodHash) {
+	for _, key := range append(network.Annotations(), nettypes.NetworkStatusAnnot, staticPodHash) {
 		if value, ok := pod.Annotations[key]; ok {
 			annotations[key] = value
 		}

@@ -45,3 +45,22 @@ func TestPodStore_TellsOfEachChange(t *testing.T) {
 		t.Errorf("kept of a Pod: %+v", d.ObjectMeta)
 	}
 }
+
+func TestTrimPod_KeepsWhatAnAgentReads(t *testing.T) {
+	pod := &WatchedPod{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{"other": "x"}}}
+	kept := []string{
+		"networks", "k8s.v1.cni.cncf.io/networks", "k8s.v1.cni.cncf.io/network-status",
+		"v1.multus-cni.io/default-network", "kubernetes.io/config.hash",
+	}
+	for _, key := range kept {
+		pod.Annotations[key] = "of " + key
+	}
+	if _, err := trimPod(pod); err != nil || len(pod.Annotations) != len(kept) {
+		t.Errorf("kept %v, %v", pod.Annotations, err)
+	}
+	for _, key := range kept {
+		if pod.Annotations[key] != "of "+key {
+			t.Errorf("%s is lost", key)
+		}
+	}
+}
