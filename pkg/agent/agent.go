@@ -27,7 +27,7 @@ type Pods interface {
 
 // API is what the agent writes to the apiserver.
 type API interface {
-	SetCondition(ctx context.Context, namespace, name, uid string, c kube.Condition) (resourceVersion string, err error)
+	PatchStatus(ctx context.Context, namespace, name string, patch kube.StatusPatch) (kube.PatchedStatus, error)
 	CreateEvent(ctx context.Context, e kube.Event) error
 	RepeatEvent(ctx context.Context, namespace, name string, s kube.Series) error
 }
@@ -131,7 +131,7 @@ func (a *Agent) Run(ctx context.Context) {
 	running.Wait()
 }
 
-// startTelling begins to send events and to set conditions. The returned function does what is
+// startTelling begins to send events and to write statuses. The returned function does what is
 // left, and ends that.
 func (a *Agent) startTelling(ctx context.Context) (stop func()) {
 	telling, cancel := context.WithCancel(context.WithoutCancel(ctx))

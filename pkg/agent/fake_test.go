@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io/fs"
 	"iter"
 	"log/slog"
@@ -11,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	nettypes "github.com/k8snetworkplumbingwg/network-attachment-definition-client/pkg/apis/k8s.cni.cncf.io/v1"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/kube"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/ledger"
@@ -36,8 +39,10 @@ type fakeNode struct {
 	watchError error            // of the ledger
 	eventTime  time.Duration
 	writeError error
-	writeTime  time.Duration // of a condition
-	ended      bool          // the network namespaces have
+	writeTime  time.Duration // of a status
+	refuse     func(kube.StatusPatch) error
+	patches    []kube.StatusPatch // with those that failed
+	ended      bool               // the network namespaces have
 	reclaimed  int
 	conditions []kube.Condition
 	events     []kube.Event
@@ -117,18 +122,35 @@ func (n *fakeNode) Pod(namespace, name string) *kube.WatchedPod {
 
 func (n *fakeNode) Pods() []*kube.WatchedPod { return []*kube.WatchedPod{n.Pod("tenant", "app1")} }
 
-func (n *fakeNode) SetCondition(_ context.Context, _, _, _ string, c kube.Condition) (string, error) {
+// PatchStatus changes the Pod as the apiserver does.
+func (n *fakeNode) PatchStatus(_ context.Context, _, _ string, p kube.StatusPatch) (kube.PatchedStatus, error) {
 	time.Sleep(n.writeTime)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.writeError != nil {
-		return "", n.writeError
+	n.patches = append(n.patches, p)
+	if n.refuse != nil {
+		if err := n.refuse(p); err != nil {
+			return kube.PatchedStatus{}, err
+		}
 	}
-	n.conditions = append(n.conditions, c)
+	switch {
+	case n.writeError != nil:
+		return kube.PatchedStatus{}, n.writeError
+	case p.UID != string(n.pod.UID) || p.ResourceVersion != "" && p.ResourceVersion != n.pod.ResourceVersion:
+		return kube.PatchedStatus{}, &kube.Error{Doing: "PATCH", Status: 409, Cause: errors.New("modified")}
+	}
 	n.pod = *n.pod.DeepCopyObject().(*kube.WatchedPod)
 	n.pod.ResourceVersion += "0"
-	n.pod.Status.Conditions = []kube.Condition{c}
-	return n.pod.ResourceVersion, nil
+	if p.Condition != nil {
+		n.conditions = append(n.conditions, *p.Condition)
+		n.pod.Status.Conditions = []kube.Condition{*p.Condition}
+	}
+	if p.NetworkStatus != nil {
+		n.pod.Annotations[nettypes.NetworkStatusAnnot] = *p.NetworkStatus
+	}
+	return kube.PatchedStatus{
+		ResourceVersion: n.pod.ResourceVersion, NetworkStatus: n.pod.Annotations[nettypes.NetworkStatusAnnot],
+	}, nil
 }
 
 func (n *fakeNode) CreateEvent(ctx context.Context, e kube.Event) error {
@@ -298,4 +320,28 @@ func (n *fakeNode) told() string {
 	}
 	n.events = nil
 	return strings.Join(reasons, ", ")
+}
+
+// networks returns the entries of the annotation network-status, such as "pod-net eth0".
+func (n *fakeNode) networks() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var entries []statusEntry
+	if err := json.Unmarshal([]byte(n.pod.Annotations[nettypes.NetworkStatusAnnot]), &entries); err != nil {
+		return err.Error()
+	}
+	var all []string
+	for _, e := range entries {
+		all = append(all, e.Name+" "+e.Interface)
+	}
+	return strings.Join(all, ", ")
+}
+
+// patched returns how many requests there were to change the Pod's status, and forgets them.
+func (n *fakeNode) patched() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	count := len(n.patches)
+	n.patches = nil
+	return count
 }

@@ -51,7 +51,10 @@ func (m *Metrics) operation(operation Operation, err error, took time.Duration) 
 // write counts a request that changes something at the apiserver.
 func (m *Metrics) write(what string, err error) {
 	result := "success"
-	if err != nil {
+	switch {
+	case isConflict(err):
+		result = "conflict"
+	case err != nil:
 		result = "error"
 	}
 	m.set.GetOrCreateCounter(fmt.Sprintf(`kactus_agent_writes_total{object=%q,result=%q}`, what, result)).Inc()

@@ -66,7 +66,7 @@ func (a *Agent) reconcile(ctx context.Context, key podKey) time.Duration {
 	}
 	a.tellProblem(s, v)
 	condition, needed := s.condition(v)
-	a.reporter.report(report{pod: v.pod, condition: condition, needed: needed})
+	a.reporter.report(report{pod: v.pod, condition: condition, needed: needed, networks: v.networks})
 	a.publish(s, v)
 	return s.next(v.steps)
 }
@@ -77,8 +77,8 @@ func hasEnded(pod *kube.WatchedPod) bool {
 	return pod.DeletionTimestamp != nil || pod.Status.Phase == "Succeeded" || pod.Status.Phase == "Failed"
 }
 
-// takeVisibly takes the steps, and does not leave the Pod's condition true for as long as one of
-// them may last.
+// takeVisibly takes the steps, and does not leave the Pod's condition true, and its network-status
+// as it was, for as long as one of them may last.
 func (a *Agent) takeVisibly(ctx context.Context, s *podState, v view) (done []Step) {
 	if len(v.steps) == 0 {
 		return nil
@@ -94,10 +94,24 @@ func (a *Agent) takeVisibly(ctx context.Context, s *podState, v view) (done []St
 		return done
 	case <-timer.C:
 	}
-	a.reporter.report(report{pod: v.pod, overTrue: true, condition: kube.Condition{
+	a.reporter.report(report{pod: v.pod, overTrue: true, networks: a.networksMeanwhile(v), condition: kube.Condition{
 		Type: ConditionType, Status: "False", Reason: reasonAttaching, Message: truncate(v.problem(), maxMessage),
 	}})
 	return <-taken
+}
+
+// networksMeanwhile returns the network-status of a Pod whose steps are being taken; nil if that is
+// not known.
+func (a *Agent) networksMeanwhile(v view) *networkStatus {
+	record, err := a.Ledger.ReadRecord(v.record.ContainerID)
+	if err != nil {
+		return nil
+	}
+	kernel, err := a.Kernel.Interfaces(record.Netns.Path)
+	if err != nil {
+		return nil
+	}
+	return newNetworkStatus(record, kernel)
 }
 
 // isRushed reports whether Pods wait to be looked at, while the networks of others are attached.

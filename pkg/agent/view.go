@@ -34,6 +34,8 @@ type view struct {
 	// record is that of the live sandbox, where there is one.
 	record  ledger.Record
 	netconf Netconf
+	// networks is what the annotation network-status should say; nil where there is no record.
+	networks *networkStatus
 	// selected is how many networks the annotation asks the agent for.
 	selected int
 	steps    []Step
@@ -81,6 +83,7 @@ func (a *Agent) view(pod *kube.WatchedPod) view {
 		v.situation = starting
 		return v
 	}
+	v.networks = newNetworkStatus(record, kernel)
 	v.situation = running
 	if err != nil {
 		v.situation, v.cause = invalid, err

@@ -73,6 +73,8 @@ type Interface struct {
 	MAC  network.MAC
 	// Kind is what the kernel calls the type, such as veth or bridge.
 	Kind string
+	// MTU is in bytes.
+	MTU int
 }
 
 // Interfaces returns all interfaces.
@@ -85,7 +87,7 @@ func (n *Namespace) Interfaces() ([]Interface, error) {
 	for _, link := range links {
 		attrs := link.Attrs()
 		interfaces = append(interfaces, Interface{
-			Name: attrs.Name, MAC: network.MAC(attrs.HardwareAddr.String()), Kind: link.Type(),
+			Name: attrs.Name, MAC: network.MAC(attrs.HardwareAddr.String()), Kind: link.Type(), MTU: attrs.MTU,
 		})
 	}
 	return interfaces, nil

@@ -72,15 +72,15 @@ func attachedNetwork(name string) ledger.Attachment {
 	return attached(name, namespace, network.DeviceName(name))
 }
 
-// SetCondition implements agent.API.
-func (s *standIn) SetCondition(
-	ctx context.Context, namespace, name, uid string, c kube.Condition,
-) (resourceVersion string, err error) {
-	resourceVersion, err = s.API.SetCondition(ctx, namespace, name, uid, c)
-	if err == nil {
+// PatchStatus implements agent.API.
+func (s *standIn) PatchStatus(
+	ctx context.Context, namespace, name string, patch kube.StatusPatch,
+) (kube.PatchedStatus, error) {
+	patched, err := s.API.PatchStatus(ctx, namespace, name, patch)
+	if err == nil && patch.Condition != nil {
 		s.reported.Add(1)
 	}
-	return resourceVersion, err
+	return patched, err
 }
 
 // Records implements agent.Ledger.
