@@ -152,12 +152,14 @@ func TestNamespace_Interfaces(t *testing.T) {
 			links := pod.Links(t)
 			link := newLink(t, links)
 			link.Attrs().HardwareAddr = net.HardwareAddr{0x0a, 0, 0, 0, 0, 1}
+			link.Attrs().MTU = 1400
 			must(t, links.LinkAdd(link))
 			ns, err := Open(pod.Path)
 			must(t, err)
 			defer ns.Close()
 			got, err := ns.Interfaces()
-			if want := (Interface{Name: "eth0", MAC: wantMAC, Kind: kind}); err != nil || !slices.Contains(got, want) {
+			want := Interface{Name: "eth0", MAC: wantMAC, Kind: kind, MTU: 1400}
+			if err != nil || !slices.Contains(got, want) {
 				t.Errorf("got %v, %v; want %v among them", got, err, want)
 			}
 		})

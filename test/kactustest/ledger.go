@@ -3,6 +3,7 @@ package kactustest
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -66,6 +67,20 @@ func (p *Pod) Record(t *testing.T) Record {
 func (p *Pod) EditRecord(t *testing.T, edit func(record string) string) {
 	t.Helper()
 	Must(t, os.WriteFile(p.RecordPath(), []byte(edit(string(p.ReadRecord(t)))), 0o600))
+}
+
+// CopyRecord creates another Pod on the node, with a record as if its networks were attached to the
+// same network namespace.
+func (p *Pod) CopyRecord(t *testing.T) {
+	t.Helper()
+	n := NextNumber()
+	c := &Pod{Tenant: p.Tenant, Name: fmt.Sprintf("pod-%d", n), ID: fmt.Sprintf("sandbox-%d", n)}
+	c.create(t, map[string]string{"networks": `[{"name":"green"}]`}, nil)
+	record := strings.NewReplacer(p.ID, c.ID, p.UID, c.UID, `"`+p.Name+`"`, `"`+c.Name+`"`).
+		Replace(string(p.ReadRecord(t)))
+	// In the record, the path of the network namespace stays what it was.
+	record = strings.ReplaceAll(record, strings.ReplaceAll(p.Netns, p.ID, c.ID), p.Netns)
+	Must(t, os.WriteFile(c.RecordPath(), []byte(record), 0o600))
 }
 
 // PretendReboot makes the Pod's record look as if the node had been restarted since, so that its
