@@ -136,7 +136,9 @@ func (n *fakeNode) PatchStatus(_ context.Context, _, _ string, p kube.StatusPatc
 	switch {
 	case n.writeError != nil:
 		return kube.PatchedStatus{}, n.writeError
-	case p.UID != string(n.pod.UID) || p.ResourceVersion != "" && p.ResourceVersion != n.pod.ResourceVersion:
+	case p.UID != string(n.pod.UID):
+		return kube.PatchedStatus{}, &kube.Error{Doing: "PATCH", Status: 422, Cause: errors.New("immutable")}
+	case p.ResourceVersion != "" && p.ResourceVersion != n.pod.ResourceVersion:
 		return kube.PatchedStatus{}, &kube.Error{Doing: "PATCH", Status: 409, Cause: errors.New("modified")}
 	}
 	n.pod = *n.pod.DeepCopyObject().(*kube.WatchedPod)

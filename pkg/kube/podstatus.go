@@ -27,8 +27,8 @@ type StatusPatch struct {
 type PatchedStatus struct{ ResourceVersion, NetworkStatus string }
 
 // PatchStatus sends one request that changes the status of a Pod. The error is an *Error, whose
-// Status is 404 if there is no such Pod, and 409 if the Pod has another UID or another resource
-// version.
+// Status is 404 if there is no such Pod, 409 if the Pod has another resource version, and 422 if it
+// has another UID.
 func (c *Client) PatchStatus(ctx context.Context, namespace, name string, patch StatusPatch) (PatchedStatus, error) {
 	const partial = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 	target := c.base.JoinPath("api", "v1", "namespaces", url.PathEscape(namespace),

