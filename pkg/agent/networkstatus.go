@@ -93,7 +93,7 @@ func statusEntries(a ledger.Attachment, result *cniconf.Result, kernel []netns.I
 		if position >= 0 {
 			i = *result.Interfaces[position]
 		}
-		entry := statusEntry{DeviceInfo: deviceInfo(a), DefaultRoute: texts(defaultRoute(a)), Writer: statusWriter}
+		entry := statusEntry{DeviceInfo: deviceInfo(a), DefaultRoute: texts(a.DefaultRoute), Writer: statusWriter}
 		entry.Name, entry.Interface, entry.DNS = name, i.Name, nettypes.DNS(result.DNS)
 		entry.Mac, entry.Mtu = strings.ToLower(i.Mac), i.Mtu
 		if i.Name == a.IfName && a.MAC != "" { // which was enforced
@@ -152,7 +152,7 @@ func defaultEntry(result *cniconf.Result, ifName string) int {
 // default-route has taken the place of do not count: moved tells for which families there is one,
 // for IPv4 with true.
 func gateways(a ledger.Attachment, result *cniconf.Result, moved map[bool]bool) []string {
-	all := defaultRoute(a)
+	all := slices.Clone(a.DefaultRoute)
 	for _, gateway := range defaultGateways(result) {
 		if !moved[gateway.Is4()] {
 			all = append(all, gateway)
@@ -204,7 +204,7 @@ func movedFamilies(record ledger.Record) map[bool]bool {
 		if a.State != ledger.Attached {
 			continue
 		}
-		for _, gateway := range defaultRoute(a) {
+		for _, gateway := range a.DefaultRoute {
 			moved[gateway.Is4()] = true
 		}
 	}
@@ -218,12 +218,6 @@ func texts(addresses []netip.Addr) []string {
 	}
 	return all
 }
-
-// defaultRoute returns the gateways to which the selection of the attachment moves the Pod's
-// default route.
-//
-// TODO: return what plan.Attachment has of the selection's default-route, unmapped.
-func defaultRoute(ledger.Attachment) []netip.Addr { return nil }
 
 // deviceInfo returns what the device-info file said of the attachment's device; nil for nothing.
 //

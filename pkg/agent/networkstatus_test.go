@@ -2,6 +2,7 @@ package agent
 
 import (
 	"encoding/json"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -159,6 +160,29 @@ func TestNetworkStatus_DefaultOfSeveralInterfaces(t *testing.T) {
 	expect(t, "with one", of(`{"interface": 2, "address": "10.0.0.2/24", "gateway": "10.0.0.1"}`), "eth0b")
 	expect(t, "with one on the node", of(`{"interface": 0, "address": "10.0.0.2/24", "gateway": "10.0.0.1"}`),
 		"eth0")
+}
+
+func TestNetworkStatus_DefaultRouteThatIsMoved(t *testing.T) {
+	const bothFamilies = `"ips": [{"address": "10.0.0.2/24"}, {"address": "fd00::2/64"}],
+		"routes": [{"dst": "0.0.0.0/0", "gw": "10.0.0.1"}, {"dst": "::/0", "gw": "fd00::1"}]`
+	of := func(requested ...string) string {
+		result := `{"cniVersion": "1.0.0", ` + bothFamilies + `}`
+		record := ledger.Record{IfName: "eth0", Attachments: []ledger.Attachment{
+			withResult("pod-net", "", "eth0", result), withResult("green", "t", "net1", result),
+		}}
+		for _, gateway := range requested {
+			green := &record.Attachments[1]
+			green.DefaultRoute = append(green.DefaultRoute, netip.MustParseAddr(gateway))
+		}
+		var all []string
+		for _, e := range newNetworkStatus(record, []netns.Interface{{Name: "eth0"}, {Name: "net1"}}).entries {
+			all = append(all, strings.Join(e.Gateway, " ")+" ("+strings.Join(e.DefaultRoute, " ")+")")
+		}
+		return strings.Join(all, ", ")
+	}
+	expect(t, "not at all", of(), "10.0.0.1 fd00::1 (), 10.0.0.1 fd00::1 ()")
+	expect(t, "for IPv4", of("10.7.0.254"), "fd00::1 (), 10.7.0.254 fd00::1 (10.7.0.254)")
+	expect(t, "for both", of("fd00::9", "10.7.0.254"), " (), fd00::9 10.7.0.254 (fd00::9 10.7.0.254)")
 }
 
 func ofNetworks(ifNames ...string) *networkStatus {
