@@ -49,6 +49,8 @@ func (a *agentFigures) printNode(w io.Writer) {
 	line(w, fmt.Sprintf("\nagent, %d records", a.Start.Records), "")
 	line(w, "first start, until all is compared, ms", figure(median(a.Start.First)))
 	line(w, "later starts, until all is compared, ms", figure(median(a.Start.Again)))
+	line(w, "PATCHes of statuses at the first start", count(a.Start.FirstPatches))
+	line(w, "PATCHes of statuses at all later starts", count(a.Start.AgainPatches))
 	line(w, "peak RSS after the start, MiB", mebibytes(a.Start.PeakKiB))
 	line(w, fmt.Sprintf("RSS after %.0f s without changes, MiB", a.Idle.Seconds), mebibytes(&a.Idle.RSSKiB))
 	line(w, "  requests meanwhile", count(a.Idle.Requests))

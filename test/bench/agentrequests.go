@@ -18,26 +18,33 @@ type editRequests struct {
 	Others *int `json:"others"`
 }
 
-// countEdits counts the requests for so many edits, half of which are hot ADDs.
-func countEdits(requests []cluster.Request, edits int) editRequests {
-	networks, events, statuses, others := 0, 0, 0, 0
+// counts are numbers of requests.
+type counts struct{ networks, events, statuses, others int }
+
+func countRequests(requests []cluster.Request) (c counts) {
 	for _, r := range requests {
 		switch {
 		case r.Method == "get" && r.Resource("networks.kaloom.com"):
-			networks++
+			c.networks++
 		case r.Method == "create" && r.Resource("events.events.k8s.io"):
-			events++
+			c.events++
 		case r.Method == "patch" && r.Resource("pods") && strings.HasSuffix(r.URI, "/status"):
-			statuses++
+			c.statuses++
 		case r.Method != "watch":
-			others++
+			c.others++
 		}
 	}
+	return c
+}
+
+// countEdits counts the requests for so many edits, half of which are hot ADDs.
+func countEdits(requests []cluster.Request, edits int) editRequests {
+	c := countRequests(requests)
 	return editRequests{
-		Networks: pointer(float64(networks) / float64(edits/2)),
-		Events:   pointer(float64(events) / float64(edits)),
-		Statuses: pointer(float64(statuses) / float64(edits)),
-		Others:   &others,
+		Networks: pointer(float64(c.networks) / float64(edits/2)),
+		Events:   pointer(float64(c.events) / float64(edits)),
+		Statuses: pointer(float64(c.statuses) / float64(edits)),
+		Others:   &c.others,
 	}
 }
 

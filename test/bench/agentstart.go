@@ -16,6 +16,10 @@ type startFigures struct {
 	First   *summary `json:"firstMs"`
 	Again   *summary `json:"againMs"`
 	PeakKiB *int64   `json:"peakKiB"`
+	// FirstPatches are the PATCHes of statuses by the first agent, and AgainPatches those by all
+	// later ones.
+	FirstPatches *int `json:"firstPATCHes"`
+	AgainPatches *int `json:"againPATCHes"`
 }
 
 // start measures starts of the agent, and what it costs when there is nothing to do.
@@ -40,11 +44,20 @@ func (l *lab) start(ctx context.Context, figures *agentFigures) (err error) {
 	var times []time.Duration
 	for i := range 1 + l.opts.agentStarts {
 		progress("starts of the agent: %d of %d", i+1, 1+l.opts.agentStarts)
-		took, err := l.startOnce(ctx, s, node, figures.Start)
+		var took time.Duration
+		used, err := l.apiserverLoad(ctx, func() (err error) {
+			took, err = l.startOnce(ctx, s, node, figures.Start)
+			return err
+		})
 		if err != nil {
 			return err
 		}
 		times = append(times, took)
+		if statuses := countRequests(used.requests).statuses; i == 0 {
+			figures.Start.FirstPatches, figures.Start.AgainPatches = &statuses, new(int)
+		} else {
+			*figures.Start.AgainPatches += statuses
+		}
 	}
 	figures.Start.First, figures.Start.Again = summarize(times[:1]), summarize(times[1:])
 	figures.Idle, err = l.idle(ctx, s, node, len(objects))

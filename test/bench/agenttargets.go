@@ -25,6 +25,8 @@ func (a *agentFigures) targets() []target {
 			Measured: median(start.First)},
 		{What: "agent, start until all is compared", Unit: "ms", Most: 2000, Measured: median(start.Again)},
 		{What: "agent, peak RSS after the start", Unit: "MiB", Most: 40},
+		{What: "agent, PATCHes of statuses at the start, where they are right", Unit: "", Most: 0,
+			Measured: number(start, func(s *startFigures) *int { return s.AgainPatches })},
 		{What: "agent, requests while nothing changes", Unit: "", Most: 0,
 			Measured: number(idle, func(i *idleFigures) *int { return i.Requests })},
 		{What: "agent, processor time while nothing changes", Unit: "%", Most: 0.1, Measured: idle.CPUPercent},
