@@ -259,8 +259,8 @@ func (p *editedPod) compare(t *testing.T, row *fault, last time.Time) {
 		if time.Now().After(deadline) {
 			row.lost++
 			record, _ := os.ReadFile(p.RecordPath())
-			t.Errorf("%s, %s, has the interfaces %q and the record %s; want %q",
-				p.Name, p.ID, slices.Collect(maps.Keys(p.Indices(t))), record, p.macs)
+			t.Errorf("%s, %s, has the interfaces %q, the record %s and the network-status %+v; want %q",
+				p.Name, p.ID, slices.Collect(maps.Keys(p.Indices(t))), record, p.NetworkStatus(t), p.macs)
 			return
 		}
 		<-time.After(10 * time.Millisecond)
@@ -277,6 +277,25 @@ func (p *editedPod) isRight(t *testing.T) bool {
 	for network, mac := range p.macs {
 		link := links[kactustest.IfName(network)]
 		if link == nil || mac != "" && link.Attrs().HardwareAddr.String() != mac {
+			return false
+		}
+	}
+	return p.isStatusRight(t)
+}
+
+// isStatusRight reports whether the network-status has exactly what the Pod has, the default
+// network first.
+func (p *editedPod) isStatusRight(t *testing.T) bool {
+	t.Helper()
+	links := p.Links(t)
+	entries := p.NetworkStatus(t)
+	if len(entries) != len(links) || !entries[0].Default || entries[0].Interface != "eth0" {
+		return false
+	}
+	for _, e := range entries {
+		link := links[e.Interface]
+		if link == nil || link.Attrs().HardwareAddr.String() != e.Mac || len(e.IPs) != 1 ||
+			e.IPs[0] != p.Addr(t, e.Interface) {
 			return false
 		}
 	}
