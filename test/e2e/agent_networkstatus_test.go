@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	nettypes "github.com/k8snetworkplumbingwg/network-attachment-definition-client/pkg/apis/k8s.cni.cncf.io/v1"
+	"github.com/vishvananda/netlink"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/kactustest"
 )
@@ -35,21 +36,41 @@ func expectStatus(t *testing.T, p *kactustest.Pod, entry nettypes.NetworkStatus,
 	}
 	want := nettypes.NetworkStatus{
 		Name: name, Interface: entry.Interface, IPs: ips, Mac: p.MAC(t, entry.Interface),
-		Mtu: p.Links(t)[entry.Interface].Attrs().MTU, Default: isDefault, Gateway: entry.Gateway,
+		Mtu: p.Link(t, entry.Interface).Attrs().MTU, Default: isDefault, Gateway: gatewaysBy(t, p, entry.Interface),
 	}
 	if !reflect.DeepEqual(entry, want) {
 		t.Errorf("entry %+v; want %+v", entry, want)
 	}
 }
 
+// gatewaysBy returns the gateways of the Pod's default routes through an interface.
+func gatewaysBy(t *testing.T, p *kactustest.Pod, ifName string) (gateways []string) {
+	t.Helper()
+	link := p.Link(t, ifName)
+	p.InNetns(t, func(h *netlink.Handle) {
+		routes, err := h.RouteList(link, netlink.FAMILY_V4)
+		kactustest.Must(t, err)
+		for _, r := range routes {
+			if ones, _ := r.Dst.Mask.Size(); ones == 0 {
+				gateways = append(gateways, r.Gw.String())
+			}
+		}
+	})
+	return gateways
+}
+
 func TestAgent_NetworkStatus(t *testing.T) {
 	t.Parallel()
 	tn := kactustest.NewTenant(t)
+	tn.SetDelegates(`{"masterPlugin": true, "isDefaultGateway": true, ` + tn.BridgeConfig(t, "eth") + `}`)
 	tn.CreateBridgeNetworks(t, "green", "data")
 	p := newRunningPod(t, tn, `[{"name":"green","ifMac":"`+tn.UniqueMAC(1)+`"}]`)
 	tn.StartNodeAgent(t)
 	entries := p.EventuallyNetworkStatus(t, "eth0", green)
 	expectStatus(t, p, entries[0], kactustest.DefaultNetwork, true)
+	if len(entries[0].Gateway) != 1 {
+		t.Errorf("gateways %q of the default network; want one", entries[0].Gateway)
+	}
 	expectStatus(t, p, entries[1], tn.Namespace+"/green", false)
 
 	p.Annotate(t, `[{"name":"green","ifMac":"`+tn.UniqueMAC(1)+`"},{"name":"data"}]`)
