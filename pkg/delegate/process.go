@@ -35,6 +35,9 @@ const (
 	// would have to undo, it is statusGrace.
 	defaultGrace = 2 * time.Second
 	statusGrace  = 150 * time.Millisecond
+	// crashGrace is how long the processes that a plugin started may go on after it was killed by
+	// somebody else. Another one must not tear down meanwhile what they still make.
+	crashGrace = 10 * time.Second
 )
 
 // process runs a plugin; it implements invoke.Exec. Unlike the one of the CNI library, it puts the
@@ -131,6 +134,8 @@ func (p *process) run(ctx context.Context, path string, stdin []byte, environ []
 	if ctx.Err() != nil && cmd.Process != nil {
 		killGroup(cmd.Process.Pid, p.grace) // what ignored SIGTERM, and what the plugin started
 		err = fmt.Errorf("the plugin was ended: %w", context.Cause(ctx))
+	} else if wasKilled(cmd) && !awaitGroupEnd(cmd.Process.Pid, crashGrace) {
+		killGroup(cmd.Process.Pid, p.grace)
 	}
 	switch {
 	case cmd.Process == nil && cannotExecute(err):
@@ -143,6 +148,16 @@ func (p *process) run(ctx context.Context, path string, stdin []byte, environ []
 		return nil, newExitError(err, capped{}, stderr)
 	}
 	return stdout.data, nil
+}
+
+// wasKilled reports whether a signal ended the plugin, as when the node is out of memory. Its IPAM
+// plugin, which it started, may go on.
+func wasKilled(cmd *exec.Cmd) bool {
+	if cmd.ProcessState == nil {
+		return false
+	}
+	status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled()
 }
 
 func (p *process) command(ctx context.Context, path string, environ []string) *exec.Cmd {

@@ -83,6 +83,21 @@ func TestProcess_MayEndByItselfFirst(t *testing.T) {
 	}
 }
 
+// A DEL that follows must not run beside an IPAM plugin that still makes its lease.
+func TestProcess_KilledPluginLeavesItsChildTime(t *testing.T) {
+	t.Parallel()
+	s := newScripts(t)
+	s.add("one", `sh -c 'echo $$ >child; exec sleep 0.5' >/dev/null 2>&1 &
+		while [ ! -s child ]; do sleep 0.01; done; kill -KILL $$`)
+	_, err := s.runner().Add(t.Context(), newCall(t, onePlugin))
+	if got := asError(t, err).Error(); !strings.Contains(got, "killed") {
+		t.Errorf("got %s", got)
+	}
+	if pid := s.pid("child"); !hasEnded(pid) {
+		t.Error("the child still runs")
+	}
+}
+
 func TestEndGroup(t *testing.T) {
 	t.Parallel()
 	s := newScripts(t)
