@@ -2,8 +2,10 @@
 //
 // A [Client] is made from a kubeconfig or, without one, from the service account that every Pod of
 // the cluster has. It reads objects with GET, over one HTTP/2 connection where the apiserver offers
-// HTTP/2, and never changes, lists or watches anything. Of a Pod it asks for the metadata alone.
-// For kactus install, [Client.RequestToken] has the apiserver issue a token.
+// HTTP/2, and never changes or watches anything. Of a Pod it asks for the metadata alone. Only for
+// a Pod that has devices by resource claims, [Client.PodNode] reads the whole Pod, and
+// [Client.NetworkDevices] lists ResourceSlices. For kactus install, [Client.RequestToken] has the
+// apiserver issue a token.
 //
 // Credentials. client-go reads the kubeconfig, and adds the credentials to each request. A token or
 // a client certificate in a file may be renewed. An exec plugin is run for the first request, again

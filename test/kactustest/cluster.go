@@ -18,7 +18,7 @@ import (
 
 // The bearer tokens of the apiserver's users, other than its administrator.
 const (
-	NodeToken  = "token-of-the-node"  // may get Pods and Networks, as kactus must
+	NodeToken  = "token-of-the-node"  // may read Pods, Networks and ResourceSlices, as kactus must
 	AgentToken = "token-of-the-agent" // may get Networks only, as a node agent's kactus does
 	// NodeAgentToken is for kactus agent.
 	NodeAgentToken = "token-of-the-node-agent"
@@ -32,6 +32,7 @@ metadata: {name: node}
 rules:
 - {apiGroups: [""], resources: [pods], verbs: [get]}
 - {apiGroups: [kaloom.com], resources: [networks], verbs: [get]}
+- {apiGroups: [resource.k8s.io], resources: [resourceslices], verbs: [list]}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
