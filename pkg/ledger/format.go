@@ -54,6 +54,8 @@ type diskAttachment struct {
 	MAC           string                     `json:"mac,omitempty"`
 	IPs           []string                   `json:"ips,omitempty"`
 	Requests      json.RawMessage            `json:"requests,omitempty"`
+	ResourceName  string                     `json:"resourceName,omitempty"`
+	DeviceID      string                     `json:"deviceID,omitempty"`
 	Config        diskChain                  `json:"config"`
 	RuntimeConfig map[string]json.RawMessage `json:"runtimeConfig,omitempty"`
 	PodagentSkip  bool                       `json:"podagentSkip,omitempty"`
@@ -64,6 +66,7 @@ type diskAttachment struct {
 	NoInterface   bool                       `json:"noInterface,omitempty"`
 	PreviousMAC   string                     `json:"previousMAC,omitempty"`
 	Routes        []diskRoute                `json:"previousRoutes,omitempty"`
+	DeviceInfo    json.RawMessage            `json:"deviceInfo,omitempty"`
 	Result        json.RawMessage            `json:"result,omitempty"`
 	TornDown      []int                      `json:"tornDown,omitempty"`
 	Failures      int                        `json:"failures,omitempty"`
@@ -141,6 +144,8 @@ func toDisk(list []Attachment) ([]diskAttachment, error) {
 			MAC:           string(a.MAC),
 			IPs:           a.IPs,
 			Requests:      requests,
+			ResourceName:  a.ResourceName,
+			DeviceID:      a.Device,
 			Config:        chain,
 			RuntimeConfig: a.RuntimeConfig,
 			PodagentSkip:  a.PodagentSkip,
@@ -151,6 +156,7 @@ func toDisk(list []Attachment) ([]diskAttachment, error) {
 			NoInterface:   a.NoInterface,
 			PreviousMAC:   string(a.PreviousMAC),
 			Routes:        routesToDisk(a.PreviousRoutes),
+			DeviceInfo:    a.DeviceInfo,
 			Result:        a.Result,
 			TornDown:      a.TornDown,
 			Failures:      a.Failures,
@@ -278,6 +284,8 @@ func fromDisk(list []diskAttachment) ([]Attachment, error) {
 				NPWG:          d.NPWG,
 				IfName:        d.Device,
 				Requests:      requests,
+				ResourceName:  d.ResourceName,
+				Device:        d.DeviceID,
 				Config:        chain,
 				RuntimeConfig: d.RuntimeConfig,
 				PodagentSkip:  d.PodagentSkip,
@@ -289,6 +297,7 @@ func fromDisk(list []diskAttachment) ([]Attachment, error) {
 			NoInterface:    d.NoInterface,
 			PreviousMAC:    network.MAC(d.PreviousMAC),
 			PreviousRoutes: routesFromDisk(d.Routes),
+			DeviceInfo:     d.DeviceInfo,
 			Result:         d.Result,
 			TornDown:       d.TornDown,
 			Failures:       d.Failures,

@@ -67,6 +67,8 @@ func goldenRecord(t *testing.T) Record {
 					DeviceID:       "0000:3b:02.1",
 					IPAMClaim:      "vm.green",
 				},
+				ResourceName: "kaloom.com/nic",
+				Device:       "0000:03:02.0",
 				PodagentSkip: true,
 				Config: cniconf.Chain{
 					CNIVersion:   "0.4.0",
@@ -99,7 +101,8 @@ func goldenRecord(t *testing.T) Record {
 				MTU:      1400,
 				AdvMSS:   1360,
 			}},
-			Result: json.RawMessage(goldenResult),
+			DeviceInfo: json.RawMessage(`{"type":"pci","version":"1.1.0","pci":{"pci-address":"0000:03:02.0"}}`),
+			Result:     json.RawMessage(goldenResult),
 		}
 	}
 	failed := func(a Attachment, lastFailure string) Attachment {
@@ -138,7 +141,8 @@ func goldenRecord(t *testing.T) Record {
 
 // The golden file was written by a version that did not have these types, with every field set.
 // Only its indentation was added, and the fields that are optional since: hot, noInterface,
-// previousMAC, previousRoutes, cookie, podagentSkip, npwg and requests.
+// previousMAC, previousRoutes, cookie, podagentSkip, npwg, requests, resourceName, deviceID and
+// deviceInfo.
 func TestFormat1(t *testing.T) {
 	golden, err := os.ReadFile(goldenPath)
 	must(t, err)

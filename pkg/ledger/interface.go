@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"encoding/json"
 	"fmt"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netns"
@@ -38,6 +39,15 @@ func (r *LockedRecord) MarkRouteChange(ifName string, previous []netns.Route) er
 	if err != nil {
 		return fmt.Errorf("write the default routes that the container %s has before %s takes them to the ledger: %w",
 			r.id, ifName, err)
+	}
+	return nil
+}
+
+// MarkDeviceInfo records what the device-info file of an attachment says.
+func (r *LockedRecord) MarkDeviceInfo(ifName string, info json.RawMessage) error {
+	err := r.changeAttachment(ifName, func(a *Attachment) { a.DeviceInfo = info })
+	if err != nil {
+		return fmt.Errorf("write the device-info of %s of the container %s to the ledger: %w", ifName, r.id, err)
 	}
 	return nil
 }

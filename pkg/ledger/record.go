@@ -44,6 +44,8 @@ type Attachment struct {
 	// PreviousRoutes are the Pod's default routes of the families of DefaultRoute, on other
 	// interfaces, that were there before kactus set the one that was asked for.
 	PreviousRoutes []netns.Route
+	// DeviceInfo is what the attachment's device-info file says after the ADD; nil for nothing.
+	DeviceInfo json.RawMessage
 	// Result is the result of the delegate's ADD as corrected by kactus; empty while State is
 	// Planned.
 	Result json.RawMessage

@@ -78,6 +78,11 @@ func (m rawMetadata) network() Network {
 // set them, its name is that of the object and its version is cniVersion. Each plugin of a Network
 // gets the Network's name as networkName. The error names the field of the object that is wrong.
 func (n Network) Chain(cniVersion string) (cniconf.Chain, error) {
+	if n.ResourceName != "" {
+		if err := ValidateResource(n.ResourceName); err != nil {
+			return cniconf.Chain{}, fmt.Errorf("the annotation %s: %w", ResourceAnnotation, err)
+		}
+	}
 	if n.Plugin != "" {
 		if err := cniconf.ValidateType(n.Plugin); err != nil {
 			return cniconf.Chain{}, fmt.Errorf("spec.plugin: %w", err)

@@ -14,6 +14,10 @@ func TestChain(t *testing.T) {
 			`{"cniVersion":"0.4.0","name":"green","plugins":[{"networkName":"green","type":"vlan","vlanId":42}]}`},
 		"plugin alone": {Network{Name: "green", Plugin: "ptp"},
 			`{"cniVersion":"0.4.0","name":"green","plugins":[{"networkName":"green","type":"ptp"}]}`},
+		"a resource": {Network{Name: "green", Plugin: "ptp", ResourceName: "kaloom.com/nic_1"},
+			`{"cniVersion":"0.4.0","name":"green","plugins":[{"networkName":"green","type":"ptp"}]}`},
+		"a resource without a domain": {Network{Name: "green", Plugin: "ptp", ResourceName: "single-gpu"},
+			`{"cniVersion":"0.4.0","name":"green","plugins":[{"networkName":"green","type":"ptp"}]}`},
 		"config alone": {Network{Name: "green", Config: `{"type": "ptp"}`},
 			`{"cniVersion":"0.4.0","name":"green","plugins":[{"networkName":"green","type":"ptp"}]}`},
 	} {
@@ -40,6 +44,10 @@ func TestChain_Errors(t *testing.T) {
 			[]string{"spec.config", "ptp", "vlan"}},
 		"a path as the plugin": {Network{Name: "green", Plugin: "../sh", Config: `{}`},
 			[]string{"spec.plugin", "../sh"}},
+		"a path as the resource": {Network{Name: "green", Plugin: "ptp", ResourceName: "../nic"},
+			[]string{"k8s.v1.cni.cncf.io/resourceName", "../nic"}},
+		"a resource of three parts": {Network{Name: "green", Plugin: "ptp", ResourceName: "a/b/c"},
+			[]string{"a/b/c"}},
 		"kactus as the plugin": {Network{Name: "green", Plugin: "kactus"}, []string{"spec.plugin", "own delegate"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -70,6 +78,13 @@ func TestParse(t *testing.T) {
 			}
 		})
 	}
+	t.Run("the annotation that names a resource", func(t *testing.T) {
+		got, err := Parse([]byte(`{"metadata":{"name":"green","annotations":{"other":"x",
+			"k8s.v1.cni.cncf.io/resourceName":"kaloom.com/nic"}}}`))
+		if err != nil || got.ResourceName != "kaloom.com/nic" {
+			t.Errorf("got %+v, %v", got, err)
+		}
+	})
 	t.Run("an object for spec.config is an error", func(t *testing.T) {
 		const want = "spec.config: must be a string, got object"
 		if got, err := Parse([]byte(`{"spec":{"config":{"type":"vlan"}}}`)); err == nil || err.Error() != want {

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/validate/content"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniconf"
 )
 
 var errEmpty = errors.New("must not be empty")
@@ -26,6 +28,20 @@ func ValidateNamespace(namespace string) error {
 		return errEmpty
 	}
 	return joinReasons(namespace, content.IsDNS1123Label(namespace))
+}
+
+// ValidateResource returns an error unless resource can be the name of a resource of devices: a
+// name, after a domain and a slash or without.
+func ValidateResource(resource string) error {
+	domain, name, qualified := strings.Cut(resource, "/")
+	if !qualified {
+		domain, name = "none", resource
+	}
+	const maxDomain, maxName = 253, 63
+	if !cniconf.IsName(domain, maxDomain) || !cniconf.IsName(name, maxName) {
+		return fmt.Errorf("%.64q is not the name of a resource, such as example.com/nic", resource)
+	}
+	return nil
 }
 
 func joinReasons(value string, reasons []string) error {

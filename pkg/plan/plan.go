@@ -28,6 +28,10 @@ type Attachment struct {
 	IfName string
 	// Requests are what the Pod asks for.
 	network.Requests
+	// ResourceName is the resource of which the attachment needs a device; empty for none.
+	ResourceName string
+	// Device is the ID of that device; empty before AssignDevices.
+	Device string
 	// PodagentSkip means that the selection tells node agents to leave the attachment alone.
 	PodagentSkip bool
 	// Config is the delegate's configuration.
@@ -162,6 +166,7 @@ func attachment(conf netconf.Conf, s SelectedNetwork, ifName string) (Attachment
 		NPWG:          s.Network.NPWG,
 		IfName:        ifName,
 		Requests:      s.Selection.Requests,
+		ResourceName:  s.Network.ResourceName,
 		PodagentSkip:  s.Selection.PodagentSkip,
 		RuntimeConfig: s.Selection.Capabilities(),
 	}
@@ -171,6 +176,9 @@ func attachment(conf netconf.Conf, s SelectedNetwork, ifName string) (Attachment
 	}
 	if err == nil {
 		err = a.checkCapabilities()
+	}
+	if err == nil {
+		err = a.checkDevice()
 	}
 	if err != nil {
 		return Attachment{}, fmt.Errorf("network %s/%s: %w", s.Network.Namespace, s.Network.Name, err)
