@@ -9,10 +9,12 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cnilog"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/confdir"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/delegate"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/deviceinfo"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/kube"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/metaplugin"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netconf"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netns"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/podresources"
 )
 
 // The environment variables for the log. They override the netconf, and are passed on to delegates.
@@ -48,9 +50,11 @@ func (c cli) newPlugin(req metaplugin.Request, log *slog.Logger) *metaplugin.Plu
 		Output:  budget.New(delegate.MaxOutput),
 	}
 	return &metaplugin.Plugin{
-		API:   func() (metaplugin.API, error) { return kube.New(conf.Kubeconfig, "kactus/"+version) },
-		Store: metaplugin.LedgerStore(conf.CNIDir, conf.LockDir, conf.MultusDir),
-		Marks: metaplugin.NewMarks(conf.CNIDir, conf.LockDir),
+		API:        func() (metaplugin.API, error) { return kube.New(conf.Kubeconfig, "kactus/"+version) },
+		Kubelet:    podresources.New(conf.PodResourcesSocket),
+		DeviceInfo: deviceinfo.DefaultDir,
+		Store:      metaplugin.LedgerStore(conf.CNIDir, conf.LockDir, conf.MultusDir),
+		Marks:      metaplugin.NewMarks(conf.CNIDir, conf.LockDir),
 		Delegates: func(lock *os.File) metaplugin.Delegates {
 			r := runner
 			r.Inherit = lock

@@ -62,7 +62,7 @@ func (p *Plugin) attach(
 			return nil, delegateError(fmt.Errorf("ADD of the network %s for %s: %w", a.Network, a.IfName, err))
 		}
 		b.attachments = append(b.attachments, ledger.Attachment{
-			Attachment: a,
+			Attachment: p.withDeviceInfoFile(req.ContainerID, a),
 			State:      ledger.Planned,
 			Args:       req.Args.Pod.CNIArgs(a.MAC),
 			Created:    p.Now().UTC(),
@@ -156,6 +156,9 @@ func (b *batch) add(ctx context.Context, a ledger.Attachment) (*cniconf.Result, 
 	b.mu.Lock()
 	b.started = append(b.started, a)
 	b.mu.Unlock()
+	if err := b.plugin.writeDeviceInfo(b.req.ContainerID, a); err != nil {
+		return nil, fmt.Errorf("network %s: %w", a.Network, err)
+	}
 	c := call(b.req.ContainerID, b.req.Netns, a)
 	if a.IfName == b.req.defaultIfName() {
 		c.PrevResult = b.prevResult
@@ -196,6 +199,11 @@ func (b *batch) failed(a ledger.Attachment, partial *cniconf.Result, cause error
 func (b *batch) keep(a ledger.Attachment, result *cniconf.Result) error {
 	if a.NoInterface {
 		if err := b.record.MarkNoInterface(a.IfName); err != nil {
+			return storeError(err)
+		}
+	}
+	if info := b.plugin.readDeviceInfo(b.req.ContainerID, a); info != nil {
+		if err := b.record.MarkDeviceInfo(a.IfName, info); err != nil {
 			return storeError(err)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"iter"
 	"net/http"
 	"slices"
@@ -17,6 +18,7 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netns"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/podargs"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/podresources"
 )
 
 // fakeAPI is an apiserver in memory, with one Pod.
@@ -30,11 +32,21 @@ type fakeAPI struct {
 	networks, definitions map[string]string
 	// npwg is the Pod's NPWG annotation, and defaultNetwork that of its default network.
 	npwg, defaultNetwork string
+	// resources holds the resources that Networks name, by namespace and name.
+	resources map[string]string
+	// pooled holds what ResourceSlices say of the devices of the driver nic.kaloom.com on node1.
+	pooled map[kube.PooledDevice]kube.NetworkDevice
 	// err, unless nil, is every answer.
 	err error
 
 	// pods and networksRead count the requests.
 	pods, networksRead atomic.Int32
+}
+
+func newFakeAPI() *fakeAPI {
+	return &fakeAPI{
+		networks: map[string]string{}, definitions: map[string]string{}, resources: map[string]string{},
+	}
 }
 
 func (a *fakeAPI) Pod(_ context.Context, namespace, name string) (kube.Pod, error) {
@@ -70,7 +82,39 @@ func (a *fakeAPI) Network(_ context.Context, namespace, name string) (network.Ne
 	case !ok:
 		return network.Network{}, noSuchObject("/apis/kaloom.com/v1/namespaces/" + namespace + "/networks/" + name)
 	}
-	return network.Network{Name: name, Namespace: namespace, Config: config}, nil
+	resource := a.resources[namespace+"/"+name]
+	return network.Network{Name: name, Namespace: namespace, Config: config, ResourceName: resource}, nil
+}
+
+func (a *fakeAPI) PodNode(context.Context, string, string) (string, error) { return "node1", nil }
+
+func (a *fakeAPI) NetworkDevices(
+	_ context.Context, driver, node string,
+) (map[kube.PooledDevice]kube.NetworkDevice, error) {
+	if driver != "nic.kaloom.com" || node != "node1" {
+		return nil, nil
+	}
+	return a.pooled, nil
+}
+
+// fakeKubelet is a kubelet that has given these devices to the Pod.
+type fakeKubelet struct {
+	devices podresources.Devices
+	err     error
+	asked   int
+}
+
+func (k *fakeKubelet) Devices(_ context.Context, namespace, name string) (podresources.Devices, error) {
+	k.asked++
+	if namespace != pod.Namespace || name != pod.Name {
+		return podresources.Devices{}, fmt.Errorf("asked for the Pod %s/%s", namespace, name)
+	}
+	return k.devices, k.err
+}
+
+// give gives the Pod devices of the resource.
+func (k *fakeKubelet) give(resource string, ids ...string) {
+	k.devices.IDs = map[string][]string{resource: ids}
 }
 
 func (a *fakeAPI) NetworkAttachmentDefinition(_ context.Context, namespace, name string) (network.Network, error) {
@@ -78,7 +122,8 @@ func (a *fakeAPI) NetworkAttachmentDefinition(_ context.Context, namespace, name
 	if !ok {
 		return network.Network{}, noSuchObject("/apis/k8s.cni.cncf.io/v1/namespaces/" + namespace + "/" + name)
 	}
-	return network.Network{Name: name, Namespace: namespace, Config: config, NPWG: true}, nil
+	resource := a.resources[namespace+"/"+name]
+	return network.Network{Name: name, Namespace: namespace, Config: config, NPWG: true, ResourceName: resource}, nil
 }
 
 func noSuchObject(path string) error {

@@ -10,7 +10,6 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/ledger"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netns"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
-	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/plan"
 )
 
 // addHot attaches one network to a running Pod. It does not read the Pod: the agent knows what the
@@ -45,11 +44,11 @@ func (p *Plugin) addHot(ctx context.Context, req Request) (json.RawMessage, erro
 			return nil, fmt.Errorf("tear down what an earlier ADD left half made: %w", err)
 		}
 	}
-	attachment, err := p.resolveHot(ctx, req)
+	attachments, err := p.resolveHot(ctx, req, locked.Record().Attachments)
 	if err != nil {
 		return nil, err
 	}
-	return p.attach(ctx, locked, req, ns, []plan.Attachment{attachment})
+	return p.attach(ctx, locked, req, ns, attachments)
 }
 
 // findHot returns the attachment that a hot operation is about, or another network's on its

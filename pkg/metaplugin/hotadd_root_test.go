@@ -86,9 +86,9 @@ func TestHotAdd_TearsDownFirstWhatIsHalfMade(t *testing.T) {
 		n, req := newRunningPod(t)
 		killed := n.hotRequest(req.Conf, "green")
 		locked := n.lock(container)
-		planned, err := n.plugin.resolveHot(context.Background(), killed)
+		planned, err := n.plugin.resolveHot(context.Background(), killed, nil)
 		must(t, err)
-		a := ledger.Attachment{Attachment: planned, State: ledger.Planned, Args: pod.CNIArgs("")}
+		a := ledger.Attachment{Attachment: planned[0], State: ledger.Planned, Args: pod.CNIArgs("")}
 		must(t, locked.WritePlanned(context.Background(), locked.Record().Netns, pod, "", []ledger.Attachment{a}))
 		_, err = n.delegates(nil).Add(context.Background(), call(container, n.netns.Path, a))
 		must(t, err)

@@ -22,6 +22,7 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniconf"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/confdir"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/delegate"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/deviceinfo"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/ledger"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netconf"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netns"
@@ -60,13 +61,14 @@ var pod = podargs.Pod{Namespace: "tenant", Name: "app", InfraContainerID: contai
 // testNode is a node with one Pod: real namespaces, plugins and ledger, and an apiserver in memory.
 type testNode struct {
 	*testing.T
-	dir    string
-	bridge string
-	netns  *netnstest.Netns
-	api    *fakeAPI
-	store  *faultyStore
-	plugin *Plugin
-	runner delegate.Runner
+	dir     string
+	bridge  string
+	netns   *netnstest.Netns
+	api     *fakeAPI
+	kubelet *fakeKubelet
+	store   *faultyStore
+	plugin  *Plugin
+	runner  delegate.Runner
 	// now is what Plugin.Now returns; if it is zero, the time.
 	now time.Time
 }
@@ -86,11 +88,12 @@ var bridges atomic.Int32
 func newTestNode(t *testing.T) *testNode {
 	t.Helper()
 	n := &testNode{
-		T:      t,
-		dir:    t.TempDir(),
-		bridge: fmt.Sprintf("br%d", bridges.Add(1)),
-		netns:  netnstest.New(t),
-		api:    &fakeAPI{networks: map[string]string{}, definitions: map[string]string{}},
+		T:       t,
+		dir:     t.TempDir(),
+		bridge:  fmt.Sprintf("br%d", bridges.Add(1)),
+		netns:   netnstest.New(t),
+		api:     newFakeAPI(),
+		kubelet: &fakeKubelet{},
 	}
 	bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: n.bridge}}
 	must(t, netlink.LinkAdd(bridge))
@@ -100,6 +103,8 @@ func newTestNode(t *testing.T) *testNode {
 	n.store = &faultyStore{Store: LedgerStore(n.path("ledger"), n.path("locks"), n.path("multus"))}
 	n.plugin = &Plugin{
 		API:        func() (API, error) { return n.api, nil },
+		Kubelet:    n.kubelet,
+		DeviceInfo: deviceinfo.Dir(n.path("devinfo")),
 		Store:      n.store,
 		Marks:      NewMarks(n.path("ledger"), n.path("locks")),
 		Delegates:  n.delegates,

@@ -15,6 +15,7 @@ import (
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniconf"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/delegate"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/deviceinfo"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/kube"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/ledger"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netns"
@@ -25,9 +26,13 @@ import (
 // Plugin runs the CNI operations on collaborators that a test can replace.
 type Plugin struct {
 	// API connects to the apiserver; a DEL never does.
-	API   func() (API, error)
-	Store Store
-	Marks Marks
+	API func() (API, error)
+	// Kubelet knows which devices it has given to the Pod of an ADD.
+	Kubelet Kubelet
+	// DeviceInfo is the directory of device-info files.
+	DeviceInfo deviceinfo.Dir
+	Store      Store
+	Marks      Marks
 	// Delegates returns what runs delegates, whose plugins inherit the lock; nil for none.
 	Delegates func(lock *os.File) Delegates
 	// OpenNetns opens the network namespace at path.
@@ -50,6 +55,8 @@ type API interface {
 	Pod(ctx context.Context, namespace, name string) (kube.Pod, error)
 	Network(ctx context.Context, namespace, name string) (network.Network, error)
 	NetworkAttachmentDefinition(ctx context.Context, namespace, name string) (network.Network, error)
+	PodNode(ctx context.Context, namespace, name string) (string, error)
+	NetworkDevices(ctx context.Context, driver, node string) (map[kube.PooledDevice]kube.NetworkDevice, error)
 }
 
 // Store is the ledger.
@@ -91,6 +98,7 @@ type LockedRecord interface {
 	) error
 	MarkAttached(results map[string]json.RawMessage) error
 	MarkNoInterface(ifName string) error
+	MarkDeviceInfo(ifName string, info json.RawMessage) error
 	MarkMACChange(ifName string, previous network.MAC) error
 	MarkRouteChange(ifName string, previous []netns.Route) error
 	Remove(ifName string) error

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/kube"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/ledger"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netconf"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/plan"
@@ -43,7 +44,7 @@ func (p *Plugin) resolvePod(ctx context.Context, req Request) ([]plan.Attachment
 	if err != nil {
 		return nil, planError(err)
 	}
-	return attachments, nil
+	return p.assignDevices(ctx, api, id, attachments, nil)
 }
 
 // parseAnnotations returns what the Pod's annotations select.
@@ -59,23 +60,26 @@ func (p *Plugin) parseAnnotations(pod kube.Pod) ([]network.Selection, error) {
 	return selections, err
 }
 
-// resolveHot reads from the apiserver the one Network of a hot ADD, and plans its attachment.
-func (p *Plugin) resolveHot(ctx context.Context, req Request) (plan.Attachment, error) {
+// resolveHot reads from the apiserver the one Network of a hot ADD, and plans its attachment, beside
+// those that the Pod has.
+func (p *Plugin) resolveHot(
+	ctx context.Context, req Request, attached []ledger.Attachment,
+) ([]plan.Attachment, error) {
 	ctx, cancel := apiDeadline(ctx, req)
 	defer cancel()
 	api, err := p.API()
 	if err != nil {
-		return plan.Attachment{}, err
+		return nil, err
 	}
 	selected, err := p.findNetworks(ctx, api, req, []network.Selection{req.selection()})
 	if err != nil {
-		return plan.Attachment{}, err
+		return nil, err
 	}
 	attachment, err := plan.Hot(req.Conf, selected[0])
 	if err != nil {
-		return plan.Attachment{}, planError(err)
+		return nil, planError(err)
 	}
-	return attachment, nil
+	return p.assignDevices(ctx, api, req.Args.Pod, []plan.Attachment{attachment}, attached)
 }
 
 // apiDeadline bounds all requests of an ADD to the apiserver.

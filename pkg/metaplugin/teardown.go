@@ -60,6 +60,9 @@ func (p *Plugin) tearDownOne(
 	tornDown, err := p.undo(ctx, delegates, t, a, each)
 	p.logDelegate("DEL", a, start, err)
 	if err == nil || t.neverRan[a.IfName] && onlyMissing(err) {
+		err = p.removeDeviceInfo(t.containerID, a)
+	}
+	if err == nil {
 		p.warnUnsaved(record.Remove(a.IfName))
 		return nil
 	}

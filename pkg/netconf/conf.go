@@ -21,8 +21,10 @@ const (
 	// DefaultMultusNamespace is Multus's own default.
 	DefaultMultusNamespace = "kube-system"
 	DefaultConfDir         = "/etc/cni/net.d"
-	DefaultAPITimeout      = 30 * time.Second
-	DefaultDelegateTimeout = 60 * time.Second
+	// DefaultPodResourcesSocket is where a kubelet serves that whose --root-dir is the default.
+	DefaultPodResourcesSocket = "/var/lib/kubelet/pod-resources/kubelet.sock"
+	DefaultAPITimeout         = 30 * time.Second
+	DefaultDelegateTimeout    = 60 * time.Second
 	// DefaultParallelDelegates was measured on two cores: with fewer, a DEL waits, and with more,
 	// an ADD is no faster (see docs/performance.md).
 	DefaultParallelDelegates = 16
@@ -83,6 +85,8 @@ type Conf struct {
 	// NPWGParallel lets the delegates of NetworkAttachmentDefinitions run at once, as far as those
 	// of Networks do.
 	NPWGParallel bool
+	// PodResourcesSocket is the path of the socket of the kubelet's pod-resources API.
+	PodResourcesSocket string
 	// APITimeout limits the time for requests to the apiserver, retries included.
 	APITimeout time.Duration
 	// DelegateTimeout limits the time of one delegate in one operation.

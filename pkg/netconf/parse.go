@@ -32,6 +32,7 @@ func Parse(stdin []byte) (Conf, error) {
 		ConfDir:            p.path("confDir", DefaultConfDir),
 		NPWGParallel:       p.boolean("npwgParallel"),
 		MultusNamespace:    p.namespace("multusNamespace", DefaultMultusNamespace),
+		PodResourcesSocket: p.path("podResourcesSocket", DefaultPodResourcesSocket),
 		APITimeout:         p.duration("apiTimeout", DefaultAPITimeout),
 		DelegateTimeout:    p.duration("delegateTimeout", DefaultDelegateTimeout),
 		ParallelDelegates:  p.number("parallelDelegates", DefaultParallelDelegates, maxParallelDelegates),

@@ -37,6 +37,7 @@ func TestParse_Defaults(t *testing.T) {
 	if conf.Name != "kactus-net" || conf.CNIVersion != "1.0.0" || conf.Kubeconfig != "" ||
 		conf.CNIDir != "/var/lib/cni/kactus" || conf.LockDir != "/run/kactus" ||
 		conf.NetworkNamespace != "default" || conf.NamespaceIsolation ||
+		conf.PodResourcesSocket != "/var/lib/kubelet/pod-resources/kubelet.sock" ||
 		conf.APITimeout != 30*time.Second || conf.DelegateTimeout != 60*time.Second || conf.ParallelDelegates != 16 ||
 		conf.LogLevel != nil || conf.LogFile != "" || conf.RuntimeConfig != nil || conf.Selection != nil ||
 		conf.PrevResult != nil ||
@@ -65,6 +66,8 @@ func TestParse(t *testing.T) {
 		{"confDir", `"confDir": "/etc/cni/multus/net.d"`,
 			func(c Conf) bool { return c.ConfDir == "/etc/cni/multus/net.d" }},
 		{"confDir by default", `"confDir": ""`, func(c Conf) bool { return c.ConfDir == "/etc/cni/net.d" }},
+		{"podResourcesSocket", `"podResourcesSocket": "/run/kubelet.sock"`,
+			func(c Conf) bool { return c.PodResourcesSocket == "/run/kubelet.sock" }},
 		{"apiTimeout", `"apiTimeout": "1m30s"`, func(c Conf) bool { return c.APITimeout == 90*time.Second }},
 		{"delegateTimeout", `"delegateTimeout": "500ms"`,
 			func(c Conf) bool { return c.DelegateTimeout == 500*time.Millisecond }},
@@ -171,6 +174,8 @@ func TestParse_Errors(t *testing.T) {
 		{"global namespaces that are no array", `"globalNamespaces": "a,b"`,
 			`globalNamespaces: must be an array of strings`},
 		{"namespaceIsolation in quotes", `"namespaceIsolation": "true"`, "namespaceIsolation: must be true or false"},
+		{"a relative path as the socket", `"podResourcesSocket": "kubelet.sock"`,
+			`podResourcesSocket: "kubelet.sock" must be an absolute path`},
 		{"a duration without a unit", `"apiTimeout": "30"`,
 			`apiTimeout: "30" must be a duration above zero, such as 30s`},
 		{"a number as a duration", `"apiTimeout": 30`, "apiTimeout: must be a string"},

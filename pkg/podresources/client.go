@@ -9,9 +9,6 @@ import (
 	"time"
 )
 
-// DefaultSocket is where the kubelet serves the API, unless its --root-dir is another one.
-const DefaultSocket = "/var/lib/kubelet/pod-resources/kubelet.sock"
-
 // timeout bounds all that is asked about one Pod.
 const timeout = 10 * time.Second
 
