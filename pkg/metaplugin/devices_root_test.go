@@ -91,16 +91,18 @@ func TestAdd_DeviceErrors(t *testing.T) {
 		n.selectNetworks("green")
 		n.kubelet.err = &podresources.Error{
 			Socket: "/kubelet.sock", Namespace: "tenant", Name: "app", Cause: errors.New("connection refused")}
-		n.addFails(req, types.ErrTryAgainLater, "ask the kubelet at /kubelet.sock for the devices of the Pod tenant/app: "+
-			"connection refused: is the kubelet running, and is that its socket (podResourcesSocket in the netconf)?")
+		n.addFails(req, types.ErrTryAgainLater,
+			"ask the kubelet at /kubelet.sock for the devices of the Pod tenant/app: connection refused: "+
+				"is the kubelet running, and is that its socket (podResourcesSocket in the netconf)?")
 		n.expectNothingLeft()
 	})
 	t.Run("none left", func(t *testing.T) {
 		n, req := newDeviceNode(t)
 		n.selectNetworks("green", "blue")
 		n.kubelet.give(nicResource, "nic0")
-		n.addFails(req, types.ErrInvalidNetworkConfig, "network tenant/blue: no device of the resource kaloom.com/nic is left",
-			"the Pod has 1, and its networks need 2")
+		n.addFails(req, types.ErrInvalidNetworkConfig,
+			"network tenant/blue: no device of the resource kaloom.com/nic is left: "+
+				"the Pod has 1, and its networks need 2")
 		n.expectNothingLeft()
 	})
 	t.Run("a PCI device that is not there", func(t *testing.T) {
@@ -122,8 +124,8 @@ func TestHotAdd_TakesADeviceThatIsLeft(t *testing.T) {
 
 	n.api.networks["tenant/red"], n.api.resources["tenant/red"] = `{"type": "nic"}`, nicResource
 	red := n.hotRequest(req.Conf, "red")
-	n.addFails(red, types.ErrInvalidNetworkConfig, "network tenant/red: no device of the resource kaloom.com/nic is left",
-		"the Pod has 2, and its networks need 3")
+	n.addFails(red, types.ErrInvalidNetworkConfig,
+		"network tenant/red: no device of the resource kaloom.com/nic is left: the Pod has 2, and its networks need 3")
 	n.kubelet.err = errors.New("stopped")
 	n.del(n.hotRequest(req.Conf, "green"))
 	n.expectTold("DEL", greenIf, "nic0")
@@ -132,6 +134,30 @@ func TestHotAdd_TakesADeviceThatIsLeft(t *testing.T) {
 	expectEqual(t, "device of red", n.told("ADD", red.IfName), [3]string{"nic0", "nic0", ""})
 	n.del(req)
 	n.expectNothingLeft()
+}
+
+func TestAdd_DeviceThatThePodAsksFor(t *testing.T) {
+	n, req := newDeviceNode(t)
+	n.api.definitions = map[string]string{"tenant/nad": n.api.networks["tenant/green"]}
+	n.api.resources["tenant/nad"] = nicResource
+	n.api.npwg = `[{"name": "nad"}, {"name": "nad", "deviceID": "nic0"}]`
+	n.add(req)
+	n.expectTold("ADD", "net1", "nic1")
+	n.expectTold("ADD", "net2", "nic0")
+	n.del(req)
+	n.expectNothingLeft()
+
+	n.api.npwg = ""
+	n.add(req)
+	n.addFails(n.hotSelection(req.Conf, `{"name": "green", "deviceID": "nic7"}`), types.ErrInvalidNetworkConfig,
+		`network tenant/green: deviceID: "nic7" is none of the devices of kaloom.com/nic `+
+			`that the kubelet has given to the Pod: nic0, nic1`)
+	n.addFails(n.hotSelection(req.Conf, `{"name": "white", "deviceID": "nic0"}`), types.ErrInvalidNetworkConfig,
+		"network tenant/white: deviceID: the network is not one of devices")
+	n.add(n.hotSelection(req.Conf, `{"name": "green", "deviceID": "nic1"}`))
+	n.expectTold("ADD", greenIf, "nic1")
+	n.add(n.hotSelection(req.Conf, `{"name": "green", "deviceID": "nic1"}`)) // attached already
+	n.addFails(n.hotSelection(req.Conf, `{"name": "green", "deviceID": "nic0"}`), CodeAttached, `"deviceID":"nic1"`)
 }
 
 func TestAdd_DevicesOfResourceClaims(t *testing.T) {

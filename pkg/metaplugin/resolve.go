@@ -60,8 +60,8 @@ func (p *Plugin) parseAnnotations(pod kube.Pod) ([]network.Selection, error) {
 	return selections, err
 }
 
-// resolveHot reads from the apiserver the one Network of a hot ADD, and plans its attachment, beside
-// those that the Pod has.
+// resolveHot reads from the apiserver the one Network of a hot ADD, and plans its attachment beside
+// what is attached to the Pod.
 func (p *Plugin) resolveHot(
 	ctx context.Context, req Request, attached []ledger.Attachment,
 ) ([]plan.Attachment, error) {
