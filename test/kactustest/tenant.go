@@ -40,6 +40,7 @@ type NetConf struct {
 	CNIDir             string            `json:"cniDir"`
 	NetworkNamespace   string            `json:"networkNamespace,omitempty"`
 	NamespaceIsolation bool              `json:"namespaceIsolation,omitempty"`
+	PodResourcesSocket string            `json:"podResourcesSocket,omitempty"`
 	APITimeout         string            `json:"apiTimeout,omitempty"`
 	DelegateTimeout    string            `json:"delegateTimeout,omitempty"`
 	LogLevel           string            `json:"logLevel,omitempty"`

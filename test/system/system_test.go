@@ -47,6 +47,7 @@ func TestKactus_OnNodes(t *testing.T) {
 		{"a Pod starts when its Network is created", c.networkLater},
 		{"a hostPort works", c.onEachNode(c.hostPort)},
 		{"the agent attaches what the annotation of a running Pod says", c.agentEdits},
+		{"networks get the devices that the kubelet has given to the Pod", c.devices},
 		{"the agent does later what was edited while it was away", c.agentAway},
 		{"the agent copes with Pods and runtimes that come and go", c.onEachNode(c.agentRaces)},
 		{"the agent doubles and loses nothing when it is killed", c.onEachNode(c.agentKilled)},
