@@ -138,7 +138,7 @@ func TestHotAdd_TakesADeviceThatIsLeft(t *testing.T) {
 
 func TestAdd_DeviceThatThePodAsksFor(t *testing.T) {
 	n, req := newDeviceNode(t)
-	n.api.definitions = map[string]string{"tenant/nad": n.api.networks["tenant/green"]}
+	n.api.definitions["tenant/nad"] = n.api.networks["tenant/green"]
 	n.api.resources["tenant/nad"] = nicResource
 	n.api.npwg = `[{"name": "nad"}, {"name": "nad", "deviceID": "nic0"}]`
 	n.add(req)

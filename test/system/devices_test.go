@@ -1,13 +1,12 @@
 package system
 
 import (
-	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
@@ -65,19 +64,15 @@ func (c *testCluster) startDevicePlugin(t *testing.T, node *cluster.Node, progra
 	if err := os.WriteFile(node.Path(path), program, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	plugin := node.Command(t.Context(), path, "-resource", nicResource, "-ids", "nic0,nic1,nic2")
-	var output bytes.Buffer
-	plugin.Stdout, plugin.Stderr = &output, &output
-	if err := plugin.Start(); err != nil {
-		t.Fatal(err)
-	}
+	pid := c.on(t, node, "sh", "-c",
+		path+" -resource "+nicResource+" -ids nic0,nic1,nic2 </dev/null >/var/log/deviceplugin.log 2>&1 & echo $!")
 	t.Cleanup(func() {
-		_ = plugin.Process.Signal(syscall.SIGTERM)
-		_ = plugin.Wait()
-		if t.Failed() {
-			t.Logf("the device plugin on %s: %s", node.Name(), &output)
+		if out, err := node.Command(context.Background(), "kill", pid).CombinedOutput(); err != nil {
+			t.Errorf("ending the device plugin on %s: %v\n%s", node.Name(), err, out)
 		}
-		_ = os.Remove(node.Path(path))
+		if err := os.Remove(node.Path(path)); err != nil {
+			t.Error(err)
+		}
 	})
 	await(t, node.Name()+" offers devices", func() (string, bool) {
 		offered := c.kubectl(t, "get", "node", node.Name(), "-o", `jsonpath={.status.allocatable.kaloom\.com/nic}`)
