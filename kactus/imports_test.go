@@ -12,7 +12,8 @@ import (
 var expensive = regexp.MustCompile(`^k8s\.io/(api|apiextensions-apiserver|kubernetes)(/|$)|` +
 	`^k8s\.io/client-go/(kubernetes|informers|listers|applyconfigurations|dynamic|discovery|scale)(/|$)|` +
 	`^k8s\.io/client-go/metadata/metadatainformer$|` +
-	`^k8s\.io/client-go/tools/(record|events|leaderelection)(/|$)`)
+	`^k8s\.io/client-go/tools/(record|events|leaderelection)(/|$)|` +
+	`^google\.golang\.org/(grpc|protobuf/(proto|reflect|runtime))(/|$)|^connectrpc\.com/`)
 
 // A new process starts for each operation, so what the binary imports is paid for each time.
 func TestImports_NoneThatIsExpensive(t *testing.T) {
