@@ -93,7 +93,7 @@ func statusEntries(a ledger.Attachment, result *cniconf.Result, kernel []netns.I
 		if position >= 0 {
 			i = *result.Interfaces[position]
 		}
-		entry := statusEntry{DeviceInfo: deviceInfo(a), DefaultRoute: texts(a.DefaultRoute), Writer: statusWriter}
+		entry := statusEntry{DeviceInfo: a.DeviceInfo, DefaultRoute: texts(a.DefaultRoute), Writer: statusWriter}
 		entry.Name, entry.Interface, entry.DNS = name, i.Name, nettypes.DNS(result.DNS)
 		entry.Mac, entry.Mtu = strings.ToLower(i.Mac), i.Mtu
 		if i.Name == a.IfName && a.MAC != "" { // which was enforced
@@ -218,8 +218,3 @@ func texts(addresses []netip.Addr) []string {
 	}
 	return all
 }
-
-// deviceInfo returns what the device-info file said of the attachment's device; nil for nothing.
-//
-// TODO: return what ledger.Attachment has of it, if json.Valid.
-func deviceInfo(ledger.Attachment) json.RawMessage { return nil }

@@ -79,6 +79,10 @@ func TestNetworkStatus(t *testing.T) {
 			ofNet1(macvlanResult, func(a *ledger.Attachment) { a.MAC = "0a:00:00:00:00:05" }),
 			`[{"name":"infra/green","interface":"net1","ips":["10.7.0.9","fd00::9"],"mac":"0a:00:00:00:00:05",` +
 				`"mtu":9000,"dns":{"nameservers":["10.7.0.53"],"domain":"d","search":["s"],"options":["ndots:2"]}}]`},
+		{"a device", ofNet1(`{"cniVersion": "1.0.0"}`, func(a *ledger.Attachment) {
+			a.DeviceInfo = json.RawMessage(`{"type":"pci","pci":{"pci-address":"0000:03:02.0"},"more":1}`)
+		}), `[{"name":"infra/green","interface":"net1","mac":"0a:00:00:00:00:09","mtu":1400,"dns":{},` +
+			`"device-info":{"type":"pci","pci":{"pci-address":"0000:03:02.0"},"more":1}}]`},
 		{"two interfaces of one result", ofNet1(twoResult),
 			`[{"name":"infra/green","interface":"net1","ips":["10.7.0.9"],"mac":"0a:00:00:00:00:03","mtu":1400,` +
 				`"dns":{},"gateway":["fd00::1"]},{"name":"infra/green","interface":"net1b",` +

@@ -101,6 +101,11 @@ func (c *testCluster) devicesOn(t *testing.T, node *cluster.Node) {
 	if !strings.Contains(info, `"pci-address":"nic2"`) {
 		t.Errorf("the device-info file of fastest has %s", info)
 	}
+	await(t, "the network-status has the device of fastest", func() (string, bool) {
+		status := c.kubectl(t, "get", "pod", pod, "-o",
+			`jsonpath={.metadata.annotations.k8s\.v1\.cni\.cncf\.io/network-status}`)
+		return status, strings.Contains(status, `"device-info"`) && strings.Contains(status, `"nic2"`)
+	})
 	c.annotate(t, pod, strings.TrimSuffix(three, "]")+`, {"name": "one-more"}]`)
 	c.awaitWarning(t, pod, "FailedAddingInterface", "no device of the resource kaloom.com/nic is left",
 		"the Pod has 3, and its networks need 4")
