@@ -67,6 +67,16 @@ func TestDevices_ByGetOrElseByList(t *testing.T) {
 	}
 }
 
+func TestDevices_NoneTwice(t *testing.T) {
+	both := kubelettest.Container{Devices: [][2]string{{"nic", "b"}, {"nic", "a"}, {"nic", "b"}}}
+	devices, err := decode(kubelettest.Encode(kubelettest.Pod{
+		Namespace: "tenant", Name: "app", Containers: []kubelettest.Container{both, both},
+	}), "tenant", "app")
+	if want := map[string][]string{"nic": {"a", "b"}}; err != nil || !reflect.DeepEqual(devices.IDs, want) {
+		t.Errorf("got %v, %v, want %v", devices.IDs, err, want)
+	}
+}
+
 func TestDevices_AsksAgainWhenRefused(t *testing.T) {
 	var calls atomic.Int32
 	socket := kubelettest.Serve(t, func(string, []byte) kubelettest.Answer {
