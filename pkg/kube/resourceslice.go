@@ -60,8 +60,10 @@ func (c *Client) PodNode(ctx context.Context, namespace, name string) (string, e
 func (c *Client) NetworkDevices(ctx context.Context, driver, node string) (map[PooledDevice]NetworkDevice, error) {
 	devices := map[PooledDevice]NetworkDevice{}
 	target := c.base.JoinPath("apis", "resource.k8s.io", "v1", "resourceslices")
+	selector := fields.AndSelectors(
+		fields.OneTermEqualSelector("spec.driver", driver), fields.OneTermEqualSelector("spec.nodeName", node))
 	query := url.Values{
-		"fieldSelector": {fields.Set{"spec.driver": driver, "spec.nodeName": node}.AsSelector().String()},
+		"fieldSelector": {selector.String()},
 		"limit":         {strconv.Itoa(slicesPerPage)},
 	}
 	for range maxSlices / slicesPerPage {
