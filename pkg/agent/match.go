@@ -24,16 +24,23 @@ func (c *comparison) match(selections []network.Selection) []match {
 		matches[i].selection = s
 	}
 	c.claimEach(matches, func(s network.Selection, a ledger.Attachment) bool {
+		return s.IsPrimary && a.IfName == c.record.IfName
+	})
+	c.claimEach(matches, func(s network.Selection, a ledger.Attachment) bool {
 		return !isUnnamed(s) && !s.IsPrimary && a.IfName == s.InterfaceName()
 	})
 	c.claimEach(matches, func(s network.Selection, a ledger.Attachment) bool {
-		return a.Namespace != "" && (s.IfName == "" && !s.NPWG || s.IsPrimary)
+		return a.Namespace != "" && s.IfName == "" && !s.NPWG && !s.IsPrimary
 	})
 	c.claimEach(matches, func(s network.Selection, a ledger.Attachment) bool {
 		return isUnnamed(s) && network.IsNumbered(a.IfName) && len(c.changes(a, s, a.IfName)) == 0
 	})
 	c.claimEach(matches, func(s network.Selection, a ledger.Attachment) bool {
 		return isUnnamed(s) && network.IsNumbered(a.IfName)
+	})
+	// What is attached is no default network, and stays as it is when it is to be one from now on.
+	c.claimEach(matches, func(s network.Selection, a ledger.Attachment) bool {
+		return a.Namespace != "" && s.IsPrimary && !s.NPWG
 	})
 	c.number(matches)
 	return matches

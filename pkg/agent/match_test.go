@@ -111,17 +111,34 @@ func TestCompare_SameNetworkOnTwoInterfaces(t *testing.T) {
 }
 
 func TestCompare_DefaultNetworkStays(t *testing.T) {
-	selections, _, err := network.ParsePod(map[string]string{
-		network.NPWGAnnotation: "a", network.DefaultNetworkAnnotation: "infra/calico",
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	calico := named("calico", "eth0", inNamespace("infra"))
-	record := ledger.Record{IfName: "eth0", Attachments: []ledger.Attachment{calico, named("a", "net1")}}
-	for _, s := range [][]network.Selection{selections, selections[1:]} { // and where the annotation is gone
-		if steps, err := Compare(s, record, newConf(t, ""), "tenant", Seen{}); err != nil || len(steps) > 0 {
-			t.Errorf("got %s, %v", describeNamed(steps), err)
-		}
+	onEth0 := func(name string) ledger.Attachment { return named(name, "eth0", inNamespace("infra")) }
+	a1 := named("a", "net1")
+	for _, tt := range []struct {
+		name, networks, defaultNetwork string
+		attached                       []ledger.Attachment
+		want                           string
+	}{
+		{"as it is", "a", "infra/calico", []ledger.Attachment{onEth0("calico"), a1}, ""},
+		{"no longer named", "a", "", []ledger.Attachment{onEth0("calico"), a1}, ""},
+		{"another one", "a", "b", []ledger.Attachment{onEth0("calico"), a1}, ""},
+		{"the network of another interface, too", "a", "infra/a", []ledger.Attachment{onEth0("a"), a1}, ""},
+		{"named now, and attached elsewhere", "a", "a", append(ofNetconf(), a1), ""},
+		{"named now, and attached elsewhere twice", "a,a", "a", append(ofNetconf(), a1, named("a", "net2")), ""},
+		{"named now alone", "", "a", append(ofNetconf(), a1), "DEL a removed on net1"},
+		{"added elsewhere", "a", "a", []ledger.Attachment{onEth0("a")}, "ADD a added on net1"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			selections, _, err := network.ParsePod(map[string]string{
+				network.NPWGAnnotation: tt.networks, network.DefaultNetworkAnnotation: tt.defaultNetwork,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			record := ledger.Record{IfName: "eth0", Attachments: tt.attached}
+			steps, err := Compare(selections, record, newConf(t, ""), "tenant", Seen{})
+			if got := describeNamed(steps); err != nil || got != tt.want {
+				t.Errorf("got  %s, %v\nwant %s", got, err, tt.want)
+			}
+		})
 	}
 }
