@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"fmt"
-	"os/exec"
 	"strings"
 	"testing"
 
@@ -93,11 +92,7 @@ func TestAdd_Ping(t *testing.T) {
 	for name, ifName := range map[string]string{"the default network": "eth0", "green": kactustest.GreenIfName,
 		"blue, a hot network of one": kactustest.BlueIfName} {
 		t.Run("two Pods reach each other over "+name, func(t *testing.T) {
-			cmd := exec.CommandContext(t.Context(), "nsenter", "--net="+one.Netns, "ping", "-c", "1", "-W", "5", "-I",
-				ifName, two.Addr(t, ifName))
-			if out, err := cmd.CombinedOutput(); err != nil {
-				t.Errorf("ping: %v: %s", err, out)
-			}
+			ping(t, one, ifName, two.Addr(t, ifName))
 		})
 	}
 	one.Del(t)

@@ -18,27 +18,24 @@ import (
 
 // The bearer tokens of the apiserver's users, other than its administrator.
 const (
-	NodeToken  = "token-of-the-node"  // may read Pods, Networks and ResourceSlices, as kactus must
-	AgentToken = "token-of-the-agent" // may get Networks only, as a node agent's kactus does
+	// NodeToken is for kactus, with the rights that manifests/ gives it.
+	NodeToken = "token-of-the-node"
+	// AgentToken is for a node agent's kactus, which may get Networks and
+	// NetworkAttachmentDefinitions only.
+	AgentToken = "token-of-the-agent"
 	// NodeAgentToken is for kactus agent.
 	NodeAgentToken = "token-of-the-node-agent"
 	StrangerToken  = "token-of-the-stranger" // may do nothing
 )
 
+// rbac are the rights of the users, apart from the ClusterRole kactus of manifests/.
 const rbac = `
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: {name: node}
-rules:
-- {apiGroups: [""], resources: [pods], verbs: [get]}
-- {apiGroups: [kaloom.com], resources: [networks], verbs: [get]}
-- {apiGroups: [resource.k8s.io], resources: [resourceslices], verbs: [list]}
----
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata: {name: agent}
 rules:
 - {apiGroups: [kaloom.com], resources: [networks], verbs: [get]}
+- {apiGroups: [k8s.cni.cncf.io], resources: [network-attachment-definitions], verbs: [get]}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
@@ -57,7 +54,7 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: node-agent}]
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
 metadata: {name: node}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: node}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: kactus}
 subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: node}]
 ---
 apiVersion: rbac.authorization.k8s.io/v1
@@ -78,24 +75,42 @@ func startCluster() error {
 	if err != nil {
 		return err
 	}
-	crd := filepath.Join(suite.root, "manifests", "network-crd.yaml")
-	_, errCRD := Kubectl(ctx, "", "apply", "-f", crd)
+	err = applyManifests(ctx, "network-crd.yaml", "network-attachment-definition-crd.yaml",
+		"kactus-serviceaccount-and-rbac.yaml")
 	_, errRBAC := Kubectl(ctx, rbac, "apply", "-f", "-")
-	if err := errors.Join(errCRD, errRBAC, awaitRights(ctx)); err != nil {
+	if err := errors.Join(err, errRBAC, awaitRights(ctx)); err != nil {
 		return errors.Join(err, suite.controlPlane.Stop())
 	}
 	return nil
 }
 
-// awaitRights waits until the apiserver serves Networks and enforces the users' rights, which takes
-// a moment after both are created.
+// applyManifests applies files of manifests/, as soon as the apiserver has made the namespace
+// kube-system, which takes a moment.
+func applyManifests(ctx context.Context, names ...string) (err error) {
+	args := []string{"apply"}
+	for _, name := range names {
+		args = append(args, "-f", filepath.Join(suite.root, "manifests", name))
+	}
+	Poll(ctx, func() bool {
+		_, err = Kubectl(ctx, "", args...)
+		return err == nil
+	})
+	return err
+}
+
+// awaitRights waits until the apiserver serves Networks and NetworkAttachmentDefinitions and
+// enforces the users' rights, which takes a moment after all are created.
 func awaitRights(ctx context.Context) error {
 	last := ""
-	ready := Poll(ctx, func() bool {
-		status, answer, err := suite.controlPlane.Do(ctx, http.MethodGet, "/apis/kaloom.com/v1/networks", "", nil)
+	serves := func(path string) bool {
+		status, answer, err := suite.controlPlane.Do(ctx, http.MethodGet, path, "", nil)
 		last = fmt.Sprint(status, string(answer), err)
-		return status == http.StatusOK && allowed(ctx, "node", "", "pods") &&
-			allowed(ctx, "agent", "kaloom.com", "networks")
+		return status == http.StatusOK
+	}
+	ready := Poll(ctx, func() bool {
+		return serves("/apis/kaloom.com/v1/networks") &&
+			serves("/apis/k8s.cni.cncf.io/v1/network-attachment-definitions") &&
+			allowed(ctx, "node", "", "pods") && allowed(ctx, "agent", "kaloom.com", "networks")
 	})
 	if !ready {
 		return errors.New("apiserver not ready for the suite: " + last)

@@ -41,6 +41,10 @@ type NetConf struct {
 	NetworkNamespace   string            `json:"networkNamespace,omitempty"`
 	NamespaceIsolation bool              `json:"namespaceIsolation,omitempty"`
 	PodResourcesSocket string            `json:"podResourcesSocket,omitempty"`
+	GlobalNamespaces   []string          `json:"globalNamespaces,omitempty"`
+	MultusNamespace    string            `json:"multusNamespace,omitempty"`
+	ConfDir            string            `json:"confDir,omitempty"`
+	NPWGParallel       bool              `json:"npwgParallel,omitempty"`
 	APITimeout         string            `json:"apiTimeout,omitempty"`
 	DelegateTimeout    string            `json:"delegateTimeout,omitempty"`
 	LogLevel           string            `json:"logLevel,omitempty"`
