@@ -21,6 +21,17 @@ func (c *testCluster) ownAddresses(t *testing.T) {
 	c.example(t, "examples/app1.yaml", "examples/app2.yaml")
 }
 
+// npwg runs examples/npwg, once the apiserver serves NetworkAttachmentDefinitions.
+func (c *testCluster) npwg(t *testing.T) {
+	c.kubectl(t, "apply", "-f", "manifests/network-attachment-definition-crd.yaml")
+	c.kubectl(t, "wait", "--for=condition=Established", "--timeout=60s",
+		"crd/network-attachment-definitions.k8s.cni.cncf.io")
+	c.kubectl(t, "apply", "-f", "examples/npwg")
+	c.rolledOut(t, "deployment/npwg-app")
+	c.expectInterfaces(t, "deployment/npwg-app", "eth0", "net1", "service0")
+	c.kubectl(t, "delete", "-f", "examples/npwg/lan-net.yaml")
+}
+
 func (c *testCluster) withoutVLAN(t *testing.T, manifest string) string {
 	t.Helper()
 	content, err := os.ReadFile(c.path(manifest))

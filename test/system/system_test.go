@@ -38,6 +38,7 @@ func TestKactus_OnNodes(t *testing.T) {
 		{"a Pod without an annotation gets only the default network", c.onEachNode(c.noAnnotation)},
 		{"the example with addresses in the annotation works as in the README", c.requestedAddresses},
 		{"the example that sets its addresses itself works as in the README", c.ownAddresses},
+		{"the example that is written for Multus works as in its document", c.npwg},
 		{"20 replicas come and go and leave nothing", c.replicas},
 		{"a StatefulSet's Pod is replaced by one of the same name", c.onEachNode(c.statefulSet)},
 		{"a StatefulSet's Pod keeps its MAC address on another node", c.statefulSetMoves},
