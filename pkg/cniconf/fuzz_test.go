@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
@@ -36,6 +37,57 @@ func FuzzParse(f *testing.F) {
 			checkPlugin(t, plugin)
 		}
 	})
+}
+
+// FuzzWithArgs checks that a chain with the arguments of a Pod, which are hostile, runs what it ran
+// without them, and that each plugin reads them.
+func FuzzWithArgs(f *testing.F) {
+	for _, seed := range [][2]string{
+		{`{"type":"tuning","args":{"cni":{"mtu":1}}}`, `{"mtu":9000}`},
+		{`{"plugins":[{"type":"bridge","args":null},{"type":"tuning","args":{"labels":[]}}]}`, `{"mac":null}`},
+		{`{"type":"ptp"}`, `{"type":"../sh","ipam":{"type":"a/b"}}`},
+		{`{"type":"ptp","args":[]}`, `{"a":1}`},
+		{`{"type":"ptp","args":{"cni":1}}`, `{"a":{"a":1,"A":2}}`},
+	} {
+		f.Add([]byte(seed[0]), []byte(seed[1]))
+	}
+	f.Fuzz(func(t *testing.T, data, rawArgs []byte) {
+		var args map[string]json.RawMessage
+		before, err := Parse(data, testDefaults)
+		if err != nil || json.Unmarshal(rawArgs, &args) != nil {
+			return
+		}
+		chain, err := before.WithArgs(args)
+		if err != nil {
+			return
+		}
+		if !slices.Equal(chain.Types(), before.Types()) || chain.Name != before.Name {
+			t.Fatalf("%q, %q became %q, %q", before.Name, before.Types(), chain.Name, chain.Types())
+		}
+		for _, plugin := range chain.Plugins {
+			checkPlugin(t, plugin)
+			checkArgs(t, plugin, args)
+		}
+	})
+}
+
+func checkArgs(t *testing.T, plugin Plugin, args map[string]json.RawMessage) {
+	t.Helper()
+	stdin, err := plugin.Stdin(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var conf struct {
+		Args struct{ CNI map[string]json.RawMessage }
+	}
+	if err := json.Unmarshal(stdin, &conf); err != nil {
+		t.Fatalf("%s: %v", stdin, err)
+	}
+	for key := range args {
+		if _, ok := conf.Args.CNI[key]; !ok {
+			t.Errorf("%s does not have the argument %q", stdin, key)
+		}
+	}
 }
 
 func checkPlugin(t *testing.T, plugin Plugin) {

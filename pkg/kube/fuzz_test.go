@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/budget"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
 )
 
 // fixedResponse is a transport that responds to every request in the same way.
@@ -32,8 +33,8 @@ func (a fixedResponse) RoundTrip(req *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// FuzzAnswer checks that any response to a GET of a Pod or a Network is that object or an error of
-// bounded size.
+// FuzzAnswer checks that any response to a GET of a Pod, a Network or a NetworkAttachmentDefinition
+// is that object or an error of bounded size.
 func FuzzAnswer(f *testing.F) {
 	for _, body := range []string{
 		podJSON, networkJSON, `null`, `{}`, `[]`, `<html>`, `{"kind":"Status","message":"no"}`,
@@ -57,10 +58,14 @@ func FuzzAnswer(f *testing.F) {
 		if err == nil && pod.Name != "app" {
 			t.Errorf("the Pod is %q", pod.Name)
 		}
-		network, err := c.Network(ctx, "tenant", "green")
-		expectBounded(t, err)
-		if err == nil && network.Name != "green" {
-			t.Errorf("the Network is %q", network.Name)
+		for _, get := range []func(context.Context, string, string) (network.Network, error){
+			c.Network, c.NetworkAttachmentDefinition,
+		} {
+			n, err := get(ctx, "tenant", "green")
+			expectBounded(t, err)
+			if err == nil && n.Name != "green" {
+				t.Errorf("the Network is %q", n.Name)
+			}
 		}
 		if wait := parseRetryAfter(retryAfter); wait < 0 {
 			t.Errorf("Retry-After %q: got %v", retryAfter, wait)

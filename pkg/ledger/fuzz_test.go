@@ -1,9 +1,11 @@
 package ledger
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniconf"
@@ -26,6 +28,9 @@ func FuzzRecord(f *testing.F) {
 	written, err := encode(Record{ContainerID: "c1", Attachments: all, Orphans: all})
 	must(f, err)
 	f.Add(written)
+	golden, err := os.ReadFile("testdata/format-1.json")
+	must(f, err)
+	f.Add(bytes.ReplaceAll(golden, []byte(strings.Repeat("0123456789abcdef", 4)), []byte("c1")))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r, err := decode(data, "c1")
 		if err != nil {
@@ -47,7 +52,12 @@ func FuzzRecord(f *testing.F) {
 		}
 		r2, err := decode(again, "c1")
 		if err != nil || len(r2.Attachments) != len(r.Attachments) || len(r2.Orphans) != len(r.Orphans) {
-			t.Errorf("cannot be read again: %v", err)
+			t.Fatalf("cannot be read again: %v", err)
+		}
+		for i, a := range r.Attachments {
+			if !a.Same(r2.Attachments[i].Requests) {
+				t.Errorf("%+v was requested, and %+v is read again", a.Requests, r2.Attachments[i].Requests)
+			}
 		}
 	})
 }

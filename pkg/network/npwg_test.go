@@ -229,6 +229,46 @@ func TestParsePod(t *testing.T) {
 	}
 }
 
+// FuzzParsePod: whatever the annotations of a Pod are, there is an error, or a list of networks of
+// which one at most is the default network, and no two have an interface that the Pod names.
+func FuzzParsePod(f *testing.F) {
+	f.Add(`[{"name":"a"}]`, "b,c@x", "")
+	f.Add("", `[{"name":"a","default-route":["10.0.0.1"]}]`, "infra/calico")
+	f.Add("", "a@x", `[{"name":"b","interface":"x","default-route":["fd00::1"]}]`)
+	f.Add(`[{"name":"a","isPrimary":true}]`, "", "b")
+	f.Fuzz(func(t *testing.T, own, npwg, defaultNetwork string) {
+		annotations := map[string]string{}
+		for key, value := range map[string]string{
+			Annotation: own, NPWGAnnotation: npwg, DefaultNetworkAnnotation: defaultNetwork,
+		} {
+			if value != "" {
+				annotations[key] = value
+			}
+		}
+		selections, _, err := ParsePod(annotations)
+		if err != nil {
+			return
+		}
+		if len(selections) > MaxSelections {
+			t.Fatalf("%d networks", len(selections))
+		}
+		primaries, ifNames := 0, map[string]bool{}
+		for _, s := range selections {
+			if s.IsPrimary {
+				primaries++
+				continue
+			}
+			if ifNames[s.InterfaceName()] && s.NPWG {
+				t.Fatalf("twice: %s", s.InterfaceName())
+			}
+			ifNames[s.InterfaceName()] = true
+		}
+		if primaries > 1 {
+			t.Fatalf("%d default networks", primaries)
+		}
+	})
+}
+
 // FuzzParseNPWG: what ParseNPWG accepts is safe in a URL, in CNI_ARGS, as the name of an interface
 // and of a file, and reads again as it was.
 func FuzzParseNPWG(f *testing.F) {

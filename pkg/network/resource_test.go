@@ -93,23 +93,27 @@ func TestParse(t *testing.T) {
 	})
 }
 
-// FuzzNetwork: an object that parses gives a chain or an error.
+// FuzzNetwork: an object of either kind that parses gives a chain or an error.
 func FuzzNetwork(f *testing.F) {
 	for _, seed := range []string{
 		`{"metadata":{"name":"green","namespace":"red"},"spec":{"plugin":"vlan","config":"{\"vlanId\":42}"}}`,
 		`{"metadata":{"name":"green"},"spec":{"config":"{\"plugins\":[{\"type\":\"a/b\"}]}"}}`,
+		`{"metadata":{"name":"a","annotations":{"k8s.v1.cni.cncf.io/resourceName":"x/y"}},
+			"spec":{"config":"{\"type\":\"ptp\",\"name\":\"b\"}"}}`,
 		`{}`, `[]`, `{"spec":null}`,
 	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, object []byte) {
-		n, err := Parse(object)
-		if err != nil {
-			return
-		}
-		chain, err := n.Chain("1.0.0")
-		if err == nil && (len(chain.Plugins) == 0 || chain.Name == "") {
-			t.Fatalf("got %+v from %q", chain, object)
+		for _, parse := range []func([]byte) (Network, error){Parse, ParseNPWGObject} {
+			n, err := parse(object)
+			if err != nil {
+				continue
+			}
+			chain, err := n.Chain("1.0.0")
+			if err == nil && (len(chain.Plugins) == 0 || chain.Name == "") {
+				t.Fatalf("got %+v from %q", chain, object)
+			}
 		}
 	})
 }
