@@ -16,7 +16,8 @@ func newRunningNPWGPod(t *testing.T, tn *kactustest.Tenant, networks string) *ka
 	return p
 }
 
-// The agent of KubeVirt's virtual machines writes such elements, and waits for the interface.
+// What runs virtual machines writes such elements, and goes by the network-status: an interface is
+// ready when it has an entry, and gone when it has none.
 func TestAgent_NPWGHotPlug(t *testing.T) {
 	t.Parallel()
 	tn := kactustest.NewTenant(t)
@@ -32,9 +33,14 @@ func TestAgent_NPWGHotPlug(t *testing.T) {
 	plugged := element("net-a", tn.UniqueMAC(2), "pod1a2b3c4d5e6")
 	p := newRunningNPWGPod(t, tn, "["+start+"]")
 	before := p.Indices(t)
+	p.EventuallyNetworkStatus(t, "eth0", "poda1b2c3d4e5f")
 
 	p.AnnotateNPWG(t, "["+start+","+plugged+"]")
-	p.EventuallyAttached(t, "eth0", "poda1b2c3d4e5f", "pod1a2b3c4d5e6")
+	entry := p.EventuallyNetworkStatus(t, "eth0", "poda1b2c3d4e5f", "pod1a2b3c4d5e6")[2]
+	if entry.Name != tn.Namespace+"/net-a" || entry.Mac != tn.UniqueMAC(2) || len(entry.IPs) != 1 || entry.Default {
+		t.Errorf("got the entry %+v", entry)
+	}
+	p.ExpectInterfaces(t, "eth0", "poda1b2c3d4e5f", "pod1a2b3c4d5e6")
 	p.EventuallyEvent(t, "AddedInterface", "net-a", "pod1a2b3c4d5e6")
 	if got := p.MAC(t, "pod1a2b3c4d5e6"); got != tn.UniqueMAC(2) {
 		t.Errorf("MAC address %s; want %s", got, tn.UniqueMAC(2))
@@ -44,7 +50,8 @@ func TestAgent_NPWGHotPlug(t *testing.T) {
 	kactustest.Must(t, p.CheckWith(t, p.Conf, p.Runtime()))
 
 	p.AnnotateNPWG(t, "["+start+"]")
-	p.EventuallyAttached(t, "eth0", "poda1b2c3d4e5f")
+	p.EventuallyNetworkStatus(t, "eth0", "poda1b2c3d4e5f")
+	p.ExpectInterfaces(t, "eth0", "poda1b2c3d4e5f")
 	p.EventuallyEvent(t, "RemovedInterface", "net-a", "pod1a2b3c4d5e6")
 	tn.ExpectLeases(t, "net-a", 1)
 

@@ -24,7 +24,8 @@ func TestNPWG_Example(t *testing.T) {
 	}
 	_, err = kactustest.Kubectl(t.Context(), onNode, "apply", "-n", tn.Namespace, "-f", "-")
 	kactustest.Must(t, err)
-	out, err := kactustest.Kubectl(t.Context(), "", "apply", "-n", tn.Namespace, "--dry-run=server", "--validate=strict",
+	out, err := kactustest.Kubectl(t.Context(), "", "apply", "-n", tn.Namespace, "--dry-run=server",
+		"--validate=strict",
 		"-o", "json", "-f", filepath.Join(dir, "app.yaml"))
 	kactustest.Must(t, err)
 	var deployment struct {
