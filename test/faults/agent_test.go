@@ -119,11 +119,13 @@ type agentEdit struct {
 	usual      time.Duration
 }
 
-// ifNamesOf returns the interface names of a Pod with the default network and these.
+// ifNamesOf returns the interface names of a Pod with the default network and these, as cut reads
+// them.
 func ifNamesOf(networks []string) []string {
 	names := []string{"eth0"}
-	for _, network := range networks {
-		names = append(names, kactustest.IfName(network))
+	for _, element := range networks {
+		_, ifName, _ := cut(element)
+		names = append(names, ifName)
 	}
 	return names
 }

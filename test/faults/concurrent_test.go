@@ -109,15 +109,19 @@ func TestFault_RuntimeHotAddsAtOnce(t *testing.T) {
 	var names []string
 	for i := range n {
 		name := fmt.Sprintf("hot%d", i)
-		tn.CreateNetwork(t, name, "{"+tn.BridgeConfig(t, "hot")+"}")
-		names = append(names, name)
+		if i%2 == 0 {
+			tn.CreateNetwork(t, name, "{"+tn.BridgeConfig(t, "hot")+"}")
+			names = append(names, name)
+		} else {
+			names = append(names, "lan@"+name)
+		}
 	}
 	f.try(t, "all succeed", func(t *testing.T) time.Duration {
 		p := newAttachedPod(t, tn)
 		begin := time.Now()
 		var all []*kactustest.Process
 		for _, name := range names {
-			all = append(all, p.Start(t, "ADD", p.AgentConf(), p.Agent(name, "")))
+			all = append(all, p.Start(t, "ADD", hotConf(p, name), hotCall(p, name)))
 		}
 		for i, r := range all {
 			retryHotAdd(t, p, r, names[i])
@@ -129,8 +133,9 @@ func TestFault_RuntimeHotAddsAtOnce(t *testing.T) {
 	f.report(t)
 }
 
-// retryHotAdd waits for a hot ADD, and repeats it if others held the lock for too long.
-func retryHotAdd(t *testing.T, p *kactustest.Pod, r *kactustest.Process, network string) {
+// retryHotAdd waits for the hot ADD of an element, as cut reads it, and repeats it if others held
+// the lock for too long.
+func retryHotAdd(t *testing.T, p *kactustest.Pod, r *kactustest.Process, element string) {
 	t.Helper()
 	for {
 		_, err := r.Wait(t)
@@ -139,7 +144,7 @@ func retryHotAdd(t *testing.T, p *kactustest.Pod, r *kactustest.Process, network
 			kactustest.Must(t, err)
 			return
 		}
-		r = p.Start(t, "ADD", p.AgentConf(), p.Agent(network, ""))
+		r = p.Start(t, "ADD", hotConf(p, element), hotCall(p, element))
 	}
 }
 

@@ -1,9 +1,11 @@
 package faults
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netconf"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/kactustest"
 )
 
@@ -14,8 +16,8 @@ type operation struct {
 	call    func(*kactustest.Pod) kactustest.Call
 	// prepare makes a Pod with what the operation needs.
 	prepare func(*testing.T, *kactustest.Tenant) *kactustest.Pod
-	// before and after are the Pod's networks before and after the operation; nil if it does not
-	// even have the default network.
+	// before and after are the Pod's networks before and after the operation, as cut reads them;
+	// nil if it does not even have the default network.
 	before, after []string
 }
 
@@ -51,6 +53,66 @@ var (
 	three = []string{"green", "blue", "data"}
 )
 
+// Operations on a Pod that was written for Multus: on a network that it selects twice, and on one
+// whose MAC address kactus sets. The hot ones attach and detach the network a third time.
+var (
+	npwgAdd = operation{
+		command: "ADD", conf: runtimeConf, call: (*kactustest.Pod).Runtime,
+		prepare: func(t *testing.T, tn *kactustest.Tenant) *kactustest.Pod { return newNPWGPod(t, tn) },
+		after:   npwgThree,
+	}
+	npwgHotAdd = operation{
+		command: "ADD", conf: thirdConf, call: thirdCall, prepare: newAttachedNPWGPod,
+		before: npwgThree, after: npwgFour,
+	}
+	npwgHotDel = operation{
+		command: "DEL", conf: thirdConf, call: thirdCall,
+		prepare: func(t *testing.T, tn *kactustest.Tenant) *kactustest.Pod {
+			p := newAttachedNPWGPod(t, tn)
+			npwgHotAdd.run(t, p)
+			return p
+		},
+		before: npwgFour, after: npwgThree,
+	}
+
+	npwgThree = []string{"lan@net1", "lan@second", "wan@net3"}
+	npwgFour  = append(slices.Clone(npwgThree), third)
+)
+
+// third is what the hot operations of Pods that were written for Multus attach and detach.
+const third = "lan@net2"
+
+func thirdConf(p *kactustest.Pod) kactustest.NetConf { return hotConf(p, third) }
+func thirdCall(p *kactustest.Pod) kactustest.Call    { return hotCall(p, third) }
+
+// cut returns the network of an element such as "green", which is that of a Network, or "lan@net1",
+// that of a NetworkAttachmentDefinition, and the name of its interface.
+func cut(element string) (network, ifName string, npwg bool) {
+	network, ifName, npwg = strings.Cut(element, "@")
+	if !npwg {
+		ifName = kactustest.IfName(network)
+	}
+	return network, ifName, npwg
+}
+
+// hotConf returns the netconf of a hot operation on that element, as cut reads it.
+func hotConf(p *kactustest.Pod, element string) kactustest.NetConf {
+	conf := p.AgentConf()
+	if network, ifName, npwg := cut(element); npwg {
+		conf.RuntimeConfig = map[string]any{netconf.SelectionCapability: map[string]string{
+			"kind": "NetworkAttachmentDefinition", "name": network, "interface": ifName,
+		}}
+	}
+	return conf
+}
+
+func hotCall(p *kactustest.Pod, element string) kactustest.Call {
+	network, ifName, _ := cut(element)
+	call := p.Agent(network, "")
+	call.IfName = ifName
+	return call
+}
+
 func runtimeConf(p *kactustest.Pod) kactustest.NetConf { return p.Conf }
 func dataCall(p *kactustest.Pod) kactustest.Call       { return p.Agent("data", dataMAC(p.Tenant)) }
 
@@ -58,7 +120,7 @@ func dataCall(p *kactustest.Pod) kactustest.Call       { return p.Agent("data", 
 // kactus sets it, and puts the previous one back.
 func dataMAC(tn *kactustest.Tenant) string { return tn.UniqueMAC(1) }
 
-// newCampaignTenant returns a tenant with the three networks.
+// newCampaignTenant returns a tenant with the networks of both kinds.
 func newCampaignTenant(t *testing.T) *kactustest.Tenant {
 	t.Helper()
 	tn := kactustest.NewTenant(t)
@@ -66,6 +128,8 @@ func newCampaignTenant(t *testing.T) *kactustest.Tenant {
 	tn.CreateBridgeNetworks(t, two...)
 	addDeafBridge(t, tn)
 	tn.CreateNetwork(t, "data", "{"+tn.BridgeConfigFor(t, "deaf", "data")+"}")
+	tn.CreateBridgeNADs(t, "lan")
+	tn.CreateNAD(t, "wan", `{"capabilities": {"mac": true}, `+tn.BridgeConfigFor(t, "deaf", "wan")+"}")
 	return tn
 }
 
@@ -80,7 +144,7 @@ if [ "$CNI_COMMAND" = DEL ] && [ -e "$CNI_NETNS" ] &&
 	echo '{"code": 77, "msg": "the MAC address was not put back"}'
 	exit 1
 fi
-exec `+kactustest.PluginDir()+`/bridge
+sed 's/"runtimeConfig":{"mac":"[^"]*"}/"runtimeConfig":{}/' | `+kactustest.PluginDir()+`/bridge
 `)
 }
 
@@ -96,6 +160,20 @@ func newPodFor(t *testing.T, tn *kactustest.Tenant, names ...string) *kactustest
 		all = append(all, `{"name":"`+name+`","ifMac":"`+mac+`"}`)
 	}
 	return tn.NewPod(t, "["+strings.Join(all, ",")+"]")
+}
+
+// newNPWGPod returns a Pod that was written for Multus and asks for npwgThree.
+func newNPWGPod(t *testing.T, tn *kactustest.Tenant) *kactustest.Pod {
+	t.Helper()
+	return tn.NewNPWGPod(t,
+		`[{"name":"lan"},{"name":"lan","interface":"second"},{"name":"wan","mac":"`+dataMAC(tn)+`"}]`)
+}
+
+func newAttachedNPWGPod(t *testing.T, tn *kactustest.Tenant) *kactustest.Pod {
+	t.Helper()
+	p := newNPWGPod(t, tn)
+	p.Add(t)
+	return p
 }
 
 func newAttachedPod(t *testing.T, tn *kactustest.Tenant, names ...string) *kactustest.Pod {
@@ -129,26 +207,24 @@ func expectNetworks(t *testing.T, p *kactustest.Pod, networks []string) {
 	expectAttached(t, p, networks...)
 }
 
-// expectAttached fails the test unless the Pod has the default network and these, each with one
-// address and in the ledger, and nothing else is there. It must be the tenant's only Pod.
+// expectAttached fails the test unless the Pod has the default network and these, as cut reads
+// them, each with one address and in the ledger, and nothing else is there. It must be the tenant's
+// only Pod.
 func expectAttached(t *testing.T, p *kactustest.Pod, networks ...string) {
 	t.Helper()
-	ifNames := []string{"eth0"}
-	for _, name := range networks {
-		ifNames = append(ifNames, kactustest.IfName(name))
-	}
+	ifNames := ifNamesOf(networks)
 	p.ExpectInterfaces(t, ifNames...)
 	p.ExpectLedger(t, "attached", ifNames...)
 	expectLedgerFiles(t, p, p.ID+".json")
-	kept := map[string]bool{kactustest.DefaultNetwork: true}
-	for _, name := range networks {
-		kept[name] = true
+	leases := map[string]int{kactustest.DefaultNetwork: 1}
+	for _, name := range kactustest.FileNames(t, p.LeaseDir()) {
+		leases[name] += 0 // those of no other network
 	}
-	for _, name := range append(kactustest.FileNames(t, p.LeaseDir()), networks...) {
-		want := 0
-		if kept[name] {
-			want = 1
-		}
+	for _, element := range networks {
+		name, _, _ := cut(element)
+		leases[name]++
+	}
+	for name, want := range leases {
 		p.ExpectLeases(t, name, want)
 	}
 	expectNoProcess(t, p)
