@@ -3,7 +3,9 @@ package faults
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -35,15 +37,18 @@ func deviationsOnNode(t *testing.T, p *kactustest.Pod, ifNames ...string) []stri
 			}
 		}
 	}
-	for _, network := range kactustest.FileNames(t, p.LeaseDir()) {
-		want := 0
-		if slices.Contains(ifNames, kactustest.IfName(network)) || network == kactustest.DefaultNetwork &&
-			slices.Contains(ifNames, "eth0") {
-			want = 1
+	var leased []string
+	for _, holders := range leaseHolders(t, p.Tenant) {
+		for holder, addrs := range holders {
+			leased = append(leased, slices.Repeat([]string{holder}, len(addrs))...)
 		}
-		if got := p.Leases(t, network); len(got) != want {
-			wrong = append(wrong, fmt.Sprintf("leases of %[2]s: %[1]q, want %[3]d", got, network, want))
-		}
+	}
+	want := []string{}
+	for _, name := range ifNames {
+		want = append(want, p.ID+"/"+name)
+	}
+	if slices.Sort(leased); !slices.Equal(leased, slices.Sorted(slices.Values(want))) {
+		wrong = append(wrong, fmt.Sprintf("leases of %q, want %q", leased, want))
 	}
 	var ports []string
 	settled := kactustest.Poll(t.Context(), func() bool {
@@ -54,6 +59,26 @@ func deviationsOnNode(t *testing.T, p *kactustest.Pod, ifNames ...string) []stri
 		wrong = append(wrong, fmt.Sprintf("interfaces on the node: %q, want %d", ports, len(ifNames)))
 	}
 	return wrong
+}
+
+// leaseHolders returns the addresses that host-local has leased, by network and by
+// "sandbox/interface".
+func leaseHolders(t *testing.T, tn *kactustest.Tenant) map[string]map[string][]string {
+	t.Helper()
+	all := map[string]map[string][]string{}
+	for _, network := range kactustest.FileNames(t, tn.LeaseDir()) {
+		all[network] = map[string][]string{}
+		for _, addr := range tn.Leases(t, network) {
+			data, err := os.ReadFile(filepath.Join(tn.LeaseDir(), network, addr))
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // deleted by a delegate of a killed operation
+			}
+			kactustest.Must(t, err)
+			holder := strings.Join(strings.Fields(string(data)), "/")
+			all[network][holder] = append(all[network][holder], addr)
+		}
+	}
+	return all
 }
 
 func deviationsInLedger(t *testing.T, p *kactustest.Pod, ifNames ...string) []string {

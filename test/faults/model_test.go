@@ -12,7 +12,7 @@ import (
 // ends well.
 type podModel struct {
 	// has is indexed as randomNetworks.
-	has [4]presence
+	has [len(randomNetworks)]presence
 	// closed is whether the Pod had its DEL, after which hot ADDs are refused.
 	closed presence
 	// lost is set when the Pod's network namespace is gone.
@@ -107,7 +107,7 @@ func (p presence) changed(to presence, o outcome, effective bool) presence {
 }
 
 func (m *podModel) added(s step, o outcome) error {
-	plan := append([]int{0}, randomAnnotations[s.pod]...)
+	plan := append([]int{0}, randomPods[s.pod].networks...)
 	fails := s.fault.inADD() && slices.Contains(plan, s.culprit)
 	switch {
 	case m.lost:
@@ -119,7 +119,7 @@ func (m *podModel) added(s step, o outcome) error {
 		return nil
 	case m.any(uncertain): // with or without a record
 		if o.err == nil {
-			m.has = [4]presence{}
+			m.has = [len(randomNetworks)]presence{}
 			m.set(plan, present)
 		} else if s.fault.inDEL() {
 			m.set(plan, uncertain)
@@ -154,7 +154,7 @@ func (m *podModel) deleted(s step, o outcome) error {
 		}
 		return nil
 	}
-	m.has = [4]presence{}
+	m.has = [len(randomNetworks)]presence{}
 	if ofNetconf {
 		if o.err != nil {
 			m.has[0] = uncertain

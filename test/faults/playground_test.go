@@ -36,47 +36,56 @@ func newPlayground(t *testing.T) *playground {
 	t.Helper()
 	tn := kactustest.NewTenant(t)
 	tn.Conf.CNIVersion = "1.1.0"
-	for _, name := range randomNetworks {
-		addFailingBridge(t, tn, name)
+	addFailingBridge(t, tn)
+	created := map[string]bool{}
+	for _, element := range randomNetworks {
+		name, ifName, npwg := cut(element)
+		if created[name] {
+			continue
+		}
+		created[name] = true
 		tn.AddBridge(t, name)
-	}
-	const master = kactustest.DefaultNetwork
-	tn.SetDelegates(`{"masterPlugin": true, ` + tn.BridgeConfigFor(t, "failing-"+master, master) + `}`)
-	for _, name := range randomNetworks[1:] {
-		tn.CreateNetwork(t, name, "{"+tn.BridgeConfigFor(t, "failing-"+name, name)+"}")
+		switch config := tn.BridgeConfigFor(t, failingBridge, name); {
+		case ifName == "eth0":
+			tn.SetDelegates(`{"masterPlugin": true, ` + config + `}`)
+		case npwg:
+			tn.CreateNAD(t, name, "{"+config+"}")
+		default:
+			tn.CreateNetwork(t, name, "{"+config+"}")
+		}
 	}
 	refused, down := tn.Conf, tn.Conf
 	refused.Kubeconfig = tn.NewKubeconfig(t, "stranger", kactustest.StrangerToken)
 	down.Kubeconfig, down.APITimeout = tn.UnreachableKubeconfig(t, kactustest.NodeToken), "100ms"
 	pg := &playground{
-		Tenant: tn, models: make([]podModel, len(randomAnnotations)), indices: map[string]int{},
+		Tenant: tn, models: make([]podModel, len(randomPods)), indices: map[string]int{},
 		usual: map[string]time.Duration{},
 		confs: map[trouble]kactustest.NetConf{apiRefuses: refused, apiDown: down},
 	}
-	for _, networks := range randomAnnotations {
-		selections := []map[string]string{}
-		for _, n := range networks {
-			selections = append(selections, map[string]string{"name": randomNetworks[n]})
-		}
-		pg.pods = append(pg.pods, tn.NewPod(t, string(kactustest.Encode(t, selections))))
+	for _, p := range randomPods {
+		pg.pods = append(pg.pods, tn.NewAnnotatedPod(t, p.annotations))
 	}
 	return pg
 }
 
-// addFailingBridge adds a delegate that is the bridge plugin, but fails as a file says.
-func addFailingBridge(t *testing.T, tn *kactustest.Tenant, name string) {
+// failingBridge is the delegate of the random sequences.
+const failingBridge = "failing"
+
+// addFailingBridge adds a delegate that is the bridge plugin, but fails for an interface as a file
+// says.
+func addFailingBridge(t *testing.T, tn *kactustest.Tenant) {
 	t.Helper()
-	tn.AddScript(t, "failing-"+name, `
+	tn.AddScript(t, failingBridge, `
 fail() { echo '{"code": 77, "msg": "fails on purpose"}'; exit 1; }
-[ -e `+failureFile(tn, name, "$CNI_COMMAND")+` ] || exec `+kactustest.PluginDir()+`/bridge
-read when <`+failureFile(tn, name, "$CNI_COMMAND")+`
+[ -e `+failureFile(tn, "$CNI_IFNAME", "$CNI_COMMAND")+` ] || exec `+kactustest.PluginDir()+`/bridge
+read when <`+failureFile(tn, "$CNI_IFNAME", "$CNI_COMMAND")+`
 [ "$when" = early ] || `+kactustest.PluginDir()+`/bridge >/dev/null
 fail
 `)
 }
 
-func failureFile(tn *kactustest.Tenant, name, operation string) string {
-	return filepath.Join(tn.Dir, "fail."+name+"."+operation)
+func failureFile(tn *kactustest.Tenant, ifName, operation string) string {
+	return filepath.Join(tn.Dir, "fail."+ifName+"."+operation)
 }
 
 // step runs a step and judges its outcome. The duration is that of the operation, if it made a Pod
@@ -94,7 +103,8 @@ func (pg *playground) step(t *testing.T, s step) (time.Duration, error) {
 		*m = podModel{}
 	}
 	for operation, when := range failures[s.fault] {
-		path := failureFile(pg.Tenant, randomNetworks[s.culprit], operation)
+		_, ifName, _ := cut(randomNetworks[s.culprit])
+		path := failureFile(pg.Tenant, ifName, operation)
 		kactustest.Must(t, os.WriteFile(path, []byte(when+"\n"), 0o600))
 		defer os.Remove(path)
 	}
@@ -128,10 +138,12 @@ func (pg *playground) start(t *testing.T, s step) *kactustest.Process {
 	}
 	c, operation := p.Runtime(), s.operation
 	if s.hot() {
-		c, operation = p.Agent(randomNetworks[s.network], ""), strings.TrimPrefix(s.operation, "hot ")
-		if !isAPI {
-			conf = p.AgentConf()
+		c, operation = hotCall(p, randomNetworks[s.network]), strings.TrimPrefix(s.operation, "hot ")
+		hot := hotConf(p, randomNetworks[s.network])
+		if isAPI {
+			hot.Kubeconfig, hot.APITimeout = conf.Kubeconfig, conf.APITimeout
 		}
+		conf = hot
 	}
 	if operation == "CHECK" {
 		return p.Start(t, operation, kactustest.WithKey(t, conf, "prevResult",
@@ -219,7 +231,7 @@ func (pg *playground) tearDown(t *testing.T) {
 // compare returns how kernel, leases and ledger differ from the models.
 func (pg *playground) compare(t *testing.T) error {
 	t.Helper()
-	leases := pg.leaseHolders(t)
+	leases := leaseHolders(t, pg.Tenant)
 	var all []error
 	for i, p := range pg.pods {
 		m := pg.models[i]
@@ -229,23 +241,24 @@ func (pg *playground) compare(t *testing.T) error {
 				kernel[name] = link.Attrs().Index
 			}
 		}
-		for n, ifName := range randomIfNames {
-			whose := fmt.Sprintf("Pod %d: %s (%s)", i, ifName, randomNetworks[n])
+		for n, element := range randomNetworks {
+			network, ifName, _ := cut(element)
+			whose := fmt.Sprintf("Pod %d: %s (%s)", i, ifName, network)
 			key := p.ID + "/" + ifName
 			index, inKernel := kernel[ifName]
 			delete(kernel, ifName)
-			switch m.has[n] {
+			switch leased := leases[network][key]; m.has[n] {
 			case absent:
 				delete(pg.indices, key)
-				if inKernel || held[ifName] != "" || len(leases[n][key]) > 0 {
+				if inKernel || held[ifName] != "" || len(leased) > 0 {
 					all = append(all, fmt.Errorf("%s must be absent: in the kernel: %v, in the ledger: %q, leases: %q",
-						whose, inKernel, held[ifName], leases[n][key]))
+						whose, inKernel, held[ifName], leased))
 				}
 			case present:
-				if !m.lost && !inKernel || held[ifName] != "attached" || len(leases[n][key]) != 1 {
+				if !m.lost && !inKernel || held[ifName] != "attached" || len(leased) != 1 {
 					all = append(all, fmt.Errorf(
 						"%s must be attached: in the kernel: %v, in the ledger: %q, leases: %q",
-						whose, inKernel, held[ifName], leases[n][key]))
+						whose, inKernel, held[ifName], leased))
 				}
 				if before, known := pg.indices[key]; known && inKernel && before != index {
 					all = append(all, fmt.Errorf("%s was replaced", whose))
@@ -275,27 +288,6 @@ func (pg *playground) statesOf(t *testing.T, p *kactustest.Pod) map[string]strin
 		held[a.IfName] = a.State
 	}
 	return held
-}
-
-// leaseHolders returns the addresses that host-local has leased, for each network by
-// "sandbox/interface".
-func (pg *playground) leaseHolders(t *testing.T) []map[string][]string {
-	t.Helper()
-	var all []map[string][]string
-	for _, network := range randomNetworks {
-		holders := map[string][]string{}
-		for _, addr := range pg.Leases(t, network) {
-			data, err := os.ReadFile(filepath.Join(pg.LeaseDir(), network, addr))
-			if errors.Is(err, fs.ErrNotExist) {
-				continue // deleted by a delegate of a killed operation
-			}
-			kactustest.Must(t, err)
-			holder := strings.Join(strings.Fields(string(data)), "/")
-			holders[holder] = append(holders[holder], addr)
-		}
-		all = append(all, holders)
-	}
-	return all
 }
 
 // strayFiles returns an error if the ledger has files of the Pod that it should not have.

@@ -8,19 +8,24 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/kactustest"
 )
 
-// randomNetworks are the networks of the random sequences. The first is the default network.
-var randomNetworks = []string{kactustest.DefaultNetwork, "green", "blue", "data"}
+// randomNetworks are the networks of the random sequences, as cut reads them, each on an interface
+// of its own. The first is the default network.
+var randomNetworks = [...]string{kactustest.DefaultNetwork + "@eth0", "green", "blue", "data", "lan@net1", "lan@lan0"}
 
-// randomIfNames are the interface names of randomNetworks.
-var randomIfNames = []string{"eth0", kactustest.GreenIfName, kactustest.BlueIfName, kactustest.DataIfName}
-
-// randomAnnotations are the networks of each Pod, as indices of randomNetworks.
-var randomAnnotations = [][]int{{}, {1}, {1, 2}}
+// randomPods are the Pods of the random sequences.
+var randomPods = []struct {
+	annotations map[string]string
+	networks    []int // indices of randomNetworks
+}{
+	{map[string]string{}, nil},
+	{map[string]string{"networks": `[{"name":"green"},{"name":"blue"}]`}, []int{1, 2}},
+	{map[string]string{kactustest.NPWGAnnotation: "lan,lan@lan0"}, []int{4, 5}},
+}
 
 // A step is what happens next on the node.
 type step struct {
 	operation string // a CNI operation, "hot ADD", "hot DEL", or "lose" for the network namespace
-	pod       int    // index of randomAnnotations
+	pod       int    // index of randomPods
 	// network is the index in randomNetworks of a hot operation's network.
 	network int
 	fault   trouble
@@ -87,7 +92,7 @@ func randomStep(r *rand.Rand) step {
 		"hot DEL", "CHECK", "CHECK", "GC", "lose"}
 	s := step{
 		operation: operations[r.IntN(len(operations))],
-		pod:       r.IntN(len(randomAnnotations)),
+		pod:       r.IntN(len(randomPods)),
 		network:   1 + r.IntN(len(randomNetworks)-1),
 		culprit:   r.IntN(len(randomNetworks)),
 		keep:      [3]bool{r.IntN(3) > 0, r.IntN(3) > 0, r.IntN(3) > 0},
