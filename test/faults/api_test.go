@@ -83,44 +83,93 @@ func TestFault_API(t *testing.T) {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
 			row := fault{name: f.name}
-			f.tryAll(t, &row)
-			if *fullCampaign && f.answer != nil {
-				f.path = "/networks/"
-				f.tryAll(t, &row)
+			f.tryAll(t, &row, ownPod)
+			if f.answer != nil {
+				f.tryNetworks(t, &row)
 			}
 			row.report(t)
 		})
 	}
 }
 
-// tryAll tries each operation during the fault, and those that ask the apiserver also while it
-// ends.
-func (f apiFault) tryAll(t *testing.T, row *fault) {
+// tryNetworks tries the fault of the answers to GETs of a Pod's networks alone. The short campaign
+// does so with NetworkAttachmentDefinitions that are attached hot.
+func (f apiFault) tryNetworks(t *testing.T, row *fault) {
+	if *fullCampaign {
+		f.path = "/networks/"
+		f.tryAll(t, row, ownPod)
+	}
+	f.path = "/network-attachment-definitions/"
+	switch {
+	case *fullCampaign:
+		f.tryAll(t, row, npwgPod)
+	case !f.slow():
+		p := f.newPod(t, npwgPod)
+		p.Add(t)
+		f.tryHot(t, row, p, npwgPod)
+		p.Del(t)
+	}
+}
+
+// An apiPod is a Pod that meets a fault: its annotation, the network that this selects, and the one
+// that is attached hot, as cut reads them.
+type apiPod struct{ key, value, selected, hot string }
+
+var (
+	ownPod  = apiPod{"networks", `[{"name":"green"}]`, "green", "blue"}
+	npwgPod = apiPod{kactustest.NPWGAnnotation, "lan", "lan@net1", "wan@wan0"}
+)
+
+func (f apiFault) newPod(t *testing.T, kind apiPod) *kactustest.Pod {
+	t.Helper()
 	tn := kactustest.NewTenant(t)
 	tn.Conf.CNIVersion = "1.1.0"
 	// 1.0.0 has no STATUS, which would be slow on a busy machine.
 	tn.SetDelegates(`{"masterPlugin": true, "cniVersion": "1.0.0", ` + tn.BridgeConfig(t, "eth") + `}`)
-	tn.CreateBridgeNetworks(t, "green", "blue")
-	p := tn.NewPod(t, `[{"name":"green"}]`)
+	for _, element := range []string{kind.selected, kind.hot} {
+		name, _, npwg := cut(element)
+		if npwg {
+			tn.CreateBridgeNADs(t, name)
+		} else {
+			tn.CreateBridgeNetworks(t, name)
+		}
+	}
+	return tn.NewAnnotatedPod(t, map[string]string{kind.key: kind.value})
+}
+
+// tryAll tries each operation during the fault, and those that ask the apiserver also while it
+// ends.
+func (f apiFault) tryAll(t *testing.T, row *fault, kind apiPod) {
+	p := f.newPod(t, kind)
 	f.tryLasting(t, row, p, p.Conf, p.Runtime(), func(t *testing.T) []string { return traces(t, p) })
 	p.Del(t)
 	kactustest.Must(t, os.RemoveAll(p.LeaseDir())) // made by the delegates of the DEL
 	result := f.tryEnding(t, row, p, p.Conf, p.Runtime(), func(t *testing.T) []string { return traces(t, p) })
-	if lost := deviations(t, p, "eth0", kactustest.GreenIfName); len(lost) > 0 {
+	if lost := deviations(t, p, kind.before()...); len(lost) > 0 {
 		t.Fatalf("after the ADD that followed the fault: %q", lost)
 	}
+	f.tryHot(t, row, p, kind)
+	f.tryWithoutAPI(t, row, p, kind, result)
+}
 
-	hotUntouched := func(t *testing.T) []string { return deviations(t, p, "eth0", kactustest.GreenIfName) }
-	f.tryLasting(t, row, p, p.AgentConf(), p.Agent("blue", ""), hotUntouched)
+// before and after return the Pod's interfaces before and after the hot ADD.
+func (k apiPod) before() []string { return ifNamesOf([]string{k.selected}) }
+func (k apiPod) after() []string  { return ifNamesOf([]string{k.selected, k.hot}) }
+
+// tryHot tries a hot ADD during the fault, and while it ends.
+func (f apiFault) tryHot(t *testing.T, row *fault, p *kactustest.Pod, kind apiPod) {
+	untouched := func(t *testing.T) []string { return deviations(t, p, kind.before()...) }
+	conf, call := hotConf(p, kind.hot), hotCall(p, kind.hot)
+	f.tryLasting(t, row, p, conf, call, untouched)
 	if *fullCampaign || !f.slow() {
-		f.tryEnding(t, row, p, p.AgentConf(), p.Agent("blue", ""), hotUntouched)
+		f.tryEnding(t, row, p, conf, call, untouched)
 	} else {
-		p.HotAdd(t, "blue")
+		_, err := p.Start(t, "ADD", conf, call).Wait(t)
+		kactustest.Must(t, err)
 	}
-	if lost := deviations(t, p, "eth0", kactustest.GreenIfName, kactustest.BlueIfName); len(lost) > 0 {
+	if lost := deviations(t, p, kind.after()...); len(lost) > 0 {
 		t.Fatalf("after the hot ADD that followed the fault: %q", lost)
 	}
-	f.tryWithoutAPI(t, row, p, result)
 }
 
 // slow reports whether kactus notices the fault only after ten seconds.
@@ -183,10 +232,12 @@ func (f apiFault) tryEnding(t *testing.T, row *fault, p *kactustest.Pod, conf ka
 
 // tryWithoutAPI tries the operations that do not need the apiserver: they must succeed during the
 // fault and not connect.
-func (f apiFault) tryWithoutAPI(t *testing.T, row *fault, p *kactustest.Pod, result json.RawMessage) {
+func (f apiFault) tryWithoutAPI(
+	t *testing.T, row *fault, p *kactustest.Pod, kind apiPod, result json.RawMessage,
+) {
 	t.Helper()
 	px := newProxy(t, f)
-	node, agent := px.through(t, p.Conf, "30s"), px.through(t, p.AgentConf(), "30s")
+	node, agent := px.through(t, p.Conf, "30s"), px.through(t, hotConf(p, kind.hot), "30s")
 	try := func(what string, operation func() error, ifNames ...string) {
 		begin := time.Now()
 		err := operation()
@@ -202,11 +253,10 @@ func (f apiFault) tryWithoutAPI(t *testing.T, row *fault, p *kactustest.Pod, res
 		kactustest.NetConf
 		PrevResult json.RawMessage `json:"prevResult"`
 	}{node, result}
-	try("CHECK", run("CHECK", check, p.Runtime()), "eth0", kactustest.GreenIfName, kactustest.BlueIfName)
-	try("STATUS", run("STATUS", node, p.Runtime()), "eth0", kactustest.GreenIfName, kactustest.BlueIfName)
-	try("hot ADD of what is there", run("ADD", agent, p.Agent("blue", "")), "eth0", kactustest.GreenIfName,
-		kactustest.BlueIfName)
-	try("hot DEL", run("DEL", agent, p.Agent("blue", "")), "eth0", kactustest.GreenIfName)
+	try("CHECK", run("CHECK", check, p.Runtime()), kind.after()...)
+	try("STATUS", run("STATUS", node, p.Runtime()), kind.after()...)
+	try("hot ADD of what is there", run("ADD", agent, hotCall(p, kind.hot)), kind.after()...)
+	try("hot DEL", run("DEL", agent, hotCall(p, kind.hot)), kind.before()...)
 	try("DEL", run("DEL", node, p.Runtime()))
 	if n := px.connections.Load(); n > 0 {
 		row.count(t, "operations that need no apiserver", 0, fmt.Sprintf("made %d connections", n))
