@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -20,9 +19,6 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/kactustest"
 )
 
-// agentNetworks are the networks of the Pods of TestFault_AgentRandom.
-var agentNetworks = []string{"green", "blue", "data", "red"}
-
 // recovery is how long everything may take to be right after the last fault: what failed often is
 // tried again after half a minute, and an agent that was killed begins to watch anew.
 const recovery = 2 * time.Minute
@@ -30,16 +26,9 @@ const recovery = 2 * time.Minute
 // patience is how long a sandbox may take to be made anew while operations are killed.
 const patience = 8 * time.Minute
 
-// An editedPod is a Pod, and the model of what it must have.
-type editedPod struct {
-	*kactustest.Pod
-	number int
-	// macs has the MAC addresses that the annotation asks for, by network; empty for any.
-	macs map[string]string
-}
-
-// TestFault_AgentRandom edits the annotations of many Pods at random, makes sandboxes anew, as a
-// runtime does that was restarted, deletes interfaces, and kills the agent, kactus and delegates.
+// TestFault_AgentRandom edits the annotations of both kinds of many Pods at random, makes sandboxes
+// anew, as a runtime does that was restarted, deletes interfaces, and kills the agent, kactus and
+// delegates.
 // At the end, each Pod must have what its annotation says, and after their DELs nothing must be
 // left. Like TestFault_Load, it does not run in parallel with other tests.
 func TestFault_AgentRandom(t *testing.T) {
@@ -51,6 +40,9 @@ func TestFault_AgentRandom(t *testing.T) {
 	tn.Conf.LogLevel = "error"
 	tn.Conf.APITimeout = "60s" // the apiserver may be slow under this load
 	tn.CreateBridgeNetworks(t, agentNetworks...)
+	for _, name := range agentNADs {
+		tn.CreateNAD(t, name, `{"capabilities": {"mac": true}, `+tn.BridgeConfig(t, name)+"}")
+	}
 	r := newAgentRandom(t, tn, count)
 	r.disturb(t, length)
 	last := time.Now()
@@ -87,7 +79,7 @@ func newAgentRandom(t *testing.T, tn *kactustest.Tenant, count int) *agentRandom
 		kills:    fault{name: name + "kills of the agent, kactus and delegates"},
 	}
 	for i := range count {
-		p := &editedPod{Pod: tn.NewPod(t, "[]"), number: i, macs: map[string]string{}}
+		p := &editedPod{Pod: tn.NewPod(t, "[]"), number: i}
 		p.Add(t)
 		r.pods = append(r.pods, p)
 		r.queue <- p
@@ -170,36 +162,20 @@ func (r *agentRandom) change(t *testing.T, p *editedPod) {
 		p.loseInterface(t)
 		r.note(&r.losses, nil)
 	case 2:
-		p.annotate(t, `[{"name":`) // by mistake
+		p.annotate(t, map[string]any{"networks": `[{"name":`}) // by mistake
 		fallthrough
 	default:
-		p.edit(t)
+		p.annotate(t, p.randomEdit())
 		r.note(&r.edits, nil)
 	}
 }
 
-// edit sets the annotation to random networks in a random order.
-func (p *editedPod) edit(t *testing.T) {
-	t.Helper()
-	clear(p.macs)
-	selections := []string{}
-	for _, i := range rand.Perm(len(agentNetworks))[:rand.IntN(len(agentNetworks)+1)] {
-		name, mac := agentNetworks[i], ""
-		if rand.IntN(3) == 0 {
-			mac = p.UniqueMAC(p.number*len(agentNetworks) + i)
-		}
-		p.macs[name] = mac
-		selections = append(selections, fmt.Sprintf(`{"name":%q,"ifMac":%q}`, name, mac))
-	}
-	p.annotate(t, "["+strings.Join(selections, ",")+"]")
-}
-
 // annotate tries until an apiserver under this load has done it.
-func (p *editedPod) annotate(t *testing.T, networks string) {
+func (p *editedPod) annotate(t *testing.T, annotations map[string]any) {
 	t.Helper()
 	var err error
 	for deadline := time.Now().Add(recovery); time.Now().Before(deadline); {
-		if err = p.TryAnnotate(t.Context(), networks); err == nil {
+		if err = p.TryAnnotate(t.Context(), annotations); err == nil {
 			return
 		}
 		<-time.After(100 * time.Millisecond)
@@ -210,12 +186,12 @@ func (p *editedPod) annotate(t *testing.T, networks string) {
 // loseInterface deletes an interface, if there is one, that may come or go at this moment.
 func (p *editedPod) loseInterface(t *testing.T) {
 	t.Helper()
-	ifName := kactustest.IfName(agentNetworks[rand.IntN(len(agentNetworks))])
-	p.InNetns(t, func(h *netlink.Handle) {
-		if link, err := h.LinkByName(ifName); err == nil {
-			_ = h.LinkDel(link)
+	for ifName, link := range p.Links(t) { // in a random order
+		if ifName != "eth0" {
+			p.InNetns(t, func(h *netlink.Handle) { _ = h.LinkDel(link) })
+			return
 		}
-	})
+	}
 }
 
 // restart makes the Pod's sandbox anew, as a runtime does, which repeats a DEL until it succeeds,
@@ -243,15 +219,6 @@ func (p *editedPod) succeeds(t *testing.T, operation string) bool {
 	return r.Cmd.ProcessState.Success()
 }
 
-// ifNames returns the names of the interfaces that the Pod must have.
-func (p *editedPod) ifNames() []string {
-	names := []string{"eth0"}
-	for network := range p.macs {
-		names = append(names, kactustest.IfName(network))
-	}
-	return names
-}
-
 // compare waits until the Pod is as the model says.
 func (p *editedPod) compare(t *testing.T, row *fault, last time.Time) {
 	t.Helper()
@@ -259,8 +226,8 @@ func (p *editedPod) compare(t *testing.T, row *fault, last time.Time) {
 		if time.Now().After(deadline) {
 			row.lost++
 			record, _ := os.ReadFile(p.RecordPath())
-			t.Errorf("%s, %s, has the interfaces %q, the record %s and the network-status %+v; want %q",
-				p.Name, p.ID, slices.Collect(maps.Keys(p.Indices(t))), record, p.NetworkStatus(t), p.macs)
+			t.Errorf("%s, %s, has the interfaces %q, the record %s and the network-status %+v; want %+v",
+				p.Name, p.ID, slices.Collect(maps.Keys(p.Indices(t))), record, p.NetworkStatus(t), p.wanted)
 			return
 		}
 		<-time.After(10 * time.Millisecond)
@@ -268,50 +235,16 @@ func (p *editedPod) compare(t *testing.T, row *fault, last time.Time) {
 	row.worst = max(row.worst, time.Since(last))
 }
 
-func (p *editedPod) isRight(t *testing.T) bool {
-	t.Helper()
-	if !p.IsAttached(t, p.ifNames()...) {
-		return false
-	}
-	links := p.Links(t)
-	for network, mac := range p.macs {
-		link := links[kactustest.IfName(network)]
-		if link == nil || mac != "" && link.Attrs().HardwareAddr.String() != mac {
-			return false
-		}
-	}
-	return p.isStatusRight(t)
-}
-
-// isStatusRight reports whether the network-status has exactly what the Pod has, the default
-// network first.
-func (p *editedPod) isStatusRight(t *testing.T) bool {
-	t.Helper()
-	links := p.Links(t)
-	entries := p.NetworkStatus(t)
-	if len(entries) != len(links) || !entries[0].Default || entries[0].Interface != "eth0" {
-		return false
-	}
-	for _, e := range entries {
-		link := links[e.Interface]
-		if link == nil || link.Attrs().HardwareAddr.String() != e.Mac || len(e.IPs) != 1 ||
-			e.IPs[0] != p.Addr(t, e.Interface) {
-			return false
-		}
-	}
-	return true
-}
-
 // compareLeases compares the leases of each network with what the Pods have together.
 func (r *agentRandom) compareLeases(t *testing.T, tn *kactustest.Tenant) {
 	t.Helper()
 	want := map[string]int{kactustest.DefaultNetwork: len(r.pods)}
 	for _, p := range r.pods {
-		for network := range p.macs {
-			want[network]++
+		for _, w := range p.wanted {
+			want[w.network]++
 		}
 	}
-	for _, network := range append([]string{kactustest.DefaultNetwork}, agentNetworks...) {
+	for _, network := range slices.Concat([]string{kactustest.DefaultNetwork}, agentNetworks, agentNADs) {
 		if got := len(tn.Leases(t, network)); got != want[network] {
 			r.edits.lost++
 			t.Errorf("%d leases of %s; want %d", got, network, want[network])
@@ -330,7 +263,7 @@ func (r *agentRandom) tearDown(t *testing.T, tn *kactustest.Tenant) {
 	}
 	kactustest.Eventually(t, "no interface of the Pods on the node", func() bool { return len(tn.Ports(t)) == 0 })
 	left := kactustest.FileNames(t, tn.Conf.CNIDir)
-	for _, network := range append([]string{kactustest.DefaultNetwork}, agentNetworks...) {
+	for _, network := range slices.Concat([]string{kactustest.DefaultNetwork}, agentNetworks, agentNADs) {
 		left = append(left, tn.Leases(t, network)...)
 	}
 	if len(left) > 0 {

@@ -75,14 +75,18 @@ func (p *Pod) create(t *testing.T, annotations map[string]string, spec map[strin
 // Annotate sets the Pod's annotation networks.
 func (p *Pod) Annotate(t *testing.T, networks string) {
 	t.Helper()
-	Must(t, p.TryAnnotate(t.Context(), networks))
+	Must(t, p.TryAnnotate(t.Context(), map[string]any{"networks": networks}))
 }
 
-// TryAnnotate does what Annotate does, which an apiserver under load may refuse.
-func (p *Pod) TryAnnotate(ctx context.Context, networks string) error {
+// TryAnnotate sets the Pod's annotations of these keys, and removes those whose value is nil, which
+// an apiserver under load may refuse.
+func (p *Pod) TryAnnotate(ctx context.Context, annotations map[string]any) error {
 	const mediaType = "application/merge-patch+json"
-	patch := fmt.Sprintf(`{"metadata": {"annotations": {"networks": %q}}}`, networks)
-	status, answer, err := suite.controlPlane.Do(ctx, http.MethodPatch, p.path(), mediaType, []byte(patch))
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": annotations}})
+	if err != nil {
+		return err
+	}
+	status, answer, err := suite.controlPlane.Do(ctx, http.MethodPatch, p.path(), mediaType, patch)
 	if err == nil && status != http.StatusOK {
 		err = fmt.Errorf("PATCH %s: status %d: %s", p.path(), status, answer)
 	}
