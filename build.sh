@@ -85,11 +85,14 @@ test_root() {
 	xargs go test -tags root -count=1 -timeout 10m <<<"$packages"
 }
 
-# run_tests runs the tests of packages one after the other: a cluster or a virtual machine needs the
-# whole machine.
+# run_tests runs the tests of packages, two packages at a time. The tests of whole clusters wait for
+# most of their time, and take the longest: they begin first, and the others run beside them.
 run_tests() {
+	local clusters others
+	mapfile -t clusters < <(go list "$@" | grep '/test/system$')
+	mapfile -t others < <(go list "$@" | grep -v '/test/system$')
 	bin/tools/gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg -- \
-		-tags root -count=1 -p 1 -timeout 30m "$@"
+		-tags root -count=1 -p 2 -timeout 45m "${clusters[@]}" "${others[@]}"
 }
 
 # prepare builds what run_tests needs, because it takes minutes the first time, and reports its
