@@ -38,8 +38,10 @@ func main() {
 				}},
 			},
 			{
-				Name:    "second",
-				Devices: []*podresources.ContainerDevices{{ResourceName: "kaloom.com/nic", DeviceIds: []string{"nic1"}}},
+				Name: "second",
+				Devices: []*podresources.ContainerDevices{
+					{ResourceName: "kaloom.com/nic", DeviceIds: []string{"nic1"}},
+				},
 				DynamicResources: []*podresources.DynamicResource{{ClaimResources: []*podresources.ClaimResource{
 					{DriverName: "nic.kaloom.com", PoolName: "pool", DeviceName: "vf0"}}}},
 			},
