@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"testing"
 
@@ -50,7 +51,7 @@ func (n *testNode) expectBack() {
 	n.expectInterfaces()
 }
 
-// stoppedNetns is a network namespace in which SetMAC calls stop first, and does nothing if that
+// stoppedNetns is a network namespace in which SetMAC and SetDefaultRoute call stop first, and does nothing if that
 // returns false.
 type stoppedNetns struct {
 	Netns
@@ -64,9 +65,17 @@ func (s stoppedNetns) SetMAC(ifName string, mac network.MAC) error {
 	return s.Netns.SetMAC(ifName, mac)
 }
 
-// killed runs an ADD, and leaves all as if kactus had been killed when it had recorded the MAC
-// address of the interface, before or after it set another.
-func (n *testNode) killed(req Request, afterSet bool) {
+func (s stoppedNetns) SetDefaultRoute(ifName string, gateways []netip.Addr) error {
+	if !s.stop() {
+		return nil
+	}
+	return s.Netns.SetDefaultRoute(ifName, gateways)
+}
+
+// killed runs an ADD, and leaves all as if kactus had been killed when it had recorded what it was
+// about to change of an interface, before or after it set another. It returns the attachment green
+// as it is recorded then.
+func (n *testNode) killed(req Request, afterSet bool) ledger.Attachment {
 	n.Helper()
 	var record []byte
 	open := n.plugin.OpenNetns
@@ -82,6 +91,13 @@ func (n *testNode) killed(req Request, afterSet bool) {
 	n.plugin.OpenNetns = open
 	must(n, os.WriteFile(n.path("ledger/c1.json"), record, 0o600))
 	a, _ := n.record().Find(greenIf)
+	return a
+}
+
+// killedAtMAC does so for a MAC address.
+func (n *testNode) killedAtMAC(req Request, afterSet bool) {
+	n.Helper()
+	a := n.killed(req, afterSet)
 	expectEqual(n.T, "state and previous MAC", a.State+" "+ledger.State(a.PreviousMAC), "planned "+lentMAC)
 	expectEqual(n.T, "kactus set the MAC", n.netns.MAC(n, greenIf) == wantMAC, afterSet)
 }
@@ -154,7 +170,7 @@ func TestMAC_LentInterfaceAfterAKill(t *testing.T) {
 			req := n.request(n.conf(n.ptpConf(1)))
 			n.run("a DEL puts it back", func() {
 				n.selectMAC(wantMAC)
-				n.killed(req, afterSet)
+				n.killedAtMAC(req, afterSet)
 				n.del(req)
 				n.expectBack()
 				n.expectNothingLeft()
@@ -163,7 +179,7 @@ func TestMAC_LentInterfaceAfterAKill(t *testing.T) {
 				n.api.annotation = ""
 				n.add(req)
 				green := n.hotRequestMAC(req.Conf, "green", wantMAC)
-				n.killed(green, afterSet)
+				n.killedAtMAC(green, afterSet)
 				n.add(green)
 				a, _ := n.record().Find(greenIf)
 				expectEqual(n.T, "previous MAC", a.PreviousMAC, lentMAC)

@@ -328,7 +328,7 @@ func TestDefaultRoute_CannotBeMoved(t *testing.T) {
 		open := n.plugin.OpenNetns
 		n.plugin.OpenNetns = func(path string) (Netns, error) {
 			ns, err := open(path)
-			return stoppedRoute{ns, func() bool { t.Error("the default route was set"); return false }}, err
+			return stoppedNetns{ns, func() bool { t.Error("the default route was set"); return false }}, err
 		}
 		n.addFails(n.hotRoute(req, "10.2.0.1"), types.ErrIOFailure, errDisk.Error())
 		expectEqual(t, "default routes", n.defaultRoutes(), before)
@@ -355,38 +355,10 @@ type refusedRoute struct{ Netns }
 
 func (refusedRoute) SetDefaultRoute(string, []netip.Addr) error { return errRefused }
 
-// stoppedRoute is a network namespace in which SetDefaultRoute calls stop first, and does nothing
-// if that returns false.
-type stoppedRoute struct {
-	Netns
-	stop func() bool
-}
-
-func (s stoppedRoute) SetDefaultRoute(ifName string, gateways []netip.Addr) error {
-	if !s.stop() {
-		return nil
-	}
-	return s.Netns.SetDefaultRoute(ifName, gateways)
-}
-
-// killedAtRoute runs an ADD, and leaves all as if kactus had been killed when it had recorded the
-// default routes, before or after it set another.
+// killedAtRoute does what killed does for a default route.
 func (n *testNode) killedAtRoute(req Request, afterSet bool) {
 	n.Helper()
-	var record []byte
-	open := n.plugin.OpenNetns
-	n.plugin.OpenNetns = func(path string) (Netns, error) {
-		ns, err := open(path)
-		return stoppedRoute{ns, func() bool {
-			record, err = os.ReadFile(n.path("ledger/c1.json"))
-			must(n, err)
-			return afterSet
-		}}, err
-	}
-	n.add(req)
-	n.plugin.OpenNetns = open
-	must(n, os.WriteFile(n.path("ledger/c1.json"), record, 0o600))
-	a, _ := n.record().Find(greenIf)
+	a := n.killed(req, afterSet)
 	expectEqual(n.T, "state and number of previous routes", fmt.Sprint(a.State, len(a.PreviousRoutes)), "planned1")
 }
 
