@@ -51,8 +51,8 @@ func (n *testNode) expectBack() {
 	n.expectInterfaces()
 }
 
-// stoppedNetns is a network namespace in which SetMAC and SetDefaultRoute call stop first, and does nothing if that
-// returns false.
+// stoppedNetns is a network namespace in which SetMAC and SetDefaultRoute call stop first, and does
+// nothing if that returns false.
 type stoppedNetns struct {
 	Netns
 	stop func() bool
