@@ -21,8 +21,8 @@ const (
 // Files that Pods left there earlier stay.
 func (n *Node) writeFiles(needs needs) error {
 	for _, dir := range []string{
-		"etc/cni/net.d", "etc/kubernetes", "etc/containerd", "etc/containers", "etc/crio", "opt/cni/bin", nodeBin,
-		"var/lib/cni", "var/lib/kubelet", "var/lib/containerd", "var/log/pods", "var/log/containers",
+		"etc/cni/net.d", "etc/kubernetes/manifests", "etc/containerd", "etc/containers", "etc/crio", "opt/cni/bin",
+		nodeBin, "var/lib/cni", "var/lib/kubelet", "var/lib/containerd", "var/log/pods", "var/log/containers",
 	} {
 		if err := os.MkdirAll(n.Path(dir), 0o755); err != nil {
 			return err
@@ -123,6 +123,7 @@ nodeStatusUpdateFrequency: 2s
 nodeStatusReportFrequency: 10s
 syncFrequency: 10s
 readOnlyPort: 0
+staticPodPath: /etc/kubernetes/manifests
 `
 	return fmt.Sprintf(format, n.runtimeSocket(), n.cgroup())
 }

@@ -14,7 +14,7 @@ import (
 // A Part is the name of a program of a cluster, and the file name of its binary.
 type Part string
 
-// The parts that Build can build.
+// The parts that Build can build. No cluster has Multus, unless a test puts it there.
 const (
 	Etcd              Part = "etcd"
 	APIServer         Part = "kube-apiserver"
@@ -30,6 +30,7 @@ const (
 	Pinns             Part = "pinns"
 	Forward           Part = "forward"
 	Flannel           Part = "flannel"
+	Multus            Part = "multus"
 )
 
 // Parts returns the parts of a control plane without controllers, as Start runs it, in the order to
@@ -73,6 +74,7 @@ func recipeOf(part Part) (recipe, error) {
 		kubernetes = "k8s.io/kubernetes"
 		containerd = "github.com/containerd/containerd/v2"
 		plugins    = "github.com/containernetworking/plugins"
+		multus     = "gopkg.in/k8snetworkplumbingwg/multus-cni.v4"
 	)
 	switch part {
 	case Etcd:
@@ -95,6 +97,8 @@ func recipeOf(part Part) (recipe, error) {
 	case Flannel:
 		return recipe{module: "flannel", release: plugins, pkg: plugins + "/plugins/meta/flannel",
 			cold: 10 * time.Second}, nil
+	case Multus:
+		return recipe{module: "multus", release: multus, pkg: multus + "/cmd/multus", cold: 3 * time.Minute}, nil
 	case Forward:
 		return recipe{module: "forward", pkg: ".", cold: 10 * time.Second}, nil
 	}

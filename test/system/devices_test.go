@@ -80,14 +80,19 @@ func (c *testCluster) startDevicePlugin(t *testing.T, node *cluster.Node, progra
 	})
 }
 
+// withDevices returns a manifest of a Pod that asks for so many devices.
+func withDevices(manifest string, count int) string {
+	return strings.Replace(manifest, `image: "busybox:1"`,
+		fmt.Sprintf(`image: "busybox:1", resources: {limits: {%s: %d}}`, nicResource, count), 1)
+}
+
 // devicesOn gives the three devices of a node to one Pod.
 func (c *testCluster) devicesOn(t *testing.T, node *cluster.Node) {
 	const two = `[{"name": "faster"}, {"name": "fast"}]`
 	const three = `[{"name": "faster"}, {"name": "fast"}, {"name": "fastest"}]`
 	fast, faster, fastest := network.DeviceName("fast"), network.DeviceName("faster"), network.DeviceName("fastest")
 	pod := "devices-" + node.Name()
-	c.apply(t, strings.Replace(gatedPodManifest(pod, node.Name(), two), `image: "busybox:1"`,
-		`image: "busybox:1", resources: {limits: {`+nicResource+`: 3}}`, 1))
+	c.apply(t, withDevices(gatedPodManifest(pod, node.Name(), two), 3))
 	c.ready(t, "pod/"+pod)
 	c.expectInterfaces(t, pod, "eth0", fast, faster)
 	c.expectDevice(t, node, "ADD", pod, faster, "nic0")

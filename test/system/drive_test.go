@@ -225,6 +225,13 @@ func left(t *testing.T, node *cluster.Node) []string {
 func (c *testCluster) onEachNode(test func(*testing.T, *cluster.Node)) func(*testing.T) {
 	return func(t *testing.T) {
 		c.networks(t)
+		c.onNodes(test)(t)
+	}
+}
+
+// onNodes returns a test that runs another one for each node, all at once.
+func (c *testCluster) onNodes(test func(*testing.T, *cluster.Node)) func(*testing.T) {
+	return func(t *testing.T) {
 		t.Run("on", func(t *testing.T) {
 			for _, node := range c.Nodes() {
 				t.Run(string(node.Runtime()), func(t *testing.T) {
