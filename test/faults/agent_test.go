@@ -92,12 +92,13 @@ func killAgentOften(t *testing.T, f *fault, withKactus bool) {
 	for round := range rounds {
 		for _, edit := range edits {
 			name := fmt.Sprint("round ", round, ", ", len(edit.networks), " networks")
+			outlives := t // what a subtest starts ends with it, and the next one is to kill this agent
 			f.try(t, name, func(t *testing.T) time.Duration {
 				p.Annotate(t, edit.annotation)
 				<-time.After(rand.N(edit.usual)) // a random moment
 				begin := time.Now()
 				agent.kill(withKactus, p)
-				agent.start(t)
+				agent.start(outlives)
 				p.EventuallyAttached(t, ifNamesOf(edit.networks)...)
 				took := time.Since(begin)
 				expectAttached(t, p, edit.networks...)
