@@ -36,7 +36,8 @@ func addEnv(changes ...string) map[string]string {
 
 // netconfIn returns a netconf of that version whose ledger and locks are in dir.
 func netconfIn(dir, cniVersion string) string {
-	conf := withKey(validNetconf, fmt.Sprintf(`"cniDir": "%s/ledger", "lockDir": "%[1]s/locks"`, dir))
+	conf := withKey(validNetconf,
+		fmt.Sprintf(`"cniDir": "%s/ledger", "lockDir": "%[1]s/locks", "multusDir": "%[1]s/multus"`, dir))
 	return strings.Replace(conf, "1.0.0", cniVersion, 1)
 }
 

@@ -214,7 +214,9 @@ func FuzzMultus(f *testing.F) {
 
 // The files are what Multus 4.3 wrote, with two delegates.
 func TestReadMultus_Golden(t *testing.T) {
-	l := Ledger{}.WithMultus("testdata/multus")
+	dir := t.TempDir() // whose files belong to the user that reads them
+	must(t, os.CopyFS(dir, os.DirFS("testdata/multus")))
+	l := Ledger{}.WithMultus(dir)
 	record, files, err := l.readMultus("c1", "eth0")
 	must(t, err)
 	if ifNames(record.Attachments) != "eth0 net1" || len(files) != 3 {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -42,7 +43,12 @@ func Serve(t testing.TB, answer func(method string, request []byte) Answer) (soc
 // ServeHTTP serves HTTP/2 at a socket until the test ends, and returns the socket's path.
 func ServeHTTP(t testing.TB, handler http.Handler) (socket string) {
 	t.Helper()
-	socket = filepath.Join(t.TempDir(), "kubelet.sock")
+	dir, err := os.MkdirTemp("", "k") // and not t.TempDir, whose path may be longer than a socket's
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	socket = filepath.Join(dir, "s")
 	listener, err := net.Listen("unix", socket)
 	if err != nil {
 		t.Fatal(err)
