@@ -291,7 +291,7 @@ func TestKubeconfig_NoUser(t *testing.T) {
 	t.Run("may do what RBAC allows", func(t *testing.T) {
 		ctx := t.Context()
 		_, err := kactustest.Kubectl(ctx, "", "-n", tn.Namespace, "create", "rolebinding", "anonymous",
-			"--clusterrole=node", "--user=system:anonymous")
+			"--clusterrole=kactus", "--user=system:anonymous")
 		kactustest.Must(t, err)
 		kactustest.Eventually(t, "the apiserver knows the right", func() bool {
 			// Without the group, the question itself is not allowed.
