@@ -75,7 +75,7 @@ func (p *Plugin) attachedResult(record ledger.Record, req Request, a ledger.Atta
 			a.Network, s.Name, a.IfName))
 	}
 	if a.HalfMade() {
-		return nil, refuseDefault(record, req, a, "is half made")
+		return nil, refuseOther(record, req, a, "is half made")
 	}
 	result, err := recordedResult(a, req.Netns)
 	if err != nil {
@@ -84,7 +84,7 @@ func (p *Plugin) attachedResult(record ledger.Record, req Request, a ledger.Atta
 	mac, err := p.attachedMAC(req.Netns, a, result)
 	switch {
 	case errors.Is(err, netns.ErrNoInterface):
-		return nil, refuseDefault(record, req, a, "has lost its interface")
+		return nil, refuseOther(record, req, a, "has lost its interface")
 	case err != nil:
 		return nil, err
 	}
@@ -125,9 +125,9 @@ func (p *Plugin) attachedMAC(netnsPath string, a ledger.Attachment, result *cnic
 	return ns.MAC(a.IfName)
 }
 
-// refuseDefault refuses a hot operation that would have to tear down the Pod's default network, or
+// refuseOther refuses a hot operation that would have to tear down the Pod's default network, or
 // an interface that it does not name.
-func refuseDefault(record ledger.Record, req Request, a ledger.Attachment, state string) error {
+func refuseOther(record ledger.Record, req Request, a ledger.Attachment, state string) error {
 	switch a.IfName {
 	case req.IfName:
 		return nil

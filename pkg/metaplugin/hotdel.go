@@ -39,7 +39,7 @@ func (p *Plugin) delHot(ctx context.Context, req Request) error {
 		p.Log.Info("nothing to tear down: the ledger has no such attachment", "network", req.Args.Hot.Network)
 		return nil
 	case a.IfName != req.IfName:
-		return refuseDefault(record, req, a, "stays as long as the Pod")
+		return refuseOther(record, req, a, "stays as long as the Pod")
 	case a.Network != req.Args.Hot.Network:
 		p.Log.Warn("nothing to tear down: the interface is another network's",
 			"network", req.Args.Hot.Network, "interface", a.IfName, "attached", a.Network)

@@ -194,6 +194,8 @@ func TestParsePod(t *testing.T) {
 			"", ""},
 		{"a default network in JSON, alone", "-", "-", `[{"name": "calico", "namespace": "infra"}]`,
 			[]Selection{defaulted}, "", ""},
+		{"a default network with an unknown key", "-", "-", `[{"name": "calico", "namespace": "infra", "x": 1}]`,
+			[]Selection{defaulted}, `annotation v1.multus-cni.io/default-network: element 0: "x": unknown key`, ""},
 		{"an empty default network", "-", "net-a", "", npwg(Selection{Name: "net-a"}), "", ""},
 		{"two default networks", "-", "-", "a,b", nil, "", "annotation v1.multus-cni.io/default-network: 2 networks"},
 		{"a default network and a primary one", `[{"name": "green", "isPrimary": true}]`, "-", "calico", nil, "",

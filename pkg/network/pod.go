@@ -57,39 +57,43 @@ func ParsePod(annotations map[string]string) (selections []Selection, warnings [
 		return nil, nil, &AnnotationError{key, err}
 	}
 	if value, ok := annotations[DefaultNetworkAnnotation]; ok {
-		selections, err = withDefault(value, selections)
+		var unknown []error
+		selections, unknown, err = withDefault(value, selections)
 		if err != nil {
 			return nil, nil, &AnnotationError{DefaultNetworkAnnotation, err}
+		}
+		for _, w := range unknown {
+			warnings = append(warnings, &AnnotationError{DefaultNetworkAnnotation, w})
 		}
 	}
 	return selections, warnings, nil
 }
 
-// withDefault returns the selections, and before them the one of DefaultNetworkAnnotation. The
-// warnings of that are not worth a line.
-func withDefault(value string, selections []Selection) ([]Selection, error) {
-	defaults, _, err := ParseNPWG(value)
+// withDefault returns the selections, and before them the one of DefaultNetworkAnnotation, which
+// has that value.
+func withDefault(value string, selections []Selection) (all []Selection, warnings []error, err error) {
+	defaults, warnings, err := ParseNPWG(value)
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, nil, err
 	case len(defaults) == 0:
-		return selections, nil
+		return selections, nil, nil
 	case len(defaults) > 1:
-		return nil, fmt.Errorf("%d networks, must be one", len(defaults))
+		return nil, nil, fmt.Errorf("%d networks, must be one", len(defaults))
 	}
 	s := defaults[0]
 	s.IsPrimary, s.Position = true, 0
 	for _, other := range selections {
 		switch {
 		case other.IsPrimary:
-			return nil, fmt.Errorf("names a default network, and so does isPrimary of %s in the annotation %s",
+			return nil, nil, fmt.Errorf("names a default network, and so does isPrimary of %s in the annotation %s",
 				other.Name, Annotation)
 		case len(s.DefaultRoute) > 0 && len(other.DefaultRoute) > 0:
-			return nil, fmt.Errorf("default-route: %s already has the default route", other.Name)
+			return nil, nil, fmt.Errorf("default-route: %s already has the default route", other.Name)
 		}
 	}
 	if len(selections) == MaxSelections {
-		return nil, fmt.Errorf("%d networks with the others, limit is %d", len(selections)+1, MaxSelections)
+		return nil, nil, fmt.Errorf("%d networks with the others, limit is %d", len(selections)+1, MaxSelections)
 	}
-	return append([]Selection{s}, selections...), nil
+	return append([]Selection{s}, selections...), warnings, nil
 }

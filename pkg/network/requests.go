@@ -174,7 +174,7 @@ func ValidateIfName(name string) error {
 	case name == "lo":
 		return errors.New("lo is the loopback interface of the Pod")
 	case strings.ContainsFunc(name, isOdd):
-		return fmt.Errorf("%q must have letters, digits and signs of ASCII alone, and neither %% nor @", name)
+		return fmt.Errorf("%q is not the name of an interface: must be printable ASCII, without %% and @", name)
 	}
 	return nil
 }
