@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"strings"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/install"
 )
@@ -26,7 +27,9 @@ func (c cli) install(ctx context.Context, args []string) int {
 		return c.report("would ", i.PlanUninstall(), nil)
 	case f.dryRun:
 		changes, err := i.Plan()
-		return c.report("would ", changes, err)
+		code := c.report("would ", changes, err)
+		c.describe(i)
+		return code
 	case f.uninstall:
 		changes, err := i.Uninstall()
 		return c.report("", changes, err)
@@ -48,10 +51,23 @@ func (c cli) installOnce(ctx context.Context, i *install.Installer) int {
 	return c.report("", changes, err)
 }
 
+// describe prints what the netconf has of the node, and what is odd about that.
+func (c cli) describe(i *install.Installer) {
+	if found := i.Found(); found != "" {
+		fmt.Fprintf(c.stdout, "the default network is %s\n", found)
+	}
+	if notice := i.Notice(); notice != nil {
+		fmt.Fprintf(c.stderr, "kactus: install: %v\n", notice)
+	}
+}
+
 // report prints the changes, and returns the exit status.
 func (c cli) report(prefix string, changes []install.Change, err error) int {
 	for _, change := range changes {
 		fmt.Fprintf(c.stdout, "%s%s\n", prefix, change.What)
+		if prefix != "" && change.Content != nil {
+			fmt.Fprintf(c.stdout, "%s\n", indent(change.Content))
+		}
 	}
 	if err != nil {
 		fmt.Fprintf(c.stderr, "kactus: install: %v\n", err)
@@ -61,4 +77,9 @@ func (c cli) report(prefix string, changes []install.Change, err error) int {
 		fmt.Fprintln(c.stdout, "nothing to do")
 	}
 	return 0
+}
+
+// indent returns the lines of a file, indented by a tab.
+func indent(content []byte) string {
+	return "\t" + strings.ReplaceAll(strings.TrimSpace(string(content)), "\n", "\n\t")
 }

@@ -21,7 +21,7 @@ type installFlags struct {
 const installUsage = `Usage: kactus install [OPTION...]
 
 Installs kactus on a node, and keeps running to renew the node's token, and to update the netconf
-when the ConfigMap changes.
+when the ConfigMap or the default network changes.
 
 `
 
@@ -33,6 +33,9 @@ func (c cli) parseInstall(args []string) (installFlags, error) {
 	set.StringVar(&f.ConfDir, "conf-dir", "/etc/cni/net.d", "the node's `directory` of CNI configurations")
 	set.StringVar(&f.Netconf, "netconf", "/etc/kactus/00-kactus.conf",
 		"the netconf to install, a `file`: a .conf, or a .conflist with kactus as one of its plugins")
+	set.StringVar(&f.DefaultNetwork, "default-network", "",
+		"the default network of a netconf without a master delegate: auto, the first of -conf-dir; the `name` of a "+
+			"network there; or a file (default: what the file default-network beside -netconf says, else auto)")
 	set.StringVar(&f.Agent.Dir, "agent-netconf-dir", "", "a `directory` for a netconf of node agents that call kactus "+
 		"through libcni, such as /etc/cni/agent.d (default: none)")
 	set.StringVar(&f.Agent.Name, "agent-netconf-name", "",

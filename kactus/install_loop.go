@@ -19,6 +19,7 @@ func (c cli) keepInstalled(ctx context.Context, i *install.Installer, f installF
 	go c.serveHealth(ctx, f, h)
 	ticker := time.NewTicker(f.every)
 	defer ticker.Stop()
+	changes := watchDir(ctx, f.ConfDir, f.every)
 	last := ""
 	for {
 		state, err := c.pass(ctx, i, leadership)
@@ -32,6 +33,7 @@ func (c cli) keepInstalled(ctx context.Context, i *install.Installer, f installF
 			c.logLine("stopping, kactus stays installed")
 			return 0
 		case <-ticker.C:
+		case <-changes:
 		}
 	}
 }
@@ -47,6 +49,9 @@ func (c cli) pass(ctx context.Context, i *install.Installer, l *install.Leadersh
 	changes, err := do()
 	for _, change := range changes {
 		c.logLine(change.What)
+	}
+	if found := i.Found(); leads && found != "" {
+		state += ", with the default network " + found
 	}
 	err = errors.Join(refreshErr, lockErr, err)
 	switch {

@@ -7,11 +7,16 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 )
+
+// withoutMaster is a netconf to install whose default network is to be found.
+const withoutMaster = `{"cniVersion": "1.0.0", "name": "n", "type": "kactus",
+	"kubeconfig": "/conf/kactus.d/kactus-kubeconfig.yaml"}`
 
 // installable is a netconf that names the kubeconfig which the installer writes.
 var installable = strings.Replace(validNetconf, `"type"`,
@@ -147,7 +152,8 @@ func startInstaller(t *testing.T, out io.Writer, args ...string) (end func()) {
 	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(cancel)
 	ended := make(chan int, 1)
-	c := cli{getenv: func(string) string { return "" }, args: append(args, "-every", "5ms"), stdout: out, stderr: out}
+	c := cli{getenv: func(string) string { return "" }, args: slices.Insert(slices.Clone(args), 1, "-every", "5ms"),
+		stdout: out, stderr: out}
 	go func() { ended <- c.run(ctx) }()
 	return func() {
 		t.Helper()
@@ -176,8 +182,8 @@ func TestInstall_KeepsTheNodeUpToDate(t *testing.T) {
 	awaitProbe(t, socket, "ready", 0, "installed")
 	awaitProbe(t, socket, "live", 0, "")
 	replaceFile(t, dir+"/00-kactus.conf", "{}")
-	awaitHealth(t, address, http.StatusServiceUnavailable, "delegates")
-	awaitProbe(t, socket, "ready", 1, "delegates")
+	awaitHealth(t, address, http.StatusServiceUnavailable, "name: missing")
+	awaitProbe(t, socket, "ready", 1, "name: missing")
 	awaitProbe(t, socket, "live", 0, "")
 	replaceFile(t, dir+"/00-kactus.conf", installable)
 	awaitHealth(t, address, http.StatusOK, "installed")
@@ -194,11 +200,65 @@ func TestInstall_KeepsTheNodeUpToDate(t *testing.T) {
 	if !exists(dir + "/conf/00-kactus.conf") {
 		t.Error("the node has no netconf anymore")
 	}
-	expectAll(t, "the log", out.String(), []string{"installed", "delegates", "00-a.conf", "agent.d/00-b.conf"})
+	expectAll(t, "the log", out.String(), []string{"installed", "name: missing", "00-a.conf", "agent.d/00-b.conf"})
 	if strings.Contains(out.String(), issuedToken(1)) {
 		t.Errorf("the token is in the log: %s", out.String())
 	}
 	awaitProbe(t, socket, "ready", 1, "")
+}
+
+// On a new node, Pods could start with the default network alone until kactus is installed: the
+// installer does not wait for its interval.
+func TestInstall_FollowsTheDefaultNetworkAtOnce(t *testing.T) {
+	dir, args, _ := newHost(t)
+	address, conf := freeAddress(t), dir+"/conf/00-kactus.conf"
+	replaceFile(t, dir+"/00-kactus.conf", withoutMaster)
+	var out output
+	defer startInstaller(t, &out, append(args, "-health", address, "-socket", "", "-every", "1h")...)()
+	awaitHealth(t, address, http.StatusServiceUnavailable, "delegates has no master delegate")
+	for _, name := range []string{"first", "second"} {
+		replaceFile(t, dir+"/conf/20-ptp.conf", `{"name": "`+name+`", "type": "ptp"}`)
+		awaitHealth(t, address, http.StatusOK, "installed, with the default network "+name+" (ptp) of ")
+		if content, _ := os.ReadFile(conf); !strings.Contains(string(content), `"`+name+`"`) {
+			t.Errorf("the node has %s", content)
+		}
+	}
+	if err := os.Remove(conf); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the node has a netconf again", func() bool { return exists(conf) })
+	expectAll(t, "the log", out.String(), []string{"write " + conf + ", whose default network is second (ptp) of "})
+}
+
+func TestInstall_DryRunShowsTheNetconf(t *testing.T) {
+	dir, args, _ := newHost(t)
+	replaceFile(t, dir+"/00-kactus.conf", withoutMaster)
+	args = append(args, "-dry-run")
+	got := run(nil, "", args...)
+	expectAll(t, "stderr", got.stderr, []string{"find the default network", "10-other.conf"})
+	if got.code != 1 {
+		t.Errorf("exit status %d", got.code)
+	}
+	replaceFile(t, dir+"/conf/20-ptp.conf", `{"name": "plain", "type": "ptp", "mtu": 1400}`)
+	got = run(nil, "", args...)
+	expectAll(t, "stdout", got.stdout, []string{"would write " + dir +
+		"/conf/00-kactus.conf, whose default network is " +
+		"plain (ptp) of " + dir + "/conf/20-ptp.conf\n\t{\n", "\"mtu\": 1400",
+		"the default network is plain (ptp) of "})
+	if got.code != 0 || exists(dir+"/conf/00-kactus.conf") {
+		t.Errorf("exit status %d, has a netconf: %v", got.code, exists(dir+"/conf/00-kactus.conf"))
+	}
+	t.Run("of another default network", func(t *testing.T) {
+		got := run(nil, "", append(args, "-default-network", "blue")...)
+		expectAll(t, "stderr", got.stderr, []string{"no network blue", `["plain"]`})
+	})
+	t.Run("and from what, if there is nothing to do", func(t *testing.T) {
+		if got := run(nil, "", append(args[:len(args)-1:len(args)-1], "-once")...); got.code != 0 {
+			t.Fatalf("got %+v", got)
+		}
+		got := run(nil, "", args...)
+		expectAll(t, "stdout", got.stdout, []string{"nothing to do", "the default network is plain (ptp) of "})
+	})
 }
 
 // Without the right to ask for one, the node gets the Pod's token, as the kubelet renews it.

@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/confdir"
 )
 
 // Options say what to install where. No field has a default.
@@ -20,6 +22,10 @@ type Options struct {
 	// Netconf is the file to install in ConfDir, under its own name: a netconf, or a configuration
 	// list of which kactus is one plugin, whose name ends in ".conflist".
 	Netconf string
+	// DefaultNetwork says which configuration of the node is the master delegate of a netconf that
+	// has none: Auto, the name of a network, or a file, which is in ConfDir unless the path is
+	// absolute. Empty: what the file default-network beside the Netconf says, else Auto.
+	DefaultNetwork string
 	// Agent is about the netconf of node agents.
 	Agent AgentNetconf
 	// ServiceAccount is the directory of the service account's token and ca.crt.
@@ -36,7 +42,9 @@ type Options struct {
 type Change struct {
 	// What describes the change, such as "write /opt/cni/bin/kactus".
 	What string
-	do   func() error
+	// Content is what a netconf is to have, and nil where the change is not to write one.
+	Content []byte
+	do      func() error
 	// last says that the change must not be made if another one failed.
 	last bool
 }
@@ -48,12 +56,25 @@ type Installer struct {
 	account  account
 	verified verifiedBinary
 	clock    func() time.Time // nil: time.Now
-	notice   error
+
+	notices   []error
+	found     *confdir.Configuration // the default network; nil: the netconf spells it out, or there is none
+	goneSince time.Time              // when the file of the default network was first missed, if it is
+	guard     guard
 }
 
 // Notice returns what the last Plan or Install found odd about the netconf, but no error; nil if
 // nothing.
-func (i *Installer) Notice() error { return i.notice }
+func (i *Installer) Notice() error { return errors.Join(i.notices...) }
+
+// Found describes the default network that the last Plan or Install found for the netconf. It
+// returns "" if the netconf spells one out, or there is none.
+func (i *Installer) Found() string {
+	if i.found == nil {
+		return ""
+	}
+	return i.found.Describe()
+}
 
 func (i *Installer) now() time.Time {
 	if i.clock != nil {
@@ -67,13 +88,25 @@ func (i *Installer) now() time.Time {
 // for the plugins that a Pod needs: no Pod is started before it can have a network. An invalid
 // netconf does not replace a valid one. That of the agents follows the node's.
 func (i *Installer) Install() ([]Change, error) {
-	changes, err := i.Plan()
+	changes, err := i.prerequisites()
+	netconf, netconfErr := i.netconf()
+	if err == nil {
+		changes = append(changes, netconf...)
+	}
 	done, applyErr := apply(changes)
-	return done, errors.Join(err, applyErr)
+	return done, errors.Join(err, netconfErr, applyErr)
 }
 
-// Plan returns what Install would change. An error says what Install would not install, and why.
+// Plan returns what Install would change. An error says what Install would not install, and why:
+// the netconf only once everything else is there.
 func (i *Installer) Plan() ([]Change, error) {
+	changes, err := i.prerequisites()
+	netconf, netconfErr := i.netconf()
+	return append(changes, netconf...), errors.Join(err, netconfErr)
+}
+
+// prerequisites returns the Changes that come before the netconf.
+func (i *Installer) prerequisites() ([]Change, error) {
 	var changes []Change
 	var errs []error
 	for _, step := range []func() (*Change, error){i.binary, i.link, i.kubeconfig} {
@@ -83,12 +116,7 @@ func (i *Installer) Plan() ([]Change, error) {
 			changes = append(changes, *change)
 		}
 	}
-	err := errors.Join(errs...)
-	netconf, netconfErr := i.netconf()
-	if err == nil {
-		changes = append(changes, netconf...)
-	}
-	return changes, errors.Join(err, netconfErr)
+	return changes, errors.Join(errs...)
 }
 
 // InstallToken writes the kubeconfig if the installer has a better token than the node, and returns

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/cniconf"
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/confdir"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/netconf"
 )
 
@@ -25,7 +26,12 @@ func (i *Installer) netconf() ([]Change, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the netconf to install: %w", err)
 	}
-	if err := i.checkNetconf(content); err != nil {
+	i.notices = nil
+	content, err = i.complete(content)
+	if err == nil {
+		err = i.checkNetconf(content)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("install the netconf %s: %w", i.Netconf, err)
 	}
 	changes, err := i.nodeNetconf(content)
@@ -45,9 +51,13 @@ func (i *Installer) nodeNetconf(content []byte) ([]Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	var changes []Change
+	changes, guardErr := i.checkGuard(path)
 	if write != nil {
-		changes = append(changes, *write)
+		write.Content = content
+		if i.found != nil {
+			write.What += ", whose default network is " + i.found.Describe()
+		}
+		changes = append(changes, i.guarded(*write, path))
 	}
 	var stale []string
 	for _, other := range []string{i.netconfPath(), filepath.Join(i.ConfDir, earlierName)} {
@@ -56,7 +66,7 @@ func (i *Installer) nodeNetconf(content []byte) ([]Change, error) {
 			changes = append(changes, removal(other))
 		}
 	}
-	return changes, checkPrecedence(path, stale, "the runtime uses")
+	return changes, errors.Join(guardErr, checkPrecedence(path, stale, "the runtime uses"))
 }
 
 // checkNetconf returns an error that says all that would keep Pods from starting.
@@ -69,9 +79,8 @@ func (i *Installer) checkNetconf(content []byte) error {
 		return err
 	}
 	var problems []error
-	i.notice = nil
 	if conf.Kubeconfig == "" {
-		i.notice = fmt.Errorf("the netconf names no kubeconfig, such as %s", i.kubeconfigPath())
+		i.notices = append(i.notices, fmt.Errorf("the netconf names no kubeconfig, such as %s", i.kubeconfigPath()))
 	}
 	// The directory may be below another one in the installer's container.
 	if path := i.kubeconfigPath(); !strings.HasSuffix(path, conf.Kubeconfig) {
@@ -117,13 +126,7 @@ func checkPrecedence(path string, stale []string, users string) error {
 
 // configurations returns the files of a directory that runtimes and agents read, in their order.
 func configurations(dir string) []string {
-	entries, _ := os.ReadDir(dir)
-	var paths []string
-	for _, e := range entries {
-		if !e.IsDir() && slices.Contains([]string{".conf", ".conflist", ".json"}, filepath.Ext(e.Name())) {
-			paths = append(paths, filepath.Join(dir, e.Name()))
-		}
-	}
+	paths, _ := confdir.Files(dir)
 	return paths
 }
 
@@ -140,7 +143,7 @@ func (i *Installer) netconfs() []string {
 	if i.Agent.Dir != "" {
 		paths = append(paths, i.Agent.path())
 	}
-	return paths
+	return append(paths, i.netconfPath()+ciliumSuffix)
 }
 
 // isNetconf reports whether the file at path is a netconf, and no list.

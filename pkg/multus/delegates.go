@@ -191,8 +191,8 @@ func (c *conversion) autoconfig(key string) {
 		return
 	}
 	c.setMaster(f.config)
-	c.note(key, Converted, "delegates[0], the master delegate, from %s%s, the first there; kactus does not follow it "+
-		"when it changes", f.path, f.remark)
+	c.note(key, Converted, "delegates[0], the master delegate, from %s%s, the first there; without it, kactus install "+
+		"finds it and follows it", f.path, f.remark)
 }
 
 func (c *conversion) autoconfigDir() string {
