@@ -8,8 +8,8 @@ Usage: scripts/demo.sh [OPTION]
 
 Builds kactus and a Kubernetes cluster (the first run compiles for minutes), and then
 
-  * starts the cluster: two nodes, joined by a bridge, each with a kubelet, a containerd and a
-    network of its own, and not ready yet, because they have no CNI plugin;
+  * starts the cluster: two nodes, joined by a bridge, each with a kubelet, a containerd, a network
+    of its own, and flannel as the default network;
   * installs kactus with kubectl apply -k manifests;
   * applies the example: the networks green and blue, and the Deployments app1 and app2, one on each
     node;
@@ -88,7 +88,7 @@ build() {
 start() {
 	say 'starting a cluster of two nodes'
 	mkdir "$cluster"
-	bin/demo/cluster up --dir "$cluster" --nodes 2 >/dev/null 2>"$state/up" || {
+	bin/demo/cluster up --dir "$cluster" --nodes 2 --cni flannel >/dev/null 2>"$state/up" || {
 		cat "$state/up" >&2
 		die 'the cluster did not start'
 	}

@@ -60,10 +60,31 @@ func (n *Node) writeFiles(needs needs) error {
 	if err := copyFile(needs.flannel, n.Path("opt/cni/bin/flannel")); err != nil {
 		return fmt.Errorf("installing the CNI plugin flannel: %w", err)
 	}
-	if n.cluster.options.DefaultCNI {
+	switch n.cluster.options.CNI {
+	case BridgeCNI:
 		return os.WriteFile(n.Path("etc/cni/net.d/10-default.conflist"), []byte(n.defaultCNI()), 0o644)
+	case FlannelCNI:
+		return n.InstallFlannel()
 	}
 	return nil
+}
+
+// FlannelPath is the path of flannel's configuration on each node.
+const FlannelPath = "/etc/cni/net.d/10-flannel.conflist"
+
+// InstallFlannel writes flannel's CNI configuration, as the init container of flannel's DaemonSet
+// does. Everything else of flannel is always there.
+func (n *Node) InstallFlannel() error {
+	const config = `{
+  "name": "cbr0",
+  "cniVersion": "0.3.1",
+  "plugins": [
+    {"type": "flannel", "delegate": {"hairpinMode": true, "isDefaultGateway": true}},
+    {"type": "portmap", "capabilities": {"portMappings": true}}
+  ]
+}
+`
+	return os.WriteFile(n.Path(FlannelPath), []byte(config), 0o644)
 }
 
 // writeRuntimeFiles writes the configuration of the node's container runtime, and its programs that

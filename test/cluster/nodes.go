@@ -16,10 +16,10 @@ type NodesOptions struct {
 	Options
 	// Nodes is the number of nodes; 0 means 2.
 	Nodes int
-	// DefaultCNI gives every node a CNI configuration, so that it is Ready at once and Pods on
-	// different nodes reach each other. Without DefaultCNI a node stays NotReady until something
-	// writes a configuration to its /etc/cni/net.d.
-	DefaultCNI bool
+	// CNI is the CNI configuration that every node has, so that it is Ready at once and Pods on
+	// different nodes reach each other. With NoCNI a node stays NotReady until something writes a
+	// configuration to its /etc/cni/net.d.
+	CNI CNI
 	// Plugins is a directory of CNI plugins, which are copied to every node's /opt/cni/bin. Empty
 	// means those in go.mod's tool lines, built on demand. Flannel's plugin is always there.
 	Plugins string
@@ -30,6 +30,18 @@ type NodesOptions struct {
 	// environment to the CNI plugins.
 	RuntimeEnv []string
 }
+
+// CNI is the CNI configuration that nodes have from the start.
+type CNI string
+
+const (
+	// NoCNI is none.
+	NoCNI CNI = ""
+	// BridgeCNI is a bridge with host-local, whose configuration is complete.
+	BridgeCNI CNI = "default"
+	// FlannelCNI is flannel, as InstallFlannel installs it.
+	FlannelCNI CNI = "flannel"
+)
 
 // A Cluster is a control plane with controllers and nodes. Its methods are safe for concurrent use.
 type Cluster struct {
@@ -43,10 +55,10 @@ type Cluster struct {
 }
 
 // StartNodes starts a cluster and returns once Pods can be created and every node is registered,
-// with DefaultCNI also Ready. It builds missing parts, which can take minutes. ctx bounds all of
-// that, but not the life of the cluster, which lasts until Stop or until the calling process ends.
-// StartNodes requires root, util-linux, and the Debian packages runc and busybox-static, and for
-// nodes with CRI-O also conmon, gcc and libc6-dev.
+// Ready too if they have a CNI configuration. It builds missing parts, which can take minutes. ctx
+// bounds all of that, but not the life of the cluster, which lasts until Stop or until the calling
+// process ends. StartNodes requires root, util-linux, and the Debian packages runc and
+// busybox-static, and for nodes with CRI-O also conmon, gcc and libc6-dev.
 func StartNodes(ctx context.Context, options NodesOptions) (*Cluster, error) {
 	return startNodes(ctx, options, false)
 }
@@ -115,7 +127,7 @@ func (c *Cluster) startAll(ctx context.Context, needs needs) error {
 		return err
 	}
 	for _, node := range c.nodes {
-		if err := c.awaitNode(ctx, node, c.options.DefaultCNI); err != nil {
+		if err := c.awaitNode(ctx, node, c.options.CNI != NoCNI); err != nil {
 			return err
 		}
 	}

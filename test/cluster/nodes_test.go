@@ -44,7 +44,7 @@ func TestStartNodes_RunsPods(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	before := traces(t, "")
 	c, err := cluster.StartNodes(t.Context(), cluster.NodesOptions{Options: cluster.Options{Binaries: binaries},
-		Runtimes: cluster.Runtimes(), DefaultCNI: true})
+		Runtimes: cluster.Runtimes(), CNI: cluster.BridgeCNI})
 	if err != nil {
 		t.Fatal(err)
 	}

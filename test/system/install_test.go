@@ -2,10 +2,12 @@ package system
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,13 +28,13 @@ func (c *testCluster) install(t *testing.T) {
 	}
 
 	c.kubectl(t, "apply", "-k", "manifests")
+	c.installerLogs(t, one, "find the default network", "/etc/cni/net.d has no configuration of one")
+	c.isReady(t, one, false)
+	must(t, one.InstallFlannel())
 	c.kubectl(t, "wait", "--for=condition=Ready", "node/"+one.Name(), "--timeout=90s")
-	await(t, "the installer logs the missing plugin", func() (string, bool) {
-		log, _ := c.Kubectl(t.Context(), "-n", "kube-system", "logs", c.installer(t, two)).CombinedOutput()
-		return string(log), strings.Contains(string(log), "/opt/cni/bin/flannel") &&
-			strings.Contains(string(log), "no such file")
-	})
-	c.isReady(t, two, false)
+	c.installerLogs(t, one, "whose default network is cbr0 (flannel, portmap) of "+cluster.FlannelPath)
+	must(t, two.InstallFlannel())
+	c.installerLogs(t, two, "/opt/cni/bin/flannel", "no such file")
 	if _, err := os.Stat(two.Path(netconfPath)); err == nil {
 		t.Error("node2 has a netconf, but a plugin is missing")
 	}
@@ -62,6 +64,17 @@ func (c *testCluster) install(t *testing.T) {
 	if got != want {
 		t.Errorf("node1 has kactus %s, want the image's %s", got, want)
 	}
+}
+
+// installerLogs waits until the installer on a node has logged all of the words.
+func (c *testCluster) installerLogs(t *testing.T, node *cluster.Node, words ...string) {
+	t.Helper()
+	await(t, fmt.Sprintf("the installer on %s logs %q", node.Name(), words), func() (string, bool) {
+		log, _ := c.Kubectl(t.Context(), "-n", "kube-system", "logs", c.installer(t, node)).CombinedOutput()
+		return string(log), !slices.ContainsFunc(words, func(word string) bool {
+			return !strings.Contains(string(log), word)
+		})
+	})
 }
 
 // newerVersion gives the nodes a netconf of a CNI version that has STATUS and GC.
@@ -108,8 +121,8 @@ func (c *testCluster) setVersion(t *testing.T, version string) {
 	for _, node := range c.Nodes() {
 		await(t, node.Name()+" has the netconf with cniVersion "+version, func() (string, bool) {
 			installed, err := os.ReadFile(node.Path(netconfPath))
-			return string(installed), err == nil &&
-				strings.TrimSpace(string(installed)) == changed // kubectl's output is trimmed
+			return string(installed), err == nil && strings.Contains(string(installed),
+				"\n  "+`"cniVersion": "`+version+`"`)
 		})
 	}
 }
@@ -164,11 +177,10 @@ func (c *testCluster) uninstall(t *testing.T) {
 		}
 	}
 	c.restartRuntime(t, c.crioNode(t)) // CRI-O that has been ready once stays so until it ends
-	await(t, "the nodes are not ready for Pods", func() (string, bool) {
-		status := c.kubectl(t, "get", "nodes", "-o",
-			`jsonpath={.items[*].status.conditions[?(@.type=="Ready")].status}`)
-		return status, status == "False False"
-	})
+	for _, node := range c.Nodes() {
+		pod := c.podOn(t, node, "without-kactus", `[{"name": "green"}]`)
+		c.expectInterfaces(t, pod, "eth0")
+	}
 	c.kubectl(t, "delete", "-k", "manifests", "--ignore-not-found")
 	c.kubectl(t, "apply", "-f", "manifests/network-crd.yaml") // cleanUp deletes Networks
 	c.kubectl(t, "wait", "--for=condition=Established", "crd/networks.kaloom.com")

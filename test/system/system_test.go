@@ -126,7 +126,11 @@ func newTestCluster(t *testing.T) *testCluster {
 	c.installed = func(t *testing.T) {
 		once.Do(func() {
 			c.kubectl(t, "apply", "-k", c.path("manifests"))
+			for _, node := range c.Nodes() {
+				must(t, node.InstallFlannel())
+			}
 			c.nodesReady(t)
+			c.rolledOutInstaller(t)
 		})
 	}
 	return c

@@ -44,10 +44,10 @@ func up(ctx context.Context, s settings, stdout, stderr io.Writer) error {
 
 func upNodes(ctx context.Context, s settings, stdout, stderr io.Writer) error {
 	c, err := cluster.UpNodes(ctx, cluster.NodesOptions{
-		Options:    cluster.Options{Dir: s.dir, Builder: cluster.Builder{Progress: stderr}},
-		Nodes:      s.nodes,
-		Runtimes:   s.runtimes,
-		DefaultCNI: s.cni == "default",
+		Options:  cluster.Options{Dir: s.dir, Builder: cluster.Builder{Progress: stderr}},
+		Nodes:    s.nodes,
+		Runtimes: s.runtimes,
+		CNI:      cluster.CNI(strings.TrimPrefix(s.cni, "none")),
 	})
 	if err != nil {
 		return err

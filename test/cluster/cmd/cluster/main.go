@@ -31,14 +31,14 @@ Usage:
                            logs are DIR/*.log; with --listen the apiserver serves on all
                            addresses, and its certificate includes IP: for use in a separate
                            network namespace
-  cluster up   --dir DIR --nodes N [--runtimes LIST] [--cni default|none]
+  cluster up   --dir DIR --nodes N [--runtimes LIST] [--cni default|flannel|none]
                            start a cluster with controllers and N nodes, each with its own
                            container runtime, kubelet, network and files; LIST has the runtimes
                            of the nodes in their order, containerd or crio, separated by commas;
-                           a node that is not in LIST has containerd; without --cni default the
-                           nodes have no CNI configuration, and are not Ready until one is
-                           written to their /etc/cni/net.d; DIR/nodeN/enter COMMAND runs a
-                           command on a node, and DIR/nodeN has its logs and files
+                           a node that is not in LIST has containerd; --cni default is a bridge;
+                           without --cni the nodes have no CNI configuration, and are not Ready
+                           until one is written to their /etc/cni/net.d; DIR/nodeN/enter COMMAND
+                           runs a command on a node, and DIR/nodeN has its logs and files
   cluster image --dir DIR NAME:TAG FILE[=PATH]...
                            make an image of static binaries and import it on every node; FILE
                            is at PATH in the image, by default at /FILE; the first one is the
@@ -165,11 +165,11 @@ func (s settings) wrong(command string) string {
 		return "--dir is required"
 	case s.nodes < 0:
 		return "--nodes: must not be negative"
-	case s.cni != "default" && s.cni != "none":
-		return fmt.Sprintf("--cni %q: must be default or none", s.cni)
+	case !slices.Contains([]string{"default", "flannel", "none"}, s.cni):
+		return fmt.Sprintf("--cni %q: must be default, flannel or none", s.cni)
 	case command == "up" && len(s.runtimes) > s.nodes:
 		return fmt.Sprintf("--runtimes: %d for %d nodes", len(s.runtimes), s.nodes)
-	case s.cni == "default" && s.nodes == 0:
+	case s.cni != "none" && s.nodes == 0:
 		return "--cni needs --nodes"
 	case s.listen != nil && s.nodes > 0:
 		return "--listen and --nodes exclude each other"
