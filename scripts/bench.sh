@@ -7,20 +7,38 @@ root=$(dirname "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")")
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-# The benchmark writes its figures as JSON; a program of another module draws the chart from them.
-args=() svg='' json=''
+# The benchmark writes its figures as JSON; other programs draw pictures from them.
+command="./scripts/bench.sh${*:+ $*}"
+declare -A file=([svg]='' [side-by-side]='' [figures]='' [json]='')
+args=()
 while [ $# -gt 0 ]; do
-	case $1 in
-		-svg | --svg) svg=$(realpath -m "${2:?--svg needs a file}"); shift 2 ;;
-		-svg=* | --svg=*) svg=$(realpath -m "${1#*=}"); shift ;;
-		-json | --json) json=$(realpath -m "${2:?--json needs a file}"); shift 2 ;;
-		-json=* | --json=*) json=$(realpath -m "${1#*=}"); shift ;;
-		*) args+=("$1"); shift ;;
-	esac
+	option=${1#-} option=${option#-}
+	name=${option%%=*}
+	if [ "$1" = "$option" ] || [ -z "${file[$name]+known}" ]; then
+		args+=("$1")
+	elif [ "$name" != "$option" ]; then
+		file[$name]=$(realpath -m "${option#*=}")
+	else
+		file[$name]=$(realpath -m "${2:?--$name needs a file}")
+		shift
+	fi
+	shift
 done
-[ -z "$svg" ] || json=${json:-$scratch/figures.json}
+json=${file[json]}
+[ -z "${file[svg]}${file[side-by-side]}" ] || json=${json:-$scratch/figures.json}
 [ -z "$json" ] || args+=(--json "$json")
 
+# page turns the tables into a page of Markdown.
+page() {
+	printf '# Figures of the benchmark\n\n'
+	printf 'Written by `./scripts/bench.sh --figures`. [performance.md](performance.md) explains how each is\n'
+	printf 'measured, and what it means.\n\n```\n$ %s\n' "$command"
+	cat
+	printf '```\n'
+}
+
 go build -C "$root" -o "$scratch/bench" ./test/bench
-"$scratch/bench" --root "$root" ${args[@]+"${args[@]}"}
-[ -z "$svg" ] || go run -C "$root/test/bench/chart" . "$json" "$svg"
+"$scratch/bench" --root "$root" ${args[@]+"${args[@]}"} | tee "$scratch/tables"
+[ -z "${file[figures]}" ] || page <"$scratch/tables" >"${file[figures]}"
+[ -z "${file[svg]}" ] || go run -C "$root/test/bench/chart" . "$json" "${file[svg]}"
+[ -z "${file[side-by-side]}" ] || go run -C "$root" ./test/bench/sidebyside "${file[side-by-side]}" "$json"

@@ -47,6 +47,7 @@ func TestBench_MeasuresEverySubject(t *testing.T) {
 		}
 	}
 	expectAgent(t, r.Agent)
+	expectPicture(t, figures)
 	for _, target := range r.Targets {
 		if target.Measured == nil || target.Met == nil || !strings.Contains(table, target.What) {
 			t.Errorf("the target %q: measured %v; want a figure, in the table too", target.What, target.Measured)
@@ -55,6 +56,30 @@ func TestBench_MeasuresEverySubject(t *testing.T) {
 	if w := r.find(nameKactus, add, 10); w.Fsyncs.FilesBefore == 0 || w.Fsyncs.DirsBefore == 0 || *w.Requests != 11 {
 		t.Errorf("ADD of 10 networks: %+v, %d requests; want fsyncs before the first delegate, and 11 requests",
 			w.Fsyncs, *w.Requests)
+	}
+}
+
+func expectPicture(t *testing.T, figures string) {
+	t.Helper()
+	picture := filepath.Join(t.TempDir(), "picture.svg")
+	output(t, "go", "run", "./sidebyside", picture, figures)
+	svg, err := os.ReadFile(picture)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{nameAlone, nameKactus, "second", "third", "ADD, 10 networks", "hot DEL"} {
+		if !strings.Contains(string(svg), want) {
+			t.Errorf("no %q in the picture of the figures", want)
+		}
+	}
+}
+
+func TestVersionOf(t *testing.T) {
+	if got := versionOf("/proc/self/exe"); strings.Contains(got, "devel") {
+		t.Errorf("the version of this test: %q; want one that says something, or none", got)
+	}
+	if got := versionOf(os.DevNull); got != "" {
+		t.Errorf("the version of no program: %q; want none", got)
 	}
 }
 

@@ -4,13 +4,15 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/network"
 )
 
 // measureAll measures the selected parts and returns the report.
 func (l *lab) measureAll(ctx context.Context) (*report, error) {
-	r := &report{Machine: thisMachine(l.dir), Rounds: l.opts.rounds, Warmup: l.opts.warmup}
+	r := &report{Date: time.Now().UTC().Format("2 January 2006"), Machine: thisMachine(l.dir),
+		Rounds: l.opts.rounds, Warmup: l.opts.warmup}
 	var err error
 	if r.BinaryBytes, err = l.binarySize(); err != nil {
 		return nil, err
@@ -19,6 +21,7 @@ func (l *lab) measureAll(ctx context.Context) (*report, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.Subjects = nameAll(ctx, subjects)
 	for _, part := range []struct {
 		name    string
 		measure func(context.Context, *report, []subject) error

@@ -83,13 +83,14 @@ delegates run by hand, one after the other, and by other meta-plugins. The measu
 interleaved in one run, with a real kube-apiserver over TLS and in separate network namespaces.
 Measures kactus agent too, on one node and, by simulation, on many.
 Requires root and what the tests require (see README.md). docs/performance.md describes how each
-figure is measured. --svg FILE draws the curves.
+figure is measured. --svg FILE draws the curves, --side-by-side FILE what each subject takes, and
+--figures FILE has the tables as a page of Markdown.
 
 `
 
 const (
 	peerUsage = "measure another meta-plugin too: `NAME=BINARY,NETCONF`; the netconf may use ${KUBECONFIG},\n" +
-		"${MASTER} (the configuration of eth0's delegate) and ${DIR} (a directory for its state)"
+		"${MASTER} (the configuration of eth0's delegate), ${IPAM} (its ipam) and ${DIR} (a directory for its state)"
 	hookUsage = "`NAME=SCRIPT` configures the networks of the peer NAME (see test/bench/testdata/hook.sh);\n" +
 		"without a hook, the peer reads what kactus reads"
 )

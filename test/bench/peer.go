@@ -41,13 +41,14 @@ func (l *lab) peerNetconf(path, dir string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	facts := map[string]string{"KUBECONFIG": l.kubeconfig, "DIR": dir, "MASTER": string(mustJSON(master()))}
+	facts := map[string]string{"KUBECONFIG": l.kubeconfig, "DIR": dir,
+		"MASTER": string(mustJSON(master())), "IPAM": string(mustJSON(master()["ipam"]))}
 	var unknown error
 	netconf := os.Expand(string(text), func(name string) string {
 		fact, ok := facts[name]
 		if !ok {
-			unknown = fmt.Errorf("reading %s: unknown variable ${%s}; known are ${KUBECONFIG}, ${DIR} and ${MASTER}",
-				path, name)
+			unknown = fmt.Errorf("reading %s: unknown variable ${%s}; "+
+				"known are ${KUBECONFIG}, ${DIR}, ${MASTER} and ${IPAM}", path, name)
 		}
 		return fact
 	})

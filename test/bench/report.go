@@ -8,10 +8,12 @@ import (
 // A report has all figures. A figure that was not measured is nil, which is null in JSON and '-' in
 // the tables, never zero.
 type report struct {
+	Date        string        `json:"date"`
 	Machine     machine       `json:"machine"`
 	Rounds      int           `json:"rounds"`
 	Warmup      int           `json:"warmup"`
 	BinaryBytes int64         `json:"binaryBytes"`
+	Subjects    []named       `json:"subjects"`
 	Operations  []row         `json:"operations"`
 	Floor       *floorSummary `json:"floor"`
 	Storm       []stormRow    `json:"storm"`

@@ -16,6 +16,6 @@ case $1 in
 		done
 		printf '{"networks": "[%s]"}\n' "$list"
 		;;
-	hot) echo "K8S_POD_NETWORK=$NETWORKS" ;;
+	hot) echo "K8S_POD_NETWORK=$NETWORKS;K8S_POD_IFMAC=" ;;
 	*) exit 2 ;;
 esac
