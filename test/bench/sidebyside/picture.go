@@ -39,7 +39,8 @@ func picture(runs []run) []byte {
 		c.run(r)
 	}
 	var svg bytes.Buffer
-	fmt.Fprintf(&svg, `<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 %d %d">`+"\n", width, c.y)
+	fmt.Fprintf(&svg, `<svg xmlns="http://www.w3.org/2000/svg" role="img" width="%d" height="%d"`, width, c.y)
+	fmt.Fprintf(&svg, ` viewBox="0 0 %d %d">`+"\n", width, c.y)
 	svg.WriteString("<!-- Drawn by test/bench/sidebyside: change the figures, not this file. -->\n" +
 		"<title>Time and memory of kactus and other meta-plugins, side by side</title>\n" +
 		"<style>text { font: 11px system-ui, -apple-system, 'Segoe UI', 'Liberation Sans', sans-serif; " +
