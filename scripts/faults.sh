@@ -12,19 +12,23 @@ and how long the worst recovery took. Exits with 1 if anything was lost.
 
   -s, --short        run the short campaign, which takes under five minutes; the full one takes hours
   -r, --run PATTERN  run the tests whose names match PATTERN, such as TestFault_Kill
+      --table FILE   put the results into the table of FILE too, such as docs/reliability-table.md;
+                     what was not tried stays there as it is
   -h, --help         print this help
 
-Needs root and the packages that README.md names.
+Needs root and the packages that CONTRIBUTING.md names.
 END
 }
 
-full=-faults.full pattern='^TestFault' timeout=3h
+full=-faults.full pattern='^TestFault' timeout=3h table=''
 while [ $# -gt 0 ]; do
 	case $1 in
 		-s | --short) full='' timeout=15m; shift ;;
 		-r | --run) pattern=${2:?"$1 needs a pattern"}; shift 2 ;;
 		--run=*) pattern=${1#*=}; shift ;;
 		-r*) pattern=${1#-r}; shift ;;
+		--table) table=$(realpath "${2:?"$1 needs a file"}"); shift 2 ;;
+		--table=*) table=$(realpath "${1#*=}"); shift ;;
 		-[sh]?*) set -- "${1:0:2}" "-${1:2}" "${@:2}" ;; # -sr PATTERN
 		-h | --help) usage; exit 0 ;;
 		*) usage >&2; exit 2 ;;
@@ -40,4 +44,5 @@ code=0
 go test -tags root -count=1 -timeout "$timeout" -run "$pattern" ./test/faults $full || code=1
 
 print_fault_table || code=1
+[ -z "$table" ] || write_fault_table "$table"
 exit "$code"

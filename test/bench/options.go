@@ -82,9 +82,9 @@ Measures ADD and DEL, hot ADD and hot DEL of Pods with 0 to 64 networks by bin/k
 delegates run by hand, one after the other, and by other meta-plugins. The measurements are
 interleaved in one run, with a real kube-apiserver over TLS and in separate network namespaces.
 Measures kactus agent too, on one node and, by simulation, on many.
-Requires root and what the tests require (see README.md). docs/performance.md describes how each
-figure is measured. --svg FILE draws the curves, --side-by-side FILE what each subject takes, and
---figures FILE has the tables as a page of Markdown.
+Requires root and what the tests require (see CONTRIBUTING.md). docs/performance.md describes how
+each figure is measured. --svg FILE draws the curves, --side-by-side FILE what each subject takes,
+and --figures FILE has the tables as a page of Markdown.
 
 `
 

@@ -25,7 +25,8 @@ func (c *testCluster) hotNetworks(t *testing.T) {
 	c.onEachNode(c.hotNetworksOn)(t)
 }
 
-// giveAgentsANetconf lets the installers write a netconf for agents, as the README describes.
+// giveAgentsANetconf lets the installers write a netconf for agents, as docs/node-agents.md
+// describes.
 func (c *testCluster) giveAgentsANetconf(t *testing.T) {
 	t.Helper()
 	manifest, err := os.ReadFile(c.path("manifests/kactus-ds.yaml"))

@@ -156,7 +156,7 @@ func (c *testCluster) output(t *testing.T, name string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// uninstall follows the README: it deletes the DaemonSets, runs a command on each node, then
+// uninstall follows docs/install.md: it deletes the DaemonSets, runs a command on each node, then
 // deletes the rest.
 func (c *testCluster) uninstall(t *testing.T) {
 	c.kubectl(t, "-n", "kube-system", "delete", "daemonset", "kactus-agent", "kactus", "--wait")

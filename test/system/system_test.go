@@ -14,7 +14,7 @@ import (
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/cluster"
 )
 
-// logPath is the path of kactus's log on each node, configured as the README describes.
+// logPath is the path of kactus's log on each node, configured as docs/operations.md describes.
 const logPath = "/var/log/kactus.log"
 
 // A testCluster is a cluster, and the source tree whose kactus is installed there.
@@ -36,8 +36,8 @@ func TestKactus_OnNodes(t *testing.T) {
 		test     func(*testing.T)
 	}{
 		{"a Pod without an annotation gets only the default network", c.onEachNode(c.noAnnotation)},
-		{"the example with addresses in the annotation works as in the README", c.requestedAddresses},
-		{"the example that sets its addresses itself works as in the README", c.ownAddresses},
+		{"the example with addresses in the annotation works as in docs/networks.md", c.requestedAddresses},
+		{"the example that sets its addresses itself works as in docs/networks.md", c.ownAddresses},
 		{"the example that is written for Multus works as in its document", c.npwg},
 		{"20 replicas come and go and leave nothing", c.replicas},
 		{"a StatefulSet's Pod is replaced by one of the same name", c.onEachNode(c.statefulSet)},
