@@ -19,6 +19,17 @@ func Parse(stdin []byte) (Conf, error) {
 		return Conf{}, &Error{Problems: []string{err.Error()}, Undecodable: true}
 	}
 	p := &parser{object: object}
+	conf := p.conf()
+	onlyUnknown := len(p.problems) == 0
+	p.rejectUnknownKeys()
+	if len(p.problems) > 0 {
+		return conf, &Error{Problems: p.problems, UnknownVersion: p.unknownVersion, UnknownKeys: onlyUnknown}
+	}
+	return conf, nil
+}
+
+// conf takes every key that there is, and returns what the valid ones say.
+func (p *parser) conf() Conf {
 	conf := Conf{
 		Name:               p.name(),
 		CNIVersion:         p.cniVersion(),
@@ -49,12 +60,7 @@ func Parse(stdin []byte) (Conf, error) {
 	}
 	conf.Master, conf.Auxiliary = p.delegates(conf.Name, conf.CNIVersion)
 	p.text("type", "") // the runtime has read it
-	onlyUnknown := len(p.problems) == 0
-	p.rejectUnknownKeys()
-	if len(p.problems) > 0 {
-		return conf, &Error{Problems: p.problems, UnknownVersion: p.unknownVersion, UnknownKeys: onlyUnknown}
-	}
-	return conf, nil
+	return conf
 }
 
 // ParseForDel parses a netconf as Parse does, but returns an error only where a DEL cannot use the
