@@ -243,6 +243,7 @@ func TestDocuments_FlagsThatTheyNameExist(t *testing.T) {
 // othersFlags are flags of other programs, which the documents name.
 var othersFlags = []string{
 	"-tags",                                  // go
+	"--register-with-taints",                 // kubelet
 	"--root-dir",                             // kubelet
 	"--service-account-max-token-expiration", // kube-apiserver
 	"--multus-master-cni-file-name",          // Multus's installer

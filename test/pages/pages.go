@@ -215,7 +215,8 @@ func (p Page) Code() []Found {
 		}
 		text, more := strings.CutSuffix(l.text, "\\")
 		if goesOn {
-			all[len(all)-1].Text += strings.TrimSpace(text)
+			last := &all[len(all)-1].Text
+			*last = strings.TrimRight(*last, " ") + " " + strings.TrimSpace(text)
 		} else {
 			all = append(all, Found{p.Name, text, l.number})
 		}
