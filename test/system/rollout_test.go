@@ -213,7 +213,7 @@ func (c *testCluster) meshList(t *testing.T) {
 		t.Fatal(err)
 	}
 	await(t, "the netconf is only in the list", func() (string, bool) {
-		files, err := filepath.Glob(node.Path("/etc/cni/net.d/*.conf*"))
+		files, err := filepath.Glob(node.Path("/etc/cni/net.d/*-kactus.conf*"))
 		return fmt.Sprint(files, err), len(files) == 1 && files[0] == node.Path(path)
 	})
 	c.startAndRemovePods(t)
