@@ -31,6 +31,7 @@ const (
 	Forward           Part = "forward"
 	Flannel           Part = "flannel"
 	Multus            Part = "multus"
+	Helm              Part = "helm"
 )
 
 // Parts returns the parts of a control plane without controllers, as Start runs it, in the order to
@@ -75,6 +76,7 @@ func recipeOf(part Part) (recipe, error) {
 		containerd = "github.com/containerd/containerd/v2"
 		plugins    = "github.com/containernetworking/plugins"
 		multus     = "gopkg.in/k8snetworkplumbingwg/multus-cni.v4"
+		helm       = "helm.sh/helm/v4"
 	)
 	switch part {
 	case Etcd:
@@ -99,6 +101,9 @@ func recipeOf(part Part) (recipe, error) {
 			cold: 10 * time.Second}, nil
 	case Multus:
 		return recipe{module: "multus", release: multus, pkg: multus + "/cmd/multus", cold: 3 * time.Minute}, nil
+	case Helm:
+		return recipe{module: "helm", release: helm, pkg: helm + "/cmd/helm", cold: 2 * time.Minute,
+			stamp: helm + "/internal/version.version"}, nil
 	case Forward:
 		return recipe{module: "forward", pkg: ".", cold: 10 * time.Second}, nil
 	}
