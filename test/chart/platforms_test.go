@@ -23,7 +23,7 @@ func TestPlatforms_PathsAreConsistent(t *testing.T) {
 	}
 	for name, p := range all {
 		t.Run(name+" with helm", func(t *testing.T) { p.check(t, render(t, "--set=platform="+name)) })
-		t.Run(name+" with kustomize", func(t *testing.T) { p.check(t, build(t, "manifests/platforms/"+name)) })
+		t.Run(name+" with kustomize", func(t *testing.T) { p.check(t, build(t, kustomizationOf(name))) })
 	}
 }
 
