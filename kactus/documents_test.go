@@ -242,11 +242,13 @@ func TestDocuments_FlagsThatTheyNameExist(t *testing.T) {
 
 // othersFlags are flags of other programs, which the documents name.
 var othersFlags = []string{
-	"-tags",                                  // go
-	"--register-with-taints",                 // kubelet
-	"--root-dir",                             // kubelet
-	"--service-account-max-token-expiration", // kube-apiserver
-	"--multus-master-cni-file-name",          // Multus's installer
+	"-tags",                                                              // go
+	"--root-dir",                                                         // kubelet
+	"--service-account-max-token-expiration",                             // kube-apiserver
+	"--multus-master-cni-file-name",                                      // Multus's installer
+	"--data-dir",                                                         // k3s
+	"--take-ownership", "--force-conflicts", "--reset-then-reuse-values", // helm
+	"--register-with-taints", // kubelet
 }
 
 func TestDocuments_ReadmeIsShort(t *testing.T) {

@@ -3,11 +3,15 @@ package chart
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/pages"
 )
 
 func TestValues_Refusals(t *testing.T) {
@@ -212,6 +216,22 @@ func inSchema(t *testing.T, path string, values map[string]any, schema map[strin
 			t.Errorf("values.yaml has no %s.%s", path, name)
 		}
 	}
+}
+
+// TestValues_NetconfKeys compares the netconf keys of the schema with those that are documented.
+func TestValues_NetconfKeys(t *testing.T) {
+	t.Parallel()
+	var schema struct {
+		Definitions struct {
+			Netconf struct{ Properties map[string]any }
+		}
+	}
+	must(t, json.Unmarshal([]byte(read(t, chartDir+"/values.schema.json")), &schema))
+	computed := []string{"type", "kubeconfig", "runtimeConfig"}             // by the chart, or by the runtime
+	everywhere := []string{"args", "capabilities", "dns", "ipMasq", "ipam"} // in every CNI configuration
+	keys := append(slices.Collect(maps.Keys(schema.Definitions.Netconf.Properties)), computed...)
+	documented := pages.Keys(pages.Read(t, "docs/configuration.md").Section(t, "The netconf").Table(t, "key"), "key")
+	pages.Compare(t, "a netconf key", append(documented, everywhere...), keys)
 }
 
 // TestChart_Version compares the chart's version with the latest section of the changelog.
