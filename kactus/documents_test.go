@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"os"
 	"os/exec"
 	"path"
@@ -141,6 +142,29 @@ func TestDocuments_EachFlagIsDocumented(t *testing.T) {
 		}
 	}
 	pages.Compare(t, "a subcommand", documented, subcommands)
+}
+
+// Each environment variable that the code reads is documented. Proxies are net/http's business.
+func TestDocuments_EachVariableIsDocumented(t *testing.T) {
+	read := regexp.MustCompile(`[gG]etenv\("([A-Z_]+)"\)`)
+	found := map[string]bool{envLogLevel: true, envLogFile: true}
+	for _, name := range pages.Files(t) {
+		own := strings.HasPrefix(name, "kactus/") || strings.HasPrefix(name, "pkg/")
+		isTest := strings.HasSuffix(name, "_test.go") || strings.Contains(name, "testdata/")
+		if !own || isTest || filepath.Ext(name) != ".go" {
+			continue
+		}
+		source, err := os.ReadFile(filepath.Join(pages.Root(), name))
+		must(t, err)
+		for _, match := range read.FindAllStringSubmatch(string(source), -1) {
+			found[match[1]] = true
+		}
+	}
+	rows := pages.Read(t, "docs/configuration.md").Section(t, "The environment").Table(t, "variable")
+	documented := slices.DeleteFunc(pages.Keys(rows, "variable"), func(name string) bool {
+		return strings.HasSuffix(name, "_PROXY")
+	})
+	pages.Compare(t, "an environment variable", documented, slices.Collect(maps.Keys(found)))
 }
 
 // command matches a command line with kactus or a script of the tree, up to the next command.
