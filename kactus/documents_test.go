@@ -275,6 +275,26 @@ var othersFlags = []string{
 	"--register-with-taints", // kubelet
 }
 
+// CONTRIBUTING.md says of each directory of code what is there.
+func TestDocuments_EachDirectoryIsDocumented(t *testing.T) {
+	var documented, directories []string
+	for _, span := range pages.Keys(pages.Read(t, "CONTRIBUTING.md").Table(t, "directory"), "directory") {
+		if strings.HasPrefix(span, "pkg/") || strings.HasPrefix(span, "test/") {
+			documented = append(documented, span)
+		}
+	}
+	for _, name := range pages.Files(t) {
+		parts := strings.Split(name, "/")
+		if len(parts) < 3 || parts[0] != "pkg" && parts[0] != "test" {
+			continue
+		}
+		if dir := path.Join(parts[:2]...); !slices.Contains(directories, dir) {
+			directories = append(directories, dir)
+		}
+	}
+	pages.Compare(t, "a directory", documented, directories)
+}
+
 func TestDocuments_ReadmeIsShort(t *testing.T) {
 	const limit = 200
 	if lines := pages.Read(t, "README.md").Lines(); lines > limit {
