@@ -198,7 +198,7 @@ func left(t *testing.T, node *cluster.Node) []string {
 	}
 	for _, link := range links {
 		switch link.IfName {
-		case "lo", "eth0", "cni0", "data-br": // the node's own, and bridges, which stay
+		case "lo", "eth0", "cni0", "data-br", "default-br": // the node's own, and bridges, which stay
 		default:
 			found = append(found, "interface "+link.IfName)
 		}
