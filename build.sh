@@ -16,8 +16,10 @@ Without an option, builds bin/kactus: static, stripped, the same bytes for the s
                           system  the tests below test/, on clusters and in virtual machines,
                                   but for the fault campaign (scripts/faults.sh)
                           all     everything, with the short fault campaign (default)
-                        root, system and all need root; system and all also need the packages that
-                        README.md names, and compile Kubernetes the first time, for minutes
+                        root, system and all need root; system and all compile Kubernetes the first
+                        time, for minutes. Debian packages that a suite needs and the machine lacks
+                        are named and, by root, installed
+      --no-install      with --test: fail instead if packages are missing
   -l, --lint [PATH...]  run the linters, on all files or on PATH alone: a file, a directory, or a
                         directory and all below it, such as ./pkg/netconf/...
   -V, --vet             run go vet
@@ -33,6 +35,8 @@ END
 
 root=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 cd "$root"
+source scripts/packages.sh
+no_install=''
 
 # die prints a message and exits with 2, as a command line that is wrong does.
 die() {
@@ -74,11 +78,13 @@ need_root() {
 }
 
 test_unit() {
+	need_packages 'build.sh --test unit' unit
 	go test ./kactus/... ./pkg/...
 }
 
 test_root() {
 	need_root '--test root'
+	need_packages 'build.sh --test root' root
 	local packages
 	packages=$(root_packages ./kactus/... ./pkg/...)
 	[ -n "$packages" ] || die '--test root: no package has tests with the build tag root'
@@ -95,23 +101,24 @@ run_tests() {
 		-tags root -count=1 -p 2 -timeout 45m "${clusters[@]}" "${others[@]}"
 }
 
-# prepare builds what run_tests needs, because it takes minutes the first time, and reports its
-# progress.
+# prepare installs and builds what run_tests needs. Building takes minutes the first time, and
+# reports its progress.
 prepare() {
 	need_root "$1"
+	need_packages "build.sh $1" "${@:2}"
 	build_tools
 	go run ./test/cluster/cmd/cluster build --runtimes containerd,crio >/dev/null
 }
 
 test_system() {
-	prepare '--test system'
+	prepare '--test system' system
 	local packages
 	mapfile -t packages < <(go list ./test/... | grep -v '/test/faults$')
 	run_tests "${packages[@]}"
 }
 
 test_all() {
-	prepare '--test all'
+	prepare '--test all' unit root system faults
 	local code=0
 	source scripts/fault-table.sh
 	new_fault_table
@@ -230,6 +237,10 @@ mutants() {
 if [[ ${1-} == --*=* ]]; then
 	set -- "${1%%=*}" "${1#*=}" "${@:2}"
 fi
+case "${1-}:${2-}:${3-}" in
+	-t:--no-install:* | --test:--no-install:*) no_install=yes; set -- "$1" "${@:3}" ;;
+	-t:*:--no-install | --test:*:--no-install) no_install=yes; set -- "$1" "$2" "${@:4}" ;;
+esac
 case "$#:${1-}" in
 	0:) build bin/kactus ;;
 	2:-o | 2:--output) build "$2" ;;

@@ -37,6 +37,8 @@ page() {
 	printf '```\n'
 }
 
+source "$root/scripts/packages.sh"
+need_packages bench.sh bench
 go build -C "$root" -o "$scratch/bench" ./test/bench
 "$scratch/bench" --root "$root" ${args[@]+"${args[@]}"} | tee "$scratch/tables"
 [ -z "${file[figures]}" ] || page <"$scratch/tables" >"${file[figures]}"

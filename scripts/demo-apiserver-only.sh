@@ -5,7 +5,7 @@ set -euo pipefail
 
 usage() {
 	cat <<'END'
-Usage: scripts/demo.sh --apiserver-only
+Usage: scripts/demo.sh --apiserver-only [--no-install]
 
 Builds kactus, the CNI plugins, etcd and kube-apiserver (the first run compiles for minutes), and
 then, in network namespaces of its own,
@@ -17,13 +17,15 @@ then, in network namespaces of its own,
   * hot adds data to app1, shows its interface, and hot deletes it;
   * DELs both, and shows that nothing is left.
 
-Needs root, Go, and the Debian packages iproute2, iputils-ping, iptables and util-linux. Cleans up
-after itself.
+Needs root and Go. Names the Debian packages that the machine lacks, and installs them, but not with
+--no-install. Cleans up after itself, but for those.
 END
 }
 
+no_install=''
 case "${1-}" in
 	'') ;;
+	--no-install) no_install=$1 ;;
 	-h | --help) usage; exit 0 ;;
 	*) usage >&2; exit 2 ;;
 esac
@@ -33,11 +35,9 @@ cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.."
 say() { printf '\n== %s\n' "$*"; }
 die() { printf 'demo: %s\n' "$*" >&2; exit 1; }
 
+source scripts/packages.sh
+need_packages demo apiserver-only
 [ "$(id -u)" = 0 ] || die 'needs root, for network namespaces'
-for tool in go ip ping iptables nsenter; do
-	command -v "$tool" >/dev/null || die "$tool: not found; on Debian:" \
-		'apt-get install iproute2 iputils-ping iptables util-linux; Go is at https://go.dev/dl'
-done
 
 # The network namespaces of the demonstration.
 readonly node1=kactus-demo-node1 node2=kactus-demo-node2

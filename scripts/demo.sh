@@ -4,7 +4,7 @@ set -euo pipefail
 
 usage() {
 	cat <<'END'
-Usage: scripts/demo.sh [OPTION]
+Usage: scripts/demo.sh [OPTION...]
 
 Builds kactus and a Kubernetes cluster (the first run compiles for minutes), and then
 
@@ -22,32 +22,37 @@ Builds kactus and a Kubernetes cluster (the first run compiles for minutes), and
                     take them down
   --apiserver-only  run the small demonstration instead: kactus in network namespaces, with hot add
                     and hot delete, and nothing of Kubernetes but a kube-apiserver
+  --no-install      do not install Debian packages: if some are missing, name them and fail
   -h, --help        print this help
 
-Needs root, Go, and the Debian packages iproute2, iputils-ping, iptables, util-linux, runc and
-busybox-static. Cleans up after itself.
+Needs root and Go. Names the Debian packages that the machine lacks, and installs them. Cleans up
+after itself, but for those.
 END
 }
 
 cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.."
 
-keep=''
-case "$#:${1-}" in
-	0:) ;;
-	1:--keep) keep=yes ;;
-	1:--apiserver-only) exec scripts/demo-apiserver-only.sh ;;
-	1:-h | 1:--help) usage; exit 0 ;;
-	*) usage >&2; exit 2 ;;
-esac
+keep='' small='' no_install=''
+for option; do
+	case $option in
+		--keep) keep=yes ;;
+		--apiserver-only) small=yes ;;
+		--no-install) no_install=$option ;;
+		-h | --help) usage; exit 0 ;;
+		*) usage >&2; exit 2 ;;
+	esac
+done
+if [ -n "$small" ]; then
+	[ -z "$keep" ] || { echo 'demo: --keep and --apiserver-only cannot be combined' >&2; exit 2; }
+	exec scripts/demo-apiserver-only.sh $no_install
+fi
 
 say() { printf '\n== %s\n' "$*"; }
 die() { printf 'demo: %s\n' "$*" >&2; exit 1; }
 
+source scripts/packages.sh
+need_packages demo demo
 [ "$(id -u)" = 0 ] || die 'needs root, for network namespaces'
-for tool in go ip iptables nsenter runc busybox; do
-	command -v "$tool" >/dev/null || die "$tool: not found; on Debian:" \
-		'apt-get install iproute2 iptables util-linux runc busybox-static; Go is at https://go.dev/dl'
-done
 
 state=$(mktemp -d /tmp/kactus-demo.XXXXXX)
 cluster=$state/cluster

@@ -14,13 +14,14 @@ and how long the worst recovery took. Exits with 1 if anything was lost.
   -r, --run PATTERN  run the tests whose names match PATTERN, such as TestFault_Kill
       --table FILE   put the results into the table of FILE too, such as docs/reliability-table.md;
                      what was not tried stays there as it is
+      --no-install   fail if Debian packages are missing, instead of installing them
   -h, --help         print this help
 
-Needs root and the packages that CONTRIBUTING.md names.
+Needs root.
 END
 }
 
-full=-faults.full pattern='^TestFault' timeout=3h table=''
+full=-faults.full pattern='^TestFault' timeout=3h table='' no_install=''
 while [ $# -gt 0 ]; do
 	case $1 in
 		-s | --short) full='' timeout=15m; shift ;;
@@ -30,6 +31,7 @@ while [ $# -gt 0 ]; do
 		--table) table=$(realpath "${2:?"$1 needs a file"}"); shift 2 ;;
 		--table=*) table=$(realpath "${1#*=}"); shift ;;
 		-[sh]?*) set -- "${1:0:2}" "-${1:2}" "${@:2}" ;; # -sr PATTERN
+		--no-install) no_install=yes; shift ;;
 		-h | --help) usage; exit 0 ;;
 		*) usage >&2; exit 2 ;;
 	esac
@@ -37,6 +39,8 @@ done
 
 cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.."
 source scripts/fault-table.sh
+source scripts/packages.sh
+need_packages faults.sh faults
 new_fault_table
 
 go run ./test/cluster/cmd/cluster build >/dev/null
