@@ -27,6 +27,25 @@ func TestPlatforms_PathsAreConsistent(t *testing.T) {
 	}
 }
 
+// TestPlatforms_LinksAreMounted has the places, as an example, to which links on nodes lead. In the
+// installer's container, they must lead there, too.
+func TestPlatforms_LinksAreMounted(t *testing.T) {
+	t.Parallel()
+	for name, places := range map[string][]string{
+		"k3s":      {"/var/lib/rancher/k3s/data/2a31b1a1/bin/cni"},
+		"microk8s": {"/var/snap/microk8s/7394/opt/cni/bin", "/var/snap/microk8s/7394/args/cni-network"},
+	} {
+		mounts := mountsOf(t, render(t, "--set=platform="+name)["DaemonSet/kactus"])
+		for _, place := range places {
+			if !slices.ContainsFunc(slices.Collect(maps.Keys(mounts)), func(mount string) bool {
+				return strings.HasPrefix(place, mount+"/")
+			}) {
+				t.Errorf("%s: %s is in none of %v", name, place, mounts)
+			}
+		}
+	}
+}
+
 // TestPlatforms_OwnDirectories gives the directories by values, some of which the platform's mounts
 // contain.
 func TestPlatforms_OwnDirectories(t *testing.T) {

@@ -2,10 +2,12 @@ package e2e
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/cluster"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/kactustest"
 )
 
@@ -39,5 +41,34 @@ func expectValid(t *testing.T, dir string) {
 	}
 	if strings.Contains(strings.ToLower(out), "warning") {
 		t.Error(out)
+	}
+}
+
+// TestChart_OptionsAreValid does the same with what the chart has only if its values ask for it. The
+// Prometheus operator's definitions are not there.
+func TestChart_OptionsAreValid(t *testing.T) {
+	t.Parallel()
+	binaries, err := cluster.Build(t.Context(), os.Stderr, cluster.Helm)
+	kactustest.Must(t, err)
+	options := `{"defaultNetwork": "", "metrics": {"reachable": true, "port": 9700}, "agent": {"repair": false,
+		"repairEvery": "1m", "updateStrategy": {"type": "OnDelete"}, "podLabels": {"a": "b"}},
+		"netconf": {"delegates": [{"type": "ptp", "masterPlugin": true}]},
+		"installer": {"maxSurge": "10%", "agentNetconf": {"dir": "/etc/cni/agent.d"}, "podAnnotations": {"a": "b"}},
+		"image": {"digest": "sha256:` + strings.Repeat("0a", 32) + `", "pullSecrets": [{"name": "s"}]},
+		"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
+		{"matchExpressions": [{"key": "a", "operator": "Exists"}]}]}}},
+		"policies": {"restrictCNIArgs": true, "restrictNetworks": {"enabled": true, "masters": ["ens1", "bond[0-9]"]}},
+		"crds": {"networkAttachmentDefinition": true, "keep": false}, "serviceAccount": {"keep": false}}`
+	helm := exec.CommandContext(t.Context(), binaries[cluster.Helm], "template", "kactus", "--namespace=kube-system",
+		"--values=-", filepath.Join(kactustest.Root(), "manifests", "chart", "kactus"))
+	helm.Stdin = strings.NewReader(options)
+	rendered, err := helm.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, rendered)
+	}
+	out, err := kactustest.Kubectl(t.Context(), string(rendered), "apply", "--dry-run=server", "--validate=strict",
+		"-f", "-")
+	if err != nil || strings.Contains(strings.ToLower(out), "warning") {
+		t.Errorf("%v: %s", err, out)
 	}
 }
