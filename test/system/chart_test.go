@@ -91,8 +91,9 @@ func (c chartCluster) tryHelm(t *testing.T, args ...string) (string, error) {
 // is left.
 func (c chartCluster) settled(t *testing.T) {
 	t.Helper()
-	c.rolledOutInstaller(t)
-	c.rolledOut(t, "-n=kube-system", "daemonset/kactus-agent")
+	for _, name := range []string{"kactus", "kactus-agent"} { // two rollouts at once, on a busy machine
+		c.kubectl(t, "-n=kube-system", "rollout", "status", "daemonset/"+name, "--timeout=300s")
+	}
 	await(t, "each node has one installer", func() (string, bool) {
 		now := c.installers(t)
 		return fmt.Sprint(now), len(now) == len(c.Nodes())
