@@ -114,6 +114,7 @@ func TestDefaultNetwork_OnNodes(t *testing.T) {
 		{"a dry run shows what would be written", c.onNodes(c.dryRun)},
 		{"one that the ConfigMap names is taken", c.namedDefault},
 		{"a node that boots before the owner of the default network has it", c.onNodes(c.defaultAfterReboot)},
+		{"Pods from before kactus are told apart, and end without a trace", c.podsBeforeKactus},
 	} {
 		t.Run(tt.behavior, func(t *testing.T) {
 			defer func() {
@@ -218,12 +219,12 @@ func (c *testCluster) defaultsReplaced(t *testing.T, node *cluster.Node) {
 // its end, as if nothing had happened; a Pod that starts has the other.
 func (c *testCluster) replaceDefault(t *testing.T, node *cluster.Node, old, d defaultNetwork) {
 	before := c.podOn(t, node, "before", greenAndData)
-	c.expectDefault(t, node, before, old)
+	c.expectWhole(t, node, before, old)
 	must(t, os.Remove(old.path(node)))
 	d.write(t, node)
 	c.awaitDefault(t, node, d)
 	after := c.podOn(t, node, "after", greenAndData)
-	c.expectDefault(t, node, after, d)
+	c.expectWhole(t, node, after, d)
 	if d.portMappings {
 		c.hostPort(t, node)
 		c.kubectl(t, "delete", "pod", "port-"+node.Name())
@@ -236,7 +237,7 @@ func (c *testCluster) replaceDefault(t *testing.T, node *cluster.Node, old, d de
 		leases := append(leasesOf(t, node, old.name), leasesOf(t, node, d.name)...)
 		return fmt.Sprint(leases), len(leases) == 1 && strings.HasPrefix(leases[0], d.prefix(node))
 	})
-	c.expectDefault(t, node, after, d)
+	c.expectWhole(t, node, after, d)
 	c.kubectl(t, "delete", "pod", after)
 	c.nothingLeftOn(t, node)
 }
@@ -246,15 +247,18 @@ func (d defaultNetwork) prefix(node *cluster.Node) string {
 	return strings.TrimSuffix(d.subnet(node), "0/24")
 }
 
-// expectDefault expects that a Pod has an address of a default network, and its other interfaces:
-// those of greenAndData, unless others are given.
+// expectWhole expects that a Pod has an address of a default network, and the interfaces of
+// greenAndData.
+func (c *testCluster) expectWhole(t *testing.T, node *cluster.Node, pod string, d defaultNetwork) {
+	t.Helper()
+	c.expectDefault(t, node, pod, d, green, data)
+}
+
+// expectDefault expects that a Pod has an address of a default network, and these other interfaces.
 func (c *testCluster) expectDefault(
 	t *testing.T, node *cluster.Node, pod string, d defaultNetwork, others ...string,
 ) {
 	t.Helper()
-	if len(others) == 0 {
-		others = []string{green, data}
-	}
 	c.expectInterfaces(t, pod, append([]string{"eth0"}, others...)...)
 	shown := c.kubectl(t, "exec", pod, "--", "ip", "-o", "-4", "addr", "show", "dev", "eth0")
 	address := c.kubectl(t, "get", "pod", pod, "-o", "jsonpath={.status.podIP}")
@@ -372,12 +376,12 @@ func (c *testCluster) defaultPreceded(t *testing.T, node *cluster.Node) {
 	c.whileWholePodsStart(t, node, func() {
 		ciliumNetwork.write(t, node)
 		c.awaitDefault(t, node, ciliumNetwork)
-		c.expectDefault(t, node, c.podOn(t, node, "second", greenAndData), ciliumNetwork)
+		c.expectWhole(t, node, c.podOn(t, node, "second", greenAndData), ciliumNetwork)
 		must(t, os.Remove(ciliumNetwork.path(node)))
 		c.awaitHealth(t, node, "kept as it was", "10-flannel.conflist")
 		c.awaitDefault(t, node, flannelNetwork) // after a minute
 	}, ciliumNetwork, flannelNetwork)
-	c.expectDefault(t, node, pod, flannelNetwork)
+	c.expectWhole(t, node, pod, flannelNetwork)
 	c.kubectl(t, "delete", "pod", pod, "second-"+node.Name())
 	c.nothingLeftOn(t, node)
 }
@@ -405,7 +409,7 @@ func (c *testCluster) ciliumIsExclusive(t *testing.T, node *cluster.Node) {
 	})
 	c.awaitDefault(t, node, flannelNetwork)
 	pod := c.podOn(t, node, "exclusive", greenAndData)
-	c.expectDefault(t, node, pod, flannelNetwork)
+	c.expectWhole(t, node, pod, flannelNetwork)
 	c.awaitHealth(t, node, "200 OK", "installed") // a minute after the last time
 	c.kubectl(t, "delete", "pod", pod)
 	c.nothingLeftOn(t, node)
@@ -435,7 +439,7 @@ func (c *testCluster) defaultBesideMultus(t *testing.T, node *cluster.Node) {
 	must(t, os.Remove(node.Path(netconfPath)))
 	c.awaitDefault(t, node, flannelNetwork)
 	pod := c.podOn(t, node, "multus", greenAndData)
-	c.expectDefault(t, node, pod, flannelNetwork)
+	c.expectWhole(t, node, pod, flannelNetwork)
 	c.kubectl(t, "delete", "pod", pod)
 	c.nothingLeftOn(t, node)
 }
@@ -479,7 +483,7 @@ func (c *testCluster) namedDefault(t *testing.T) {
 	t.Run("by its name", c.onNodes(func(t *testing.T, node *cluster.Node) {
 		c.awaitDefault(t, node, ptpNetwork)
 		pod := c.podOn(t, node, "named", greenAndData)
-		c.expectDefault(t, node, pod, ptpNetwork)
+		c.expectWhole(t, node, pod, ptpNetwork)
 		c.kubectl(t, "delete", "pod", pod)
 	}))
 	setDefault("auto")
@@ -503,7 +507,30 @@ func (c *testCluster) defaultAfterReboot(t *testing.T, node *cluster.Node) {
 		c.awaitHealth(t, node, "200 OK", "installed")
 	}, flannelNetwork)
 	c.ready(t, "pod/"+pod)
-	c.expectDefault(t, node, pod, flannelNetwork)
+	c.expectWhole(t, node, pod, flannelNetwork)
 	c.kubectl(t, "delete", "pod", pod)
 	c.nothingLeftOn(t, node)
+}
+
+// podsBeforeKactus removes kactus, starts Pods with the default network alone, and installs kactus
+// again, which has no record of them.
+func (c *testCluster) podsBeforeKactus(t *testing.T) {
+	c.kubectl(t, "-n", "kube-system", "delete", "daemonset", "kactus-agent", "kactus", "--cascade=foreground", "--wait")
+	t.Run("start", c.onNodes(func(t *testing.T, node *cluster.Node) {
+		c.on(t, node, "/opt/cni/bin/kactus", "install", "-uninstall")
+		c.restartRuntime(t, node)
+		c.expectDefault(t, node, c.podOn(t, node, "older", greenAndData), flannelNetwork)
+	}))
+	c.kubectl(t, "apply", "-k", "manifests")
+	t.Run("end", c.onNodes(func(t *testing.T, node *cluster.Node) {
+		c.awaitDefault(t, node, flannelNetwork)
+		pod := "older-" + node.Name()
+		c.awaitCondition(t, pod, "UnknownPod")
+		c.kubectl(t, "delete", "pod", pod)
+		c.nothingLeftOn(t, node)
+		newer := c.podOn(t, node, "newer", greenAndData)
+		c.expectWhole(t, node, newer, flannelNetwork)
+		c.kubectl(t, "delete", "pod", newer)
+		c.nothingLeftOn(t, node)
+	}))
 }
