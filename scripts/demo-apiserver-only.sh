@@ -80,11 +80,11 @@ build() {
 	say 'building kactus and the CNI plugins'
 	./build.sh
 	mkdir -p bin/cni bin/demo
-	CGO_ENABLED=0 go build -o bin/cni/ tool
-	go build -o bin/demo/cluster ./test/cluster/cmd/cluster
+	CGO_ENABLED=0 go build -trimpath -o bin/cni/ tool
+	CGO_ENABLED=0 go build -trimpath -o bin/demo/cluster ./test/cluster/cmd/cluster
 	bin/kactus version
 	say 'building etcd, kube-apiserver and kubectl (minutes the first time; kept for the next)'
-	bin/demo/cluster build >"$state/parts"
+	bin/demo/cluster build --control-plane >"$state/parts"
 	kubectl=$(sed -n 's/^kubectl=//p' "$state/parts")
 }
 

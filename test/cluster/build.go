@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 )
 
 // Binaries holds the path of each part's binary.
@@ -44,17 +45,42 @@ func (b Builder) Build(ctx context.Context, parts ...Part) (Binaries, error) {
 		return nil, err
 	}
 	binaries := make(Binaries, len(parts))
+	modules, err := b.modules(goTool, parts, binaries)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range modules {
+		if err := m.ensure(ctx); err != nil {
+			return nil, fmt.Errorf("building %s: %w", names(m.parts), err)
+		}
+	}
+	return binaries, nil
+}
+
+// modules returns the modules of the parts, in the order of the parts, and enters the path of each
+// part's binary.
+func (b Builder) modules(goTool goTool, parts []Part, binaries Binaries) ([]*moduleBuild, error) {
+	var modules []*moduleBuild
 	for _, part := range parts {
-		build, err := b.prepare(goTool, part)
+		recipe, err := recipeOf(part)
 		if err != nil {
 			return nil, fmt.Errorf("preparing the build of %s: %w", part, err)
 		}
-		if err := build.ensure(ctx); err != nil {
-			return nil, fmt.Errorf("building %s %s: %w", part, build.version, err)
+		at := slices.IndexFunc(modules, func(m *moduleBuild) bool { return m.name == recipe.module })
+		if at < 0 {
+			m, err := b.prepareModule(goTool, recipe.module)
+			if err != nil {
+				return nil, fmt.Errorf("preparing the build of %s: %w", part, err)
+			}
+			at, modules = len(modules), append(modules, m)
+		}
+		build, err := modules[at].add(part, recipe)
+		if err != nil {
+			return nil, fmt.Errorf("preparing the build of %s: %w", part, err)
 		}
 		binaries[part] = build.target
 	}
-	return binaries, nil
+	return modules, nil
 }
 
 func (b *Builder) setDefaults() error {

@@ -1,11 +1,13 @@
 package cluster
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestBuild_UnknownPart(t *testing.T) {
@@ -54,20 +56,66 @@ func TestFindRoot_SkipsNestedModules(t *testing.T) {
 }
 
 func TestMeter_CountsPackagesAndKeepsErrors(t *testing.T) {
-	var out strings.Builder
-	m := startMeter(&out, "etcd 1.0.0", 12)
-	for _, text := range []string{"go: downloading a.b/c v1.0.0\nun", "icode\na.b/c\n", "# a.b/c\nc.go:1: bad",
-		" luck\n"} {
+	m := feed(t, 12, "go: downloading a.b/c v1.0.0\nun", "icode\na.b/c\n", "# a.b/c\nc.go:1: bad", " luck\n")
+	if got, want := m.line(), "2 of 12 packages compiled"; !strings.Contains(got, want) {
+		t.Errorf("line: %q; want %q in it", got, want)
+	}
+	if got, want := strings.TrimSpace(m.tail()), "# a.b/c\nc.go:1: bad luck"; got != want {
+		t.Errorf("tail: %q; want %q", got, want)
+	}
+}
+
+func TestMeter_CountsWhatThereIsToDo(t *testing.T) {
+	m := feed(t, 0, "go: downloading a.b/c v1.0.0\n", "mkdir -p $WORK/b001/\n/go/pkg/tool/compile -o $WORK/b002/_pkg_.a\n",
+		"/go/pkg/tool/compile -o $WORK/b001/_pkg_.a\n/go/pkg/tool/link -o $WORK/b001/exe/a.out\n")
+	if m.compiles != 2 || m.links != 1 {
+		t.Errorf("%d packages, %d programs; want 2, 1", m.compiles, m.links)
+	}
+	if got, want := m.line(), "1 modules downloaded"; !strings.Contains(got, want) {
+		t.Errorf("line: %q; want %q in it", got, want)
+	}
+}
+
+// feed returns a meter that has read output of the go command.
+func feed(t *testing.T, total int, output ...string) *meter {
+	t.Helper()
+	m := newMeter(io.Discard, total)
+	m.start()
+	for _, text := range output {
 		if _, err := m.Write([]byte(text)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	m.stop()
-	if got, want := m.line(), "2 of at most 12 packages compiled"; !strings.Contains(got, want) {
-		t.Errorf("line: %q; want %q in it", got, want)
+	return m
+}
+
+func TestInWords(t *testing.T) {
+	for duration, want := range map[time.Duration]string{
+		time.Second: "less than a minute", 50 * time.Second: "about a minute", 440 * time.Second: "about 7 minutes",
+	} {
+		if got := inWords(duration); got != want {
+			t.Errorf("%s: %q; want %q", duration, got, want)
+		}
 	}
-	if got, want := strings.TrimSpace(m.tail()), "# a.b/c\nc.go:1: bad luck"; got != want {
-		t.Errorf("tail: %q; want %q", got, want)
+}
+
+// The parts of a module are built at once, into files that the go command names.
+func TestRecipes_OutputsDiffer(t *testing.T) {
+	seen := map[string]Part{}
+	for _, part := range allParts() {
+		recipe, err := recipeOf(part)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := recipe.module + "/" + recipe.output(part)
+		if other, found := seen[file]; found {
+			t.Errorf("%s and %s are both %s", part, other, file)
+		}
+		seen[file] = part
+	}
+	if recipe, _ := recipeOf(Etcd); recipe.output(Etcd) != "server" {
+		t.Errorf("etcd: %q; want the name that the go command gives it", recipe.output(Etcd))
 	}
 }
 

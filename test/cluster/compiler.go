@@ -14,20 +14,21 @@ func compilerArgs(output string, sources ...string) []string {
 }
 
 // compileC builds the part from the C files of a directory in its released module.
-func (pb *partBuild) compileC(ctx context.Context, output string) error {
+func (m *moduleBuild) compileC(ctx context.Context, pb *partBuild, output string) error {
 	compiler, err := exec.LookPath("gcc")
 	if err != nil {
 		return fmt.Errorf("finding a C compiler (Debian packages gcc and libc6-dev): %w", err)
 	}
-	module, err := pb.run(ctx, 0, "mod", "download", "-json", pb.recipe.release)
+	download := m.command(ctx, "mod", "download", "-json", pb.recipe.release)
+	module, err := download.Output()
 	if err != nil {
-		return err
+		return m.failed(ctx, "mod download", err, string(module))
 	}
-	var download struct{ Dir string }
-	if err := json.Unmarshal(module, &download); err != nil {
+	var downloaded struct{ Dir string }
+	if err := json.Unmarshal(module, &downloaded); err != nil {
 		return fmt.Errorf("parsing the output of go mod download: %w", err)
 	}
-	dir := filepath.Join(download.Dir, pb.recipe.cDir)
+	dir := filepath.Join(downloaded.Dir, pb.recipe.cDir)
 	sources, err := filepath.Glob(filepath.Join(dir, "*.c"))
 	if err != nil {
 		return err

@@ -13,11 +13,11 @@ import (
 const tailLines = 20
 
 // A meter reads the standard error of the go command and writes a line about the progress every ten
-// seconds. It is safe for concurrent use.
+// seconds: of go build -v how many packages are compiled, of go build -n how many modules are
+// downloaded; it also counts what the latter would do. It is safe for concurrent use.
 type meter struct {
 	out     io.Writer
-	what    string
-	total   int // packages to build; 0 while unknown
+	total   int // packages to build; 0 for go build -n
 	started time.Time
 	done    chan struct{}
 	stopped chan struct{}
@@ -27,13 +27,18 @@ type meter struct {
 	last       []string
 	downloaded int
 	compiled   int
+	compiles   int // by go build -n
+	links      int
 }
 
-func startMeter(out io.Writer, what string, total int) *meter {
-	m := &meter{out: out, what: what, total: total, started: time.Now(), done: make(chan struct{}),
-		stopped: make(chan struct{})}
+func newMeter(out io.Writer, total int) *meter {
+	return &meter{out: out, total: total, done: make(chan struct{}), stopped: make(chan struct{})}
+}
+
+// start starts the reports.
+func (m *meter) start() {
+	m.started = time.Now()
 	go m.report()
-	return m
 }
 
 // stop stops the reports, and returns when nothing more will be written.
@@ -61,10 +66,9 @@ func (m *meter) line() string {
 	defer m.mu.Unlock()
 	elapsed := time.Since(m.started).Round(time.Second)
 	if m.total == 0 {
-		return fmt.Sprintf("  %s: %d modules downloaded, %s", m.what, m.downloaded, elapsed)
+		return fmt.Sprintf("  %d modules downloaded, %s", m.downloaded, elapsed)
 	}
-	// The go command does not print packages that are in its cache.
-	return fmt.Sprintf("  %s: %d of at most %d packages compiled, %s", m.what, m.compiled, m.total, elapsed)
+	return fmt.Sprintf("  %d of %d packages compiled, %s", m.compiled, m.total, elapsed)
 }
 
 // Write reads output of the go command.
@@ -82,10 +86,14 @@ func (m *meter) Write(output []byte) (int, error) {
 	}
 }
 
-// count handles the three kinds of lines: a download, a package being compiled, which is a single
-// word, and anything else, which is kept for an error.
+// count handles a line: a download, a command that go build -n would run, a package being compiled,
+// which is a single word, and anything else, which is kept for an error.
 func (m *meter) count(line string) {
 	switch {
+	case m.total == 0 && strings.Contains(line, "/compile -o "):
+		m.compiles++
+	case m.total == 0 && strings.Contains(line, "/link -o "):
+		m.links++
 	case strings.HasPrefix(line, "go: downloading "):
 		m.downloaded++
 	case line != "" && !strings.ContainsAny(line, " \t"):

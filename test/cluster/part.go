@@ -5,10 +5,10 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 )
 
 // A Part is the name of a program of a cluster, and the file name of its binary.
@@ -34,6 +34,9 @@ const (
 	Helm              Part = "helm"
 )
 
+// allParts returns every part that Build can build.
+func allParts() []Part { return append(ClusterParts(Runtimes()...), Multus, Helm) }
+
 // Parts returns the parts of a control plane without controllers, as Start runs it, in the order to
 // build them.
 func Parts() []Part {
@@ -57,16 +60,15 @@ func ClusterParts(runtimes ...Part) []Part {
 	return parts
 }
 
-// A recipe describes how to build a part. To add a part of Kubernetes, add a Part, a recipe, and an
-// import in kubernetes/tools.go.
+// A recipe describes how to build a part. To add one of the module parts, add a Part, a recipe, and
+// an import in parts/tools.go.
 type recipe struct {
-	module  string        // directory of the nested module below test/cluster
-	release string        // the required module with the part's version; empty: this tree
-	pkg     string        // the main package
-	stamp   string        // the variable for the version; empty: none
-	tags    string        // build tags
-	cDir    string        // the directory of a C program in the released module; empty: a Go program
-	cold    time.Duration // time of the first build on two processors
+	module  string // directory of the nested module below test/cluster
+	release string // the required module with the part's version; empty: this tree
+	pkg     string // the main package
+	stamp   string // the variable for the version; empty: none
+	tags    string // build tags, the same for all parts of a module
+	cDir    string // the directory of a C program in the released module; empty: a Go program
 }
 
 func recipeOf(part Part) (recipe, error) {
@@ -80,35 +82,26 @@ func recipeOf(part Part) (recipe, error) {
 	)
 	switch part {
 	case Etcd:
-		return recipe{module: "etcd", release: etcd, pkg: etcd, cold: time.Minute}, nil
+		return recipe{module: "parts", release: etcd, pkg: etcd}, nil
 	case APIServer, Kubectl, ControllerManager, Scheduler, Kubelet:
-		r := recipe{module: "kubernetes", release: kubernetes, pkg: kubernetes + "/cmd/" + string(part),
-			cold: time.Minute}
-		r.stamp = "k8s.io/component-base/version.gitVersion"
-		if part == APIServer {
-			r.cold = 5 * time.Minute
-		}
-		return r, nil
+		return recipe{module: "parts", release: kubernetes, pkg: kubernetes + "/cmd/" + string(part),
+			stamp: "k8s.io/component-base/version.gitVersion"}, nil
 	case Containerd, ContainerdShim, Ctr:
-		r := recipe{module: "containerd", release: containerd, pkg: containerd + "/cmd/" + string(part),
-			cold: time.Minute}
-		r.stamp = containerd + "/version.Version"
-		return r, nil
+		return recipe{module: "parts", release: containerd, pkg: containerd + "/cmd/" + string(part),
+			stamp: containerd + "/version.Version"}, nil
+	case Helm:
+		return recipe{module: "parts", release: helm, pkg: helm + "/cmd/helm",
+			stamp: helm + "/internal/version.version"}, nil
 	case CRIO, CRIOImport, Pinns:
 		return crioRecipe(part), nil
 	case Flannel:
-		return recipe{module: "flannel", release: plugins, pkg: plugins + "/plugins/meta/flannel",
-			cold: 10 * time.Second}, nil
+		return recipe{module: "flannel", release: plugins, pkg: plugins + "/plugins/meta/flannel"}, nil
 	case Multus:
-		return recipe{module: "multus", release: multus, pkg: multus + "/cmd/multus", cold: 3 * time.Minute}, nil
-	case Helm:
-		return recipe{module: "helm", release: helm, pkg: helm + "/cmd/helm", cold: 2 * time.Minute,
-			stamp: helm + "/internal/version.version"}, nil
+		return recipe{module: "multus", release: multus, pkg: multus + "/cmd/multus"}, nil
 	case Forward:
-		return recipe{module: "forward", pkg: ".", cold: 10 * time.Second}, nil
+		return recipe{module: "forward", pkg: "."}, nil
 	}
-	return recipe{}, fmt.Errorf("part %q: unknown; the parts are %q", part,
-		ClusterParts(Runtimes()...))
+	return recipe{}, fmt.Errorf("part %q: unknown; the parts are %q", part, allParts())
 }
 
 // crioRecipe returns the recipe of a part for nodes with CRI-O. The build tags exclude what would
@@ -118,11 +111,11 @@ func crioRecipe(part Part) recipe {
 	r := recipe{module: "crio", release: crio, tags: "containers_image_openpgp exclude_graphdriver_btrfs"}
 	switch part {
 	case CRIO:
-		r.pkg, r.cold = crio+"/cmd/crio", 2*time.Minute
+		r.pkg = crio + "/cmd/crio"
 	case CRIOImport:
-		r.release, r.pkg, r.cold = "", "./crio-import", 20*time.Second
+		r.release, r.pkg = "", "./crio-import"
 	case Pinns:
-		r.cDir, r.cold = "pinns/src", 2*time.Second
+		r.cDir = "pinns/src"
 	}
 	return r
 }
@@ -138,15 +131,26 @@ func (r recipe) origin(dir string, goMod []byte) (version string, source []byte,
 	return "(this tree's)", source, err
 }
 
+// output returns the name that the go command gives the part's binary.
+func (r recipe) output(part Part) string {
+	if name := path.Base(r.pkg); name != "." {
+		if strings.TrimLeft(name, "v0123456789") == "" { // the suffix of a major version
+			name = path.Base(path.Dir(r.pkg))
+		}
+		return name
+	}
+	return string(part)
+}
+
 // ldflags returns linker flags that omit the symbol tables, half of the binary, and set the
 // version. Without it an apiserver claims to be v0.0.0-master, which misleads clients that compare
 // versions.
-func (r recipe) ldflags(version string) string {
-	flags := "-s -w"
-	if r.stamp != "" {
-		flags += " -X " + r.stamp + "=" + version
+func ldflags(stamps []string) string {
+	flags := []string{"-s -w"}
+	for _, stamp := range stamps {
+		flags = append(flags, "-X "+stamp)
 	}
-	return flags
+	return strings.Join(flags, " ")
 }
 
 // requiredVersion returns the version of a module that a go.mod requires. It parses the file

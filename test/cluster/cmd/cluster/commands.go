@@ -12,10 +12,19 @@ import (
 )
 
 func build(ctx context.Context, s settings, stdout, stderr io.Writer) error {
+	builder := cluster.Builder{Progress: stderr}
 	parts := cluster.ClusterParts(s.runtimes...)
-	binaries, err := cluster.Build(ctx, stderr, parts...)
+	if s.controlPlane {
+		parts = cluster.Parts()
+	}
+	binaries, err := builder.Build(ctx, parts...)
 	if err != nil {
 		return err
+	}
+	if !s.controlPlane {
+		if _, err := builder.BuildPlugins(ctx); err != nil {
+			return err
+		}
 	}
 	for _, part := range parts {
 		fmt.Fprintf(stdout, "%s=%s\n", part, binaries[part])

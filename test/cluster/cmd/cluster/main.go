@@ -22,9 +22,9 @@ const usage = `cluster builds and runs Kubernetes for tests and demonstrations.
 
 Usage:
 
-  cluster build [--runtimes LIST]
-                           build all parts of a cluster whose nodes have these runtimes; print
-                           NAME=PATH for each
+  cluster build [--runtimes LIST | --control-plane]
+                           build all parts of a cluster whose nodes have these runtimes, or only
+                           those of a control plane; print NAME=PATH for each
   cluster up   --dir DIR [--listen IP]
                            start only a control plane (etcd and kube-apiserver, on loopback) in
                            the background; the administrator's kubeconfig is DIR/kubeconfig,
@@ -47,9 +47,9 @@ Usage:
   cluster -h               print this help
 
 The binaries are kept in $KACTUS_TEST_CACHE or, if that is unset, in the user's cache directory.
-The first build compiles Kubernetes, which takes up to 10 minutes on two cores; it needs the go
-command, a Go module proxy, and a working directory inside the source tree. Nodes need root and
-the Debian packages runc and busybox-static; for CRI-O also conmon, gcc and libc6-dev.
+The first build compiles Kubernetes, and says how long that takes; it needs the go command, a Go
+module proxy, and a working directory inside the source tree. Nodes need root and the Debian
+packages runc and busybox-static; for CRI-O also conmon, gcc and libc6-dev.
 `
 
 func main() {
@@ -113,6 +113,8 @@ type settings struct {
 	runtimes []cluster.Part
 	cni      string
 	rest     []string
+
+	controlPlane bool
 }
 
 func parse(command string, args []string) (settings, error) {
@@ -121,6 +123,9 @@ func parse(command string, args []string) (settings, error) {
 	flags.SetOutput(io.Discard) // main prints errors and the help
 	if command != "build" {
 		flags.StringVar(&s.dir, "dir", "", "")
+	}
+	if command == "build" {
+		flags.BoolVar(&s.controlPlane, "control-plane", false, "")
 	}
 	if command == "build" || command == "up" {
 		flags.Func("runtimes", "", s.setRuntimes)
@@ -161,6 +166,8 @@ func (s settings) wrong(command string) string {
 		return fmt.Sprintf("unexpected argument %q", s.rest[0])
 	case command == "image" && len(s.rest) < 2:
 		return "NAME:TAG and a file are required"
+	case s.controlPlane && len(s.runtimes) > 0:
+		return "--control-plane and --runtimes exclude each other"
 	case command != "build" && s.dir == "":
 		return "--dir is required"
 	case s.nodes < 0:
