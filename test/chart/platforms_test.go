@@ -27,6 +27,25 @@ func TestPlatforms_PathsAreConsistent(t *testing.T) {
 	}
 }
 
+// TestPlatforms_AreFound renders the chart as for clusters whose apiservers say what they are.
+func TestPlatforms_AreFound(t *testing.T) {
+	t.Parallel()
+	all := platforms(t)
+	for _, tt := range []struct {
+		apiserver, platform string
+		args                []string
+	}{
+		{"an unknown one", "kubeadm", nil},
+		{"of k3s", "k3s", []string{"--kube-version=v1.34.1+k3s1"}},
+		{"of RKE2", "rke2", []string{"--kube-version=v1.34.1+rke2r1"}},
+		{"of OpenShift", "openshift", []string{"--api-versions=config.openshift.io/v1"}},
+		{"of k3s, with another platform's directories", "talos", []string{"--kube-version=v1.34.1+k3s1",
+			"--set=platform=talos"}},
+	} {
+		t.Run(tt.apiserver, func(t *testing.T) { all[tt.platform].check(t, render(t, tt.args...)) })
+	}
+}
+
 // TestPlatforms_LinksAreMounted has the places, as an example, to which links on nodes lead. In the
 // installer's container, they must lead there, too.
 func TestPlatforms_LinksAreMounted(t *testing.T) {

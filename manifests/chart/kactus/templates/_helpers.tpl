@@ -1,7 +1,18 @@
+{{/* The name of the platform: that of the values, or what the apiserver says of itself. */}}
+{{- define "kactus.platformName" -}}
+{{- $version := .Capabilities.KubeVersion.Version }}
+{{- if ne .Values.platform "auto" }}{{ .Values.platform }}
+{{- else if contains "+k3s" $version }}k3s
+{{- else if contains "+rke2" $version }}rke2
+{{- else if .Capabilities.APIVersions.Has "config.openshift.io/v1" }}openshift
+{{- else }}kubeadm
+{{- end }}
+{{- end }}
+
 {{/* The platform's entry of platforms.yaml, with the directories of the values. */}}
 {{- define "kactus.platform" -}}
 {{- $platforms := .Files.Get "platforms.yaml" | fromYaml }}
-{{- $platform := get $platforms .Values.platform }}
+{{- $platform := get $platforms (include "kactus.platformName" .) }}
 {{- $binDir := .Values.directories.bin | default $platform.binDir }}
 {{- $confDir := .Values.directories.conf | default $platform.confDir }}
 {{- $own := dict
