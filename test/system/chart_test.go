@@ -158,8 +158,10 @@ func (c chartCluster) upgraded(t *testing.T) {
 	c.whileUpdated(t, "upgrade", func() {
 		out := c.helm(t, "upgrade", "kactus", helmChart, "--reset-then-reuse-values", "--wait",
 			"--set=netconf.logLevel=debug,agent.repair=false,installer.podLabels.upgraded=yes")
-		if !strings.Contains(out, "rollout status daemonset/kactus") {
-			t.Errorf("no notes: %s", out)
+		for _, note := range []string{"rollout status daemonset/kactus", "-conf-dir=/host/etc/cni/net.d"} {
+			if !strings.Contains(out, note) {
+				t.Errorf("the notes are without %q: %s", note, out)
+			}
 		}
 	})
 	c.installedNetconf(t, `"logLevel"`, "debug", "flannel")
@@ -191,6 +193,9 @@ func (c chartCluster) rolledBack(t *testing.T) {
 }
 
 func (c chartCluster) uninstalled(t *testing.T) {
+	c.helm(t, "uninstall", "kactus", "--wait")
+	c.helm(t, "install", "kactus", helmChart, "--wait") // which finds what was kept
+	c.settled(t)
 	out := c.helm(t, "uninstall", "kactus", "--wait")
 	for _, kept := range []string{"[CustomResourceDefinition] networks.kaloom.com", "[ServiceAccount] kactus",
 		"[ClusterRole] kactus", "[ClusterRoleBinding] kactus"} {
