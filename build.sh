@@ -107,7 +107,7 @@ prepare() {
 	need_root "$1"
 	need_packages "build.sh $1" "${@:2}"
 	build_tools
-	go run ./test/cluster/cmd/cluster build --runtimes containerd,crio >/dev/null
+	go run ./test/cluster/cmd/cluster build --runtimes containerd,crio helm >/dev/null
 }
 
 test_system() {

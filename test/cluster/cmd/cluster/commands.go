@@ -17,6 +17,9 @@ func build(ctx context.Context, s settings, stdout, stderr io.Writer) error {
 	if s.controlPlane {
 		parts = cluster.Parts()
 	}
+	for _, name := range s.rest {
+		parts = append(parts, cluster.Part(name))
+	}
 	binaries, err := builder.Build(ctx, parts...)
 	if err != nil {
 		return err

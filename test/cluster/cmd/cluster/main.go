@@ -22,9 +22,10 @@ const usage = `cluster builds and runs Kubernetes for tests and demonstrations.
 
 Usage:
 
-  cluster build [--runtimes LIST | --control-plane]
+  cluster build [--runtimes LIST | --control-plane] [PART...]
                            build all parts of a cluster whose nodes have these runtimes, or only
-                           those of a control plane; print NAME=PATH for each
+                           those of a control plane, and other parts, such as helm; print NAME=PATH
+                           for each
   cluster up   --dir DIR [--listen IP]
                            start only a control plane (etcd and kube-apiserver, on loopback) in
                            the background; the administrator's kubeconfig is DIR/kubeconfig,
@@ -162,7 +163,7 @@ func (s *settings) setRuntimes(list string) error {
 // wrong returns what is wrong with the settings of a command, or an empty string.
 func (s settings) wrong(command string) string {
 	switch {
-	case command != "image" && len(s.rest) > 0:
+	case command != "image" && command != "build" && len(s.rest) > 0:
 		return fmt.Sprintf("unexpected argument %q", s.rest[0])
 	case command == "image" && len(s.rest) < 2:
 		return "NAME:TAG and a file are required"
