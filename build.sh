@@ -27,6 +27,7 @@ Without an option, builds bin/kactus: static, stripped, the same bytes for the s
                         report known vulnerabilities in what kactus is built from, by VERSION of
                         Go's database ("latest", or by default the one that this script names)
       --mutants PACKAGE run mutation testing on one package, such as pkg/plan
+      --version         print what the binary is stamped with: version, commit, date of the commit
   -h, --help            print this help
 
 GOARCH=arm64 ./build.sh builds for another architecture.
@@ -44,19 +45,32 @@ die() {
 	exit 2
 }
 
-# stamp prints a fact about the commit, or "unknown" in a tree without .git. A working tree that
-# differs from its commit is reported as such.
-stamp() {
-	local fact
-	fact=$(git --git-dir=.git "$@" 2>/dev/null) || fact=unknown
-	echo "$fact"
+# version prints the tag of the commit. A commit without one, and a working tree that differs from
+# its commit, has the version of the newest section of CHANGELOG.md, a pre-release of it until that
+# section has a date, and the commit: v1.2.0-dev+2bd77d48f42d. Twelve digits, because by default git
+# prints as many as the clone has use for, and the same commit must give the same bytes.
+version() {
+	local version commit
+	version=$(git --git-dir=.git describe --tags --exact-match --match 'v*' --dirty 2>/dev/null) || version=''
+	if [[ $version == '' || $version == *-dirty ]]; then
+		version=$(awk '/^## \[[0-9]/ { gsub(/[][]/, "", $2); print "v" $2 ($4 == "Unreleased" ? "-dev" : ""); exit }' CHANGELOG.md)
+		commit=$(git --git-dir=.git describe --always --exclude '*' --abbrev=12 --dirty=.dirty 2>/dev/null) || commit=''
+		version=${version:-v0.0.0-dev}${commit:++$commit}
+	fi
+	echo "$version"
+}
+
+# stamps prints the version, the commit and its date, which are unknown in a tree without .git.
+stamps() {
+	local commit
+	commit=$(TZ=UTC git --git-dir=.git log -1 --format='%H %cd' --date=format-local:%Y-%m-%dT%H:%M:%SZ 2>/dev/null) ||
+		commit='unknown unknown'
+	echo "$(version) $commit"
 }
 
 build() {
 	local version commit date
-	version=$(stamp describe --tags --always --dirty --match 'v*')
-	commit=$(stamp rev-parse HEAD)
-	date=$(TZ=UTC stamp log -1 --format=%cd --date=format-local:%Y-%m-%dT%H:%M:%SZ)
+	read -r version commit date <<<"$(stamps)"
 	CGO_ENABLED=0 GOOS=linux GOFLAGS=-mod=vendor go build -trimpath -buildvcs=false \
 		-ldflags "-s -w -X main.version=$version -X main.commit=$commit -X main.date=$date" \
 		-o "$1" ./kactus
@@ -255,6 +269,7 @@ case "$#:${1-}" in
 	*:-l | *:--lint) lint "${@:2}" ;;
 	1:-s | 2:-s | 1:--vulnerabilities | 2:--vulnerabilities) known_vulnerabilities "${2:-$vulndb}" ;;
 	1:-V | 1:--vet) vet ;;
+	1:--version) stamps ;;
 	1:-h | 1:--help) usage ;;
 	*)
 		usage >&2

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -21,7 +22,7 @@ const withOptions = "[OPTION...]"
 
 func (c cli) subcommands() []subcommand {
 	return []subcommand{
-		{"version", "", "print the version, the commit and the date of the commit", c.printVersion},
+		{"version", "", "print the version, the commit, and what kactus is built with and for", c.printVersion},
 		{"device-name", "NETWORK...", "print the name of a network's interface in a Pod", c.printDeviceNames},
 		{"validate", withOptions + " [FILE]",
 			"print all problems of a netconf, .conf or .conflist (default: stdin; -h: its options)", c.validate},
@@ -93,11 +94,13 @@ func about() string {
 		version, known)
 }
 
+// printVersion prints the version on a line of its own, the first, for programs.
 func (c cli) printVersion(_ context.Context, args []string) int {
 	if len(args) > 0 {
 		return c.usageError("version takes no argument")
 	}
-	fmt.Fprintf(c.stdout, "kactus %s (commit %s of %s)\n", version, commit, date)
+	fmt.Fprintf(c.stdout, "kactus %s\ncommit:   %s of %s\nGo:       %s\nplatform: %s/%s\n",
+		version, commit, date, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	return 0
 }
 

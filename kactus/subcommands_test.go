@@ -1,6 +1,9 @@
 package main
 
-import "testing"
+import (
+	"runtime"
+	"testing"
+)
 
 func TestSubcommands(t *testing.T) {
 	const versions = "0.1.0, 0.2.0, 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0"
@@ -15,8 +18,10 @@ func TestSubcommands(t *testing.T) {
 		{"help", []string{"help"}, 0, []string{"CNI meta-plugin", "validate"}, nil},
 		{"--help", []string{"--help"}, 0, []string{"CNI meta-plugin", "validate"}, nil},
 		{"-h", []string{"-h"}, 0, []string{"CNI meta-plugin", "validate"}, nil},
-		{"version", []string{"version"}, 0, []string{"kactus " + version, commit, date}, nil},
-		{"--version", []string{"--version"}, 0, []string{"kactus " + version}, nil},
+		{"version, alone on the first line", []string{"version"}, 0,
+			[]string{"kactus " + version + "\n", commit + " of " + date, runtime.Version(), "linux/" + runtime.GOARCH},
+			nil},
+		{"--version", []string{"--version"}, 0, []string{"kactus " + version + "\n"}, nil},
 		{"version with an argument", []string{"version", "x"}, 2, nil, []string{"no argument", "Usage"}},
 		{"device-name", []string{"device-name", "green", "blue"}, 0,
 			[]string{"net9f27410725ab green\nnet48d6215903df blue\n"}, nil},
