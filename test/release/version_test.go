@@ -152,14 +152,10 @@ func repository(t *testing.T) string {
 	return root
 }
 
-// output runs a program in dir, without what the environment configures of git, and returns stdout.
+// output runs a program in dir and returns its stdout.
 func output(t *testing.T, dir, name string, args ...string) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), name, args...)
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null",
-		"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.com", "GIT_AUTHOR_DATE=2026-12-01T12:00:00+02:00",
-		"GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.com", "GIT_COMMITTER_DATE=2026-12-01T12:00:00+02:00")
+	cmd := command(t, dir, name, args...)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -167,4 +163,31 @@ func output(t *testing.T, dir, name string, args ...string) string {
 		t.Fatalf("%s: %v\n%s%s", cmd, err, out, stderr.String())
 	}
 	return string(out)
+}
+
+// fails runs a program in dir, which must fail, and returns its exit code and stderr.
+func fails(t *testing.T, dir, name string, args ...string) (code int, stderr string) {
+	t.Helper()
+	cmd := command(t, dir, name, args...)
+	var b strings.Builder
+	cmd.Stderr = &b
+	out, err := cmd.Output()
+	if err == nil {
+		t.Fatalf("%s succeeded:\n%s", cmd, out)
+	}
+	return cmd.ProcessState.ExitCode(), b.String()
+}
+
+// command returns a program to run in dir, without what the user's git is configured to do.
+func command(t *testing.T, dir, name string, args ...string) *exec.Cmd {
+	t.Helper()
+	if strings.Contains(name, "/") && !filepath.IsAbs(name) {
+		name = filepath.Join(dir, name)
+	}
+	cmd := exec.CommandContext(t.Context(), name, args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null",
+		"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.com", "GIT_AUTHOR_DATE=2026-12-01T12:00:00+02:00",
+		"GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.com", "GIT_COMMITTER_DATE=2026-12-01T12:00:00+02:00")
+	return cmd
 }
