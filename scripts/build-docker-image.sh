@@ -75,7 +75,8 @@ pack() {
 # https://github.com/opencontainers/image-spec/blob/main/image-layout.md
 layout=$tmp/layout
 
-# add MEDIATYPE moves $tmp/content into the layout, and prints a descriptor of it, without the braces.
+# add MEDIATYPE moves $tmp/content into the layout, and prints a descriptor of it, without the
+# braces.
 add() {
 	local digest size
 	digest=$(sha256sum "$tmp/content" | cut -d' ' -f1)

@@ -75,7 +75,8 @@ type imageConfig struct {
 
 func checkConfig(t *testing.T, config imageConfig, arch, version, commit string) {
 	t.Helper()
-	if config.Architecture != arch || config.OS != "linux" || !slices.Equal(config.Config.Entrypoint, []string{"/kactus"}) {
+	if config.Architecture != arch || config.OS != "linux" ||
+		!slices.Equal(config.Config.Entrypoint, []string{"/kactus"}) {
 		t.Errorf("the configuration is %+v; want /kactus for linux/%s", config, arch)
 	}
 	const prefix = "org.opencontainers.image."
