@@ -1,7 +1,6 @@
 package release
 
 import (
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -16,7 +15,7 @@ Everything.
 
 ### Added
 
-* A page, [docs/a.md](docs/a.md#why), and [a site](https://example.com/).
+* A page, [docs/npwg.md](docs/npwg.md#why), and [a site](https://example.com/).
 
 ## [1.1.0] - 2026-11-01
 
@@ -30,19 +29,14 @@ func newNotesTree(t *testing.T, content string) sourceTree {
 	t.Helper()
 	tree := newSourceTree(t)
 	tree.write(content)
-	tree.run("mkdir", "scripts")
-	for _, name := range []string{"scripts/release-notes.sh", "go.mod"} {
-		if err := os.WriteFile(filepath.Join(tree.dir, name), read(t, filepath.Join(repository(t), name)), 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
+	tree.copy("scripts/release-notes.sh", "go.mod")
 	return tree
 }
 
 func TestNotes(t *testing.T) {
 	const blob = "https://github.com/kaloom/kubernetes-kactus-cni-plugin/blob/"
 	tree := newNotesTree(t, changelog)
-	want := "### Added\n\n* A page, [docs/a.md](" + blob + "v1.2.0/docs/a.md#why), and [a site](https://example.com/).\n"
+	want := "### Added\n\n* A page, [docs/npwg.md](" + blob + "v1.2.0/docs/npwg.md#why), and [a site](https://example.com/).\n"
 	if got := tree.run("scripts/release-notes.sh", "v1.2.0"); got != want {
 		t.Errorf("the notes are %q; want %q", got, want)
 	}
@@ -78,7 +72,7 @@ func TestNotes_Errors(t *testing.T) {
 // A release is made before anything is built for it only if the tree is the tag's.
 func TestRelease_Errors(t *testing.T) {
 	tree := newNotesTree(t, changelog)
-	tree.run("cp", filepath.Join(repository(t), "scripts/release.sh"), "scripts")
+	tree.copy("scripts/release.sh")
 	tree.commit()
 	full := filepath.Dir(tree.dir)
 	for what, tt := range map[string]struct {

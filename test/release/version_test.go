@@ -21,15 +21,16 @@ type sourceTree struct {
 func newSourceTree(t *testing.T, headings ...string) sourceTree {
 	t.Helper()
 	tree := sourceTree{t, t.TempDir()}
-	script, err := os.ReadFile(filepath.Join(repository(t), "build.sh"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(tree.dir, "build.sh"), script, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	tree.copy("build.sh", "scripts/packages.sh")
 	tree.write("# Changelog\n\nAll changes.\n\n" + strings.Join(headings, "\n\n* A change.\n\n"))
 	return tree
+}
+
+// copy copies files of this tree.
+func (s sourceTree) copy(names ...string) {
+	s.t.Helper()
+	const script = `to=$PWD && cd "$1" && shift && cp --parents "$@" "$to"`
+	s.run("sh", append([]string{"-c", script, "sh", repository(s.t)}, names...)...)
 }
 
 func (s sourceTree) write(changelog string) {
@@ -127,7 +128,7 @@ func TestVersion_InsideAnotherRepository(t *testing.T) {
 	if err := os.Mkdir(inner.dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	outer.run("cp", "build.sh", inner.dir)
+	inner.copy("build.sh", "scripts/packages.sh")
 	inner.write("## [1.2.0] - 2026-12-01")
 	if version, commit, _ := inner.stamps(); version != "v1.2.0" || commit != "unknown" {
 		t.Errorf("%s of commit %s; want v1.2.0 of an unknown one", version, commit)

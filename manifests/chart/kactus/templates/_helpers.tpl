@@ -34,7 +34,7 @@
 {{- end }}
 
 {{- define "kactus.image" -}}
-{{- $tag := .Values.image.tag | default (eq .Chart.AppVersion "Unreleased" | ternary "latest" .Chart.AppVersion) }}
+{{- $tag := .Values.image.tag | default (hasSuffix "-dev" .Chart.AppVersion | ternary "latest" .Chart.AppVersion) }}
 {{- with .Values.image.digest }}
 {{- $.Values.image.repository }}@{{ . }}
 {{- else }}
