@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Shows kactus on a cluster of two nodes, installed from the manifests, with the README's example.
+# Shows kactus on a cluster of two nodes, installed from the manifests, with the example of
+# docs/networks.md.
 set -euo pipefail
 
 usage() {
@@ -87,7 +88,8 @@ build() {
 	local arch
 	arch=$(go env GOHOSTARCH)
 	mkdir -p bin/demo
-	# The flags are those of kactus and of the cluster's parts, whose standard library is compiled once.
+	# The flags are those of kactus and of the cluster's parts, so that the standard library is
+	# compiled once.
 	CGO_ENABLED=0 go build -trimpath -o bin/demo/cluster ./test/cluster/cmd/cluster
 	bin/demo/cluster build >"$state/parts" &
 	building=$!
