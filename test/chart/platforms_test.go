@@ -55,6 +55,11 @@ func TestPlatforms_LinksAreMounted(t *testing.T) {
 		"microk8s": {"/var/snap/microk8s/7394/opt/cni/bin", "/var/snap/microk8s/7394/args/cni-network"},
 	} {
 		mounts := mountsOf(t, render(t, "--set=platform="+name)["DaemonSet/kactus"])
+		for mount := range mounts {
+			if strings.Contains(mount+"/", "/current/") {
+				t.Errorf("%s: what the link in %s leads to stays mounted when the link changes", name, mount)
+			}
+		}
 		for _, place := range places {
 			if !slices.ContainsFunc(slices.Collect(maps.Keys(mounts)), func(mount string) bool {
 				return strings.HasPrefix(place, mount+"/")
