@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/cluster"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/pages"
 )
 
@@ -246,5 +248,23 @@ func TestChart_Version(t *testing.T) {
 	}
 	if want := latest[1] + "-dev"; chart.Version != want || chart.AppVersion != want {
 		t.Errorf("version is %s, appVersion %s, want %s", chart.Version, chart.AppVersion, want)
+	}
+}
+
+// TestChart_Release packs the chart as scripts/release.sh does.
+func TestChart_Release(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	_, err := run(t, cluster.Helm, "package", chartDir, "--version=1.2.0", "--app-version=v1.2.0", "--destination="+dir)
+	must(t, err)
+	for chart, want := range map[string]string{
+		filepath.Join(dir, "kactus-1.2.0.tgz"): "image: kactus:v1.2.0\n",
+		chartDir:                               "image: kactus:latest\n",
+	} {
+		out, err := run(t, cluster.Helm, "template", "kactus", chart)
+		must(t, err)
+		if !strings.Contains(out, want) {
+			t.Errorf("%s: %q is not in:\n%s", chart, want, out)
+		}
 	}
 }
