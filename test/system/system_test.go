@@ -4,6 +4,9 @@ package system
 
 import (
 	"bytes"
+	"errors"
+	"flag"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,7 +31,8 @@ func TestKactus_OnNodes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs a cluster")
 	}
-	c := newTestCluster(t)
+	t.Parallel()
+	c := startTestCluster(t)
 	t.Run("the manifests make nodes ready once Pods can start", c.install)
 	// Each of these tests finds the nodes without Pods, and leaves them so.
 	for _, tt := range []struct {
@@ -83,21 +87,55 @@ func TestKactus_OnNodes(t *testing.T) {
 	}
 }
 
-// newTestCluster starts a cluster whose nodes have the image of kactus, but nothing installed.
+// TestMain runs the tests in the root of the tree, for relative paths in kubectl's arguments. Two
+// clusters run at once, even on few processors: most of its time, a test of a cluster waits.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	root, err := cluster.FindRoot(".")
+	if err == nil {
+		err = errors.Join(os.Chdir(root), flag.Set("test.parallel", "16"))
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	m.Run()
+}
+
+// image returns the archive of kactus's image, which all tests share.
+var image = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "kactus-image-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	script := exec.Command("scripts/build-docker-image.sh", "-a", runtime.GOARCH, "-o", dir)
+	if out, err := script.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("%s: %w\n%s", script, err, out)
+	}
+	return os.ReadFile(filepath.Join(dir, "kactus-"+runtime.GOARCH+".tar"))
+})
+
+// turn is had by the test that may have a cluster beside that of the longest one.
+var turn sync.Mutex
+
+// newTestCluster starts a cluster, once the other tests that call it are done with theirs.
 func newTestCluster(t *testing.T) *testCluster {
 	t.Helper()
-	root, err := cluster.FindRoot(".")
+	t.Parallel()
+	turn.Lock()
+	t.Cleanup(turn.Unlock)
+	return startTestCluster(t)
+}
+
+// startTestCluster starts a cluster whose nodes have the image of kactus, but nothing installed.
+func startTestCluster(t *testing.T) *testCluster {
+	t.Helper()
+	archive, err := image()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Chdir(root) // for relative paths in kubectl's arguments
-	images := filepath.Join(t.TempDir(), "images")
-	script := exec.CommandContext(t.Context(), filepath.Join(root, "scripts/build-docker-image.sh"), "-a",
-		runtime.GOARCH, "-o", images)
-	if out, err := script.CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v\n%s", script, err, out)
-	}
-	archive, err := os.ReadFile(filepath.Join(images, "kactus-"+runtime.GOARCH+".tar"))
+	root, err := os.Getwd()
 	if err != nil {
 		t.Fatal(err)
 	}
