@@ -23,8 +23,9 @@ END
 }
 
 # need_packages COMMAND USE... installs the packages that the uses need and that the machine lacks,
-# after saying so. If no_install is set, or the packages cannot be installed, it says what to install
-# and exits with 1. COMMAND is for the messages. Go is not among the packages: Debian's is too old.
+# after saying so. If no_install is set, or the packages cannot be installed, it says what to
+# install and exits with 1. COMMAND is for the messages. Go is not among the packages: Debian's is
+# too old.
 need_packages() {
 	local command=$1 missing install
 	shift

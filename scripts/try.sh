@@ -434,8 +434,8 @@ show_trouble() {
 
 note() { kube get namespace "$namespace" -o "jsonpath={.metadata.annotations.kactus-try/$1}" 2>/dev/null; }
 
-# remove_all removes all that can be removed. The namespace, which says what there is to remove, goes
-# last, and stays if something else does.
+# remove_all removes all that can be removed. The namespace, which says what there is to remove,
+# goes last, and stays if something else does.
 remove_all() {
 	say 'removing what was created'
 	local crd node failed=''
@@ -465,8 +465,8 @@ remove_networks_of() {
 		rm -rf /node/var/lib/cni/networks/$namespace-green /node/var/lib/cni/networks/$namespace-data"
 }
 
-# uninstall removes kactus from the cluster and from the nodes. The CRD stays if it was there before,
-# or if there are Networks now.
+# uninstall removes kactus from the cluster and from the nodes. The CRD stays if it was there
+# before, or if there are Networks now.
 uninstall() {
 	local node bin conf objects failed=''
 	bin=$(present='' directory bin-dir)

@@ -66,7 +66,8 @@ func TestMeter_CountsPackagesAndKeepsErrors(t *testing.T) {
 }
 
 func TestMeter_CountsWhatThereIsToDo(t *testing.T) {
-	m := feed(t, 0, "go: downloading a.b/c v1.0.0\n", "mkdir -p $WORK/b001/\n/go/pkg/tool/compile -o $WORK/b002/_pkg_.a\n",
+	m := feed(t, 0, "go: downloading a.b/c v1.0.0\n",
+		"mkdir -p $WORK/b001/\n/go/pkg/tool/compile -o $WORK/b002/_pkg_.a\n",
 		"/go/pkg/tool/compile -o $WORK/b001/_pkg_.a\n/go/pkg/tool/link -o $WORK/b001/exe/a.out\n")
 	if m.compiles != 2 || m.links != 1 {
 		t.Errorf("%d packages, %d programs; want 2, 1", m.compiles, m.links)

@@ -44,8 +44,8 @@ func expectValid(t *testing.T, dir string) {
 	}
 }
 
-// TestChart_OptionsAreValid does the same with what the chart has only if its values ask for it. The
-// Prometheus operator's definitions are not there.
+// TestChart_OptionsAreValid does the same with what the chart has only if its values ask for it.
+// The Prometheus operator's definitions are not there.
 func TestChart_OptionsAreValid(t *testing.T) {
 	t.Parallel()
 	binaries, err := cluster.Build(t.Context(), os.Stderr, cluster.Helm)

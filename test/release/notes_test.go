@@ -36,7 +36,8 @@ func newNotesTree(t *testing.T, content string) sourceTree {
 func TestNotes(t *testing.T) {
 	const blob = "https://github.com/kaloom/kubernetes-kactus-cni-plugin/blob/"
 	tree := newNotesTree(t, changelog)
-	want := "### Added\n\n* A page, [docs/npwg.md](" + blob + "v1.2.0/docs/npwg.md#why), and [a site](https://example.com/).\n"
+	want := "### Added\n\n* A page, [docs/npwg.md](" + blob +
+		"v1.2.0/docs/npwg.md#why), and [a site](https://example.com/).\n"
 	if got := tree.run("scripts/release-notes.sh", "v1.2.0"); got != want {
 		t.Errorf("the notes are %q; want %q", got, want)
 	}
@@ -79,10 +80,12 @@ func TestRelease_Errors(t *testing.T) {
 		args []string
 		want string
 	}{
-		"a tag that HEAD has not":         {[]string{"-o", filepath.Join(t.TempDir(), "new"), "v1.2.0"}, "want v1.2.0"},
-		"a tag without a section":         {[]string{"-o", filepath.Join(t.TempDir(), "new"), "v1.3.0"}, "want \"## [1.3.0]"},
-		"a directory that is not empty":   {[]string{"-o", full, "v1.2.0"}, "is not empty"},
-		"a directory that is a file name": {[]string{"-o", filepath.Join(tree.dir, "go.mod"), "v1.2.0"}, "is not empty"},
+		"a tag that HEAD has not": {[]string{"-o", filepath.Join(t.TempDir(), "new"), "v1.2.0"}, "want v1.2.0"},
+		"a tag without a section": {[]string{"-o", filepath.Join(t.TempDir(), "new"), "v1.3.0"},
+			"want \"## [1.3.0]"},
+		"a directory that is not empty": {[]string{"-o", full, "v1.2.0"}, "is not empty"},
+		"a directory that is a file name": {[]string{"-o", filepath.Join(tree.dir, "go.mod"), "v1.2.0"},
+			"is not empty"},
 	} {
 		t.Run(what, func(t *testing.T) {
 			code, stderr := fails(t, tree.dir, "scripts/release.sh", tt.args...)
