@@ -70,7 +70,13 @@ system() { kube -n kube-system "$@"; }
 
 # run prints a kubectl command as a user would write it, and runs it in the namespace.
 run() {
-	printf '\n$ kubectl -n %s %s\n' "$namespace" "$*"
+	local arg
+	printf '\n$ kubectl -n %s' "$namespace"
+	for arg; do
+		[[ $arg != *[\ \"\{]* ]] || arg=${arg%%=*}=\'${arg#*=}\'
+		printf ' %s' "$arg"
+	done
+	echo
 	try "$@"
 }
 
@@ -88,7 +94,7 @@ finish() {
 		}
 	fi
 	rm -rf "$state"
-	[ "$code" = 0 ] || printf '\ntry: failed with exit code %s\n' "$code" >&2
+	[ "$code" = 0 ] || [ -z "$created" ] || printf '\ntry: failed with exit code %s\n' "$code" >&2
 	exit "$code"
 }
 trap finish EXIT
@@ -176,7 +182,7 @@ check_leftovers() {
 	[ -z "$present" ] || return 0
 	crd=$(kube get crd networks.kaloom.com --ignore-not-found -o name)
 	render >"$state/rendered"
-	found=$(kube get -f "$state/rendered" --ignore-not-found -o name | grep -v '^customresourcedefinition' | xargs)
+	found=$(kube get -f "$state/rendered" --ignore-not-found -o name | sed '/^customresourcedefinition/d' | xargs)
 	[ -z "$found" ] || die "the cluster has parts of kactus, but not its DaemonSet; remove them first: $found"
 }
 
@@ -478,7 +484,7 @@ uninstall() {
 	done
 	[ -z "$failed" ] || return 1
 	render >"$state/rendered"
-	mapfile -t objects < <(system get -f "$state/rendered" --ignore-not-found -o name | grep -v '^customresourcedefinition')
+	mapfile -t objects < <(system get -f "$state/rendered" --ignore-not-found -o name | sed '/^customresourcedefinition/d')
 	[ ${#objects[@]} = 0 ] || system delete "${objects[@]}" || return 1
 	if [ -n "$crd" ]; then
 		echo 'the CustomResourceDefinition networks.kaloom.com was there before, and stays'
@@ -495,7 +501,7 @@ uninstall_from() {
 	if on "$1" test -e "/node$2/kactus"; then
 		on "$1" chroot /node "$2/kactus" install -uninstall "-bin-dir=$2" "-conf-dir=$3" || return 1
 	fi
-	on "$1" rm -rf /node/var/lib/cni/kactus && echo "removed kactus from $1"
+	on "$1" rm -rf /node/var/lib/cni/kactus /node/run/kactus && echo "removed kactus from $1"
 }
 
 check_prerequisites
