@@ -1,8 +1,10 @@
 package install
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -26,15 +28,63 @@ func (i *Installer) binary() (*Change, error) {
 	if unchanged(i.verified.source, source) && unchanged(i.verified.installed, installed) {
 		return nil, nil
 	}
-	content, err := os.ReadFile(i.Binary)
+	const mode = 0o755
+	if isOurFile(installed, mode, source.Size()) {
+		same, err := sameContent(i.Binary, i.binaryPath())
+		if err != nil {
+			return nil, fmt.Errorf("compare the binary to install with the node's: %w", err)
+		}
+		if same {
+			i.verified = verifiedBinary{source, installed}
+			return nil, nil
+		}
+	}
+	do := func() error {
+		return replace(i.binaryPath(), mode, func(w io.Writer) error { return copyFile(w, i.Binary) })
+	}
+	return &Change{What: "write " + i.binaryPath(), do: do}, nil
+}
+
+// sameContent reports whether two files have the same content. They are not read into memory, of
+// which the installer's container has little, and kactus install may run there by hand besides.
+func sameContent(one, other string) (bool, error) {
+	a, err := os.Open(one)
 	if err != nil {
-		return nil, fmt.Errorf("read the binary to install: %w", err)
+		return false, err
 	}
-	change, err := put(i.binaryPath(), content, 0o755)
-	if change == nil && err == nil {
-		i.verified = verifiedBinary{source, installed}
+	defer a.Close()
+	b, err := os.Open(other)
+	if err != nil {
+		return false, err
 	}
-	return change, err
+	defer b.Close()
+	const size = 64 << 10
+	partOfA, partOfB := make([]byte, size), make([]byte, size)
+	for {
+		n, errA := io.ReadFull(a, partOfA)
+		m, errB := io.ReadFull(b, partOfB)
+		atEnd := func(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }
+		switch {
+		case errA != nil && !atEnd(errA):
+			return false, errA
+		case errB != nil && !atEnd(errB):
+			return false, errB
+		case !bytes.Equal(partOfA[:n], partOfB[:m]):
+			return false, nil
+		case errA != nil || errB != nil:
+			return atEnd(errA) && atEnd(errB), nil
+		}
+	}
+}
+
+func copyFile(to io.Writer, name string) error {
+	from, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	_, err = io.Copy(to, from)
+	return err
 }
 
 // unchanged reports whether a file has the same inode, mode, size and modification time as before.

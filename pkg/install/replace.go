@@ -3,6 +3,7 @@ package install
 import (
 	"bytes"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -14,7 +15,7 @@ import (
 // both and is this user's: kactus rejects a kubeconfig of another user.
 func put(path string, content []byte, mode fs.FileMode) (*Change, error) {
 	info, err := os.Lstat(path)
-	if err == nil && info.Mode() == mode && isOurs(info) && info.Size() == int64(len(content)) {
+	if err == nil && isOurFile(info, mode, int64(len(content))) {
 		installed, err := os.ReadFile(path)
 		if err != nil {
 			return nil, err
@@ -25,7 +26,16 @@ func put(path string, content []byte, mode fs.FileMode) (*Change, error) {
 	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	return &Change{What: "write " + path, do: func() error { return replace(path, content, mode) }}, nil
+	write := func(w io.Writer) error {
+		_, err := w.Write(content)
+		return err
+	}
+	return &Change{What: "write " + path, do: func() error { return replace(path, mode, write) }}, nil
+}
+
+// isOurFile reports whether a file is there, is this user's, and has that mode and size.
+func isOurFile(info fs.FileInfo, mode fs.FileMode, size int64) bool {
+	return info != nil && info.Mode() == mode && isOurs(info) && info.Size() == size
 }
 
 func isOurs(info fs.FileInfo) bool {
@@ -37,9 +47,9 @@ func isOurs(info fs.FileInfo) bool {
 // *.conf, *.conflist and *.json.
 const temporary = ".kactus-*.tmp"
 
-// replace puts a new file at path, durably and atomically: another process reads or executes either
-// the old file or the new one.
-func replace(path string, content []byte, mode fs.FileMode) error {
+// replace puts a new file at path, with what write writes, durably and atomically: another process
+// reads or executes either the old file or the new one.
+func replace(path string, mode fs.FileMode, write func(io.Writer) error) error {
 	dir := filepath.Dir(path)
 	// Only the directories of the kubeconfig and the agents' netconf may be missing, which are for
 	// root alone.
@@ -54,7 +64,7 @@ func replace(path string, content []byte, mode fs.FileMode) error {
 	defer os.Remove(tmp.Name())
 	defer tmp.Close()
 	for _, step := range []func() error{
-		func() error { _, err := tmp.Write(content); return err },
+		func() error { return write(tmp) },
 		func() error { return tmp.Chmod(mode) },
 		tmp.Sync,
 		tmp.Close, // a file that is open for writing cannot be executed
