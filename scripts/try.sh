@@ -212,9 +212,6 @@ ask() {
 # --- helpers: a Pod on each node that sees the node's files
 
 start_namespace() {
-	if kube get namespace "$namespace" >/dev/null 2>&1; then
-		die "the namespace $namespace exists, from an earlier run: remove it with scripts/try.sh --remove"
-	fi
 	created=yes
 	kube create -f - <<END
 apiVersion: v1
@@ -513,6 +510,8 @@ if [ -n "$remove" ]; then
 	( remove_all )
 	exit
 fi
+! kube get namespace "$namespace" >/dev/null 2>&1 ||
+	die "the namespace $namespace exists, from an earlier run: remove it with scripts/try.sh --remove"
 crd=''
 check_image
 check_leftovers
