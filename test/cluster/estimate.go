@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// Processor time of an average package, and of linking a program, on the machine that this was
-// measured on, two processors of a server of 2023.
+// Processor time of an average package, and of linking a program, on a server of 2023 that has
+// nothing else to do.
 const (
-	timePerPackage = 250 * time.Millisecond
-	timePerProgram = 5 * time.Second
+	timePerPackage = 200 * time.Millisecond
+	timePerProgram = 3 * time.Second
 )
 
 // estimate returns about how long compiling takes, in words.

@@ -207,8 +207,8 @@ func (m *moduleBuild) compileGo(ctx context.Context, names, output string, packa
 	if err := m.run(ctx, count, slices.Insert(slices.Clone(args), 1, "-n")...); err != nil {
 		return err
 	}
-	fmt.Fprintf(m.progress, "  %d packages and %d programs, which take %s on this machine's %s\n", count.compiles,
-		count.links, estimate(count.compiles, count.links), processors())
+	fmt.Fprintf(m.progress, "  %d packages and %d programs, which take %s if nothing else needs this machine's %s\n",
+		count.compiles, count.links, estimate(count.compiles, count.links), processors())
 	return m.run(ctx, newMeter(m.progress, count.compiles), slices.Insert(args, 1, "-v")...)
 }
 
