@@ -147,6 +147,7 @@ func names(objects map[string]object) []string { return slices.Sorted(maps.Keys(
 // A platform is an entry of platforms.yaml.
 type platform struct {
 	BinDir, BinMount, ConfDir, ConfMount, KubeletDir, SELinuxType, SCC string
+	PriorityClassName                                                  string
 }
 
 // platforms returns platforms.yaml, with the defaults of what an entry leaves out.

@@ -77,7 +77,8 @@ func TestPlatforms_OwnDirectories(t *testing.T) {
 	old := platforms(t)["k3s"]
 	old.BinDir = "/var/lib/rancher/k3s/data/current/bin"
 	old.check(t, render(t, "--set=platform=k3s,directories.bin="+old.BinDir))
-	own := platform{BinDir: "/a/bin", BinMount: "/a/bin", ConfDir: "/b/conf", ConfMount: "/b/conf", KubeletDir: "/c"}
+	own := platform{BinDir: "/a/bin", BinMount: "/a/bin", ConfDir: "/b/conf", ConfMount: "/b/conf", KubeletDir: "/c",
+		PriorityClassName: "system-node-critical"}
 	own.check(t, render(t, "--set=platform=microk8s,directories.bin=/a/bin,directories.conf=/b/conf,"+
 		"directories.kubelet=/c"))
 }
@@ -97,7 +98,7 @@ func (p platform) check(t *testing.T, objects map[string]object) {
 				t.Errorf("%s has the arguments %s, without %s", o.text("metadata", "name"), args, want)
 			}
 		}
-		if got := o.text("spec", "template", "spec", "priorityClassName"); got != "system-node-critical" {
+		if got := o.text("spec", "template", "spec", "priorityClassName"); got == "" || got != p.PriorityClassName {
 			t.Errorf("%s has the priority class %q", o.text("metadata", "name"), got)
 		}
 	}
@@ -188,8 +189,8 @@ func TestPlatforms_Document(t *testing.T) {
 // platformTable returns the table of the platforms, in Markdown.
 func platformTable(all map[string]platform) string {
 	var b strings.Builder
-	b.WriteString("| platform | CNI plugins | CNI configurations | the installer mounts | kubelet | SELinux type |\n" +
-		"| --- | --- | --- | --- | --- | --- |\n")
+	b.WriteString("| platform | CNI plugins | CNI configurations | the installer mounts | kubelet | SELinux type | " +
+		"priority class |\n| --- | --- | --- | --- | --- | --- | --- |\n")
 	code := func(s string) string {
 		if s == "" {
 			return "the runtime's"
@@ -205,8 +206,8 @@ func platformTable(all map[string]platform) string {
 		if p.BinMount == p.BinDir && p.ConfMount == p.ConfDir {
 			mounts = "both"
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s |\n", name, code(p.BinDir), code(p.ConfDir), mounts,
-			code(p.KubeletDir), code(p.SELinuxType))
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s | %s |\n", name, code(p.BinDir), code(p.ConfDir), mounts,
+			code(p.KubeletDir), code(p.SELinuxType), code(p.PriorityClassName))
 	}
 	return b.String()
 }

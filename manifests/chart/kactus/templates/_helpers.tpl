@@ -22,6 +22,7 @@
   "confMount" (include "kactus.mount" (list $platform.confMount $confDir))
   "kubeletDir" (.Values.directories.kubelet | default $platform.kubeletDir)
   "seLinuxType" (.Values.installer.seLinuxType | default $platform.seLinuxType | default "")
+  "priorityClassName" (.Values.priorityClassName | default $platform.priorityClassName)
   "scc" ($platform.scc | default "") }}
 {{- toYaml $own }}
 {{- end }}
@@ -79,7 +80,7 @@
 
 {{/* What the Pods of both DaemonSets have in common. */}}
 {{- define "kactus.scheduling" -}}
-priorityClassName: {{ .Values.priorityClassName }}
+priorityClassName: {{ (include "kactus.platform" . | fromYaml).priorityClassName }}
 nodeSelector:
   {{- toYaml .Values.nodeSelector | nindent 2 }}
 {{- with .Values.affinity }}
