@@ -253,7 +253,7 @@ spec:
       image: "$pod_image"
       imagePullPolicy: IfNotPresent
       command: [sleep, "1000000"]
-      securityContext: { runAsUser: 0, capabilities: { add: [NET_ADMIN, DAC_OVERRIDE] } }
+      securityContext: { runAsUser: 0, capabilities: { add: [NET_ADMIN, DAC_OVERRIDE, SYS_CHROOT] } }
       volumeMounts: [ { name: node, mountPath: /node } ]
   volumes: [ { name: node, hostPath: { path: / } } ]
 END
