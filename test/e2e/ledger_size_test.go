@@ -108,15 +108,33 @@ func TestLargeLedger_FitsInMemory(t *testing.T) {
 		// The delegate reports how much its parent has used so far.
 		script := "#!/bin/sh\ngrep VmHWM /proc/$PPID/status >" + dir + "/peak\n"
 		kactustest.Must(t, os.WriteFile(dir+"/script", []byte(script), 0o755))
-		runWithinMemory(t, []string{"CNI_COMMAND=GC", "CNI_PATH=" + dir}, stdin)
+		for range 10 { // a GC ends after its time, and this machine may have other things to do
+			stdout, err := tryWithinMemory(t, []string{"CNI_COMMAND=GC", "CNI_PATH=" + dir}, stdin)
+			if err == nil {
+				break
+			}
+			if !bytes.Contains(stdout, []byte("the limit of forwarding")) {
+				t.Fatalf("%v: %.500s", err, stdout)
+			}
+		}
 		status, err := os.ReadFile(dir + "/peak")
 		kactustest.Must(t, err)
 		expectSmall(t, peakOf(status))
 	})
 }
 
-// runWithinMemory runs kactus, and looks how much memory it has used each time it prints something.
+// runWithinMemory runs kactus, as tryWithinMemory does. It must not fail, unless it is a check.
 func runWithinMemory(t *testing.T, env []string, stdin string, args ...string) []byte {
+	t.Helper()
+	stdout, err := tryWithinMemory(t, env, stdin, args...)
+	if err != nil && !slices.Contains(args, "check") {
+		t.Errorf("%v: %.500s", err, stdout)
+	}
+	return stdout
+}
+
+// tryWithinMemory runs kactus, and looks how much memory it has used each time it prints something.
+func tryWithinMemory(t *testing.T, env []string, stdin string, args ...string) ([]byte, error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), kactustest.KactusPath(), args...)
 	cmd.Env, cmd.Stdin = env, strings.NewReader(stdin)
@@ -135,13 +153,10 @@ func runWithinMemory(t *testing.T, env []string, stdin string, args ...string) [
 			break
 		}
 	}
-	if err := cmd.Wait(); err != nil && !slices.Contains(args, "check") {
-		t.Errorf("%v: %.500s", err, stdout.String())
-	}
 	if stdout.Len() > 0 {
 		expectSmall(t, peak)
 	}
-	return stdout.Bytes()
+	return stdout.Bytes(), cmd.Wait()
 }
 
 // peakOf returns the peak of the resident memory, in KiB, that a status of /proc has.
