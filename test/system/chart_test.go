@@ -92,7 +92,7 @@ func (c chartCluster) tryHelm(t *testing.T, args ...string) (string, error) {
 func (c chartCluster) settled(t *testing.T) {
 	t.Helper()
 	for _, name := range []string{"kactus", "kactus-agent"} { // two rollouts at once, on a busy machine
-		c.kubectl(t, "-n=kube-system", "rollout", "status", "daemonset/"+name, "--timeout=300s")
+		c.kubectl(t, "-n=kube-system", "rollout", "status", "daemonset/"+name, "--timeout="+rolloutLimit)
 	}
 	await(t, "each node has one installer", func() (string, bool) {
 		now := c.installers(t)

@@ -78,10 +78,15 @@ func (c *testCluster) ready(t *testing.T, args ...string) {
 	c.kubectl(t, append([]string{"wait", "--for=condition=Ready", "--timeout=90s"}, args...)...)
 }
 
+// rolloutLimit is the limit on a rollout. On a busy machine, the controller of DaemonSets 1.37 can
+// miss that a new Pod has been ready long enough, until the kubelet reports that Pod's status
+// again, three minutes later.
+const rolloutLimit = "360s"
+
 // rolledOut waits until a rollout is complete, named as for kubectl rollout status.
 func (c *testCluster) rolledOut(t *testing.T, args ...string) {
 	t.Helper()
-	c.kubectl(t, append([]string{"rollout", "status", "--timeout=120s"}, args...)...)
+	c.kubectl(t, append([]string{"rollout", "status", "--timeout=" + rolloutLimit}, args...)...)
 }
 
 // podManifest returns the manifest of a Pod. An empty node means any node.

@@ -144,7 +144,7 @@ func (c *testCluster) installer(t *testing.T, node *cluster.Node) string {
 
 func (c *testCluster) rolledOutInstaller(t *testing.T) {
 	t.Helper()
-	c.kubectl(t, "-n", "kube-system", "rollout", "status", "daemonset/kactus", "--timeout=120s")
+	c.kubectl(t, "-n", "kube-system", "rollout", "status", "daemonset/kactus", "--timeout="+rolloutLimit)
 }
 
 func (c *testCluster) output(t *testing.T, name string, args ...string) string {
