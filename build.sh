@@ -106,8 +106,7 @@ test_root() {
 }
 
 # run_tests runs the tests of packages: first those of whole clusters, of which two run at a time
-and
-# keep two processors busy, and then the others, two packages at a time.
+# and keep two processors busy, and then the others, two packages at a time.
 run_tests() {
 	local code=0 packages pattern
 	for pattern in -e -ve; do
