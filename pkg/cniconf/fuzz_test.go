@@ -48,6 +48,7 @@ func FuzzWithArgs(f *testing.F) {
 		{`{"type":"ptp"}`, `{"type":"../sh","ipam":{"type":"a/b"}}`},
 		{`{"type":"ptp","args":[]}`, `{"a":1}`},
 		{`{"type":"ptp","args":{"cni":1}}`, `{"a":{"a":1,"A":2}}`},
+		{`{"type":"ptp","args":[]}`, `{}`},
 	} {
 		f.Add([]byte(seed[0]), []byte(seed[1]))
 	}
@@ -73,6 +74,9 @@ func FuzzWithArgs(f *testing.F) {
 
 func checkArgs(t *testing.T, plugin Plugin, args map[string]json.RawMessage) {
 	t.Helper()
+	if len(args) == 0 {
+		return // and what the configuration has of its own is the plugin's affair
+	}
 	stdin, err := plugin.Stdin(nil)
 	if err != nil {
 		t.Fatal(err)
