@@ -100,12 +100,12 @@ build() {
 	kubectl=$(sed -n 's/^kubectl=//p' "$state/parts")
 }
 
-# first_time says how long building takes on a machine that has compiled nothing yet: 14 minutes of
+# first_time says how long building takes on a machine that has compiled nothing yet: 18 minutes of
 # one processor, and a minute for the downloads. The cluster's build says it more exactly, by what
 # there is to compile.
 first_time() {
 	[ ! -e bin/demo/cluster ] || return 0
-	printf ': the first time, this takes about %d minutes on %d processors' $((14 / $(nproc) + 1)) "$(nproc)"
+	printf ': the first time, this takes about %d minutes on %d processors' $((18 / $(nproc) + 1)) "$(nproc)"
 }
 
 start() {

@@ -9,7 +9,7 @@ import (
 // Processor time of an average package, and of linking a program, on a server of 2023 that has
 // nothing else to do.
 const (
-	timePerPackage = 200 * time.Millisecond
+	timePerPackage = 300 * time.Millisecond
 	timePerProgram = 3 * time.Second
 )
 
