@@ -109,12 +109,11 @@ func (i *Installer) findNamed(name string) (confdir.Configuration, error) {
 			return c, nil
 		}
 	}
-	names := make([]string, len(all))
-	for n, c := range all {
-		names[n] = c.Chain.Name
+	others := ""
+	for _, c := range all {
+		others += ", but " + c.Describe()
 	}
-	return confdir.Configuration{}, fmt.Errorf("%s has no network %s, only %q%s",
-		i.ConfDir, name, names, remarks(passedOver))
+	return confdir.Configuration{}, fmt.Errorf("%s has no network %s%s%s", i.ConfDir, name, others, remarks(passedOver))
 }
 
 // findFirst returns the default network that a runtime would use without kactus, with one

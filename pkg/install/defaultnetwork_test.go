@@ -240,10 +240,11 @@ func TestInstall_ANamedDefaultNetwork(t *testing.T) {
 		wanted string
 		want   []string
 	}{
-		"a network that is not there": {"pod-network", []string{"no network pod-network", `["cbr0" "plain"]`}},
-		"a file that is not there":    {"30-x.conf", []string{"30-x.conf", "no such file"}},
-		"that of Multus":              {"00-multus.conf", []string{"that of Multus"}},
-		"kactus itself":               {"00-kactus.conf", []string{"kactus itself"}},
+		"a network that is not there": {"pod-network",
+			[]string{"no network pod-network", "but cbr0 (flannel, portmap) of ", "but plain (ptp) of "}},
+		"a file that is not there": {"30-x.conf", []string{"30-x.conf", "no such file"}},
+		"that of Multus":           {"00-multus.conf", []string{"that of Multus"}},
+		"kactus itself":            {"00-kactus.conf", []string{"kactus itself"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := newDefaultNode(t, files)
