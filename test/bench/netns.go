@@ -6,12 +6,13 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"runtime"
 	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/node"
 )
 
 // A sandbox is the network namespace of a Pod.
@@ -24,19 +25,7 @@ type sandbox struct {
 
 func newSandbox(dir, id string, number int64) (*sandbox, error) {
 	s := &sandbox{path: filepath.Join(dir, id+".netns"), canary: fmt.Sprintf("canary%d", number)}
-	if err := os.WriteFile(s.path, nil, 0o600); err != nil {
-		return nil, err
-	}
-	made := make(chan error)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		err := unix.Unshare(unix.CLONE_NEWNET)
-		if err == nil {
-			err = unix.Mount("/proc/thread-self/ns/net", s.path, "", unix.MS_BIND, "")
-		}
-		made <- err
-	}()
-	if err := <-made; err != nil {
+	if err := node.NewNetns(s.path); err != nil {
 		return nil, fmt.Errorf("making a network namespace: %w", err)
 	}
 	return s, nil

@@ -10,12 +10,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/node"
 )
 
 //go:embed host.sh
@@ -112,7 +113,7 @@ func openHost(dir string, namespaces int) (*host, error) {
 }
 
 // enter moves the calling thread into the host, where the processes that it starts then run. The
-// thread must not be used for anything else afterwards.
+// thread must be one of [node.OnOwnThread].
 func (h *host) enter() error {
 	// A thread that shares its working directory with others cannot change its mount namespace.
 	if err := unix.Unshare(unix.CLONE_FS); err != nil {
@@ -126,23 +127,17 @@ func (h *host) enter() error {
 
 // dial connects from within the host's network.
 func (h *host) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	type result struct {
-		conn net.Conn
-		err  error
-	}
-	dialed := make(chan result, 1)
-	go func() {
-		runtime.LockOSThread() // for good: the thread ends with the goroutine
-		if err := unix.Setns(h.pidfd, unix.CLONE_NEWNET); err != nil {
-			dialed <- result{err: fmt.Errorf("entering the network namespace of process %d: %w", h.pid, err)}
-			return
+	var conn net.Conn
+	err := node.OnOwnThread(func() error {
+		err := unix.Setns(h.pidfd, unix.CLONE_NEWNET)
+		if err != nil {
+			return fmt.Errorf("entering the network namespace of process %d: %w", h.pid, err)
 		}
 		var dialer net.Dialer
-		conn, err := dialer.DialContext(ctx, network, address)
-		dialed <- result{conn, err}
-	}()
-	r := <-dialed
-	return r.conn, r.err
+		conn, err = dialer.DialContext(ctx, network, address)
+		return err
+	})
+	return conn, err
 }
 
 // command returns a command that runs inside the host.

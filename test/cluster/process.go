@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/kaloom/kubernetes-kactus-cni-plugin/test/node"
 )
 
 const (
@@ -56,7 +58,11 @@ func startProcess(prog program) (*process, error) {
 	defer output.Close()
 	p := &process{name: filepath.Base(prog.binary), log: prog.log, exited: make(chan struct{})}
 	started := make(chan error)
-	go p.run(prog, output, started)
+	if prog.enter == nil {
+		go p.run(prog, output, started)
+	} else {
+		go node.OnOwnThread(func() error { return p.enterAndRun(prog, output, started) })
+	}
 	if err := <-started; err != nil {
 		return nil, fmt.Errorf("starting %s: %w", p.name, err)
 	}
@@ -88,18 +94,23 @@ func (prog program) command(output *os.File) *exec.Cmd {
 	return cmd
 }
 
+// enterAndRun runs the program on this thread, after it has entered the namespaces.
+func (p *process) enterAndRun(prog program, output *os.File, started chan<- error) error {
+	err := prog.enter()
+	if err != nil {
+		started <- err
+		return err
+	}
+	p.run(prog, output, started)
+	return nil
+}
+
 // run starts the program and waits for its end, all on one thread: the kernel sends the Pdeathsig
 // signal when the thread that started the process ends, and the Go runtime may end any thread that
-// no goroutine is locked to. A thread that has entered namespaces stays locked, and so ends with
-// its goroutine.
+// no goroutine is locked to.
 func (p *process) run(prog program, output *os.File, started chan<- error) {
 	runtime.LockOSThread()
-	if prog.enter == nil {
-		defer runtime.UnlockOSThread()
-	} else if err := prog.enter(); err != nil {
-		started <- err
-		return
-	}
+	defer runtime.UnlockOSThread()
 	cmd := prog.command(output)
 	err := cmd.Start()
 	if err == nil {

@@ -14,7 +14,7 @@ func NewNetns(path string) error {
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		return err
 	}
-	return onOwnThread(func() error {
+	return OnOwnThread(func() error {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			return err
 		}
@@ -32,14 +32,15 @@ func RemoveNetns(path string) {
 	_ = os.Remove(path)
 }
 
-// onOwnThread calls do on a thread that ends with it. That is never the main thread, whose
-// namespaces /proc/self shows as those of the process.
-func onOwnThread(do func() error) error {
+// OnOwnThread calls do on a thread that ends with it, and returns its error: do may take the thread
+// into other namespaces. That is never the main thread, which cannot end before the process, and
+// whose namespaces /proc/self shows as those of the process.
+func OnOwnThread(do func() error) error {
 	done := make(chan error)
 	go func() {
 		runtime.LockOSThread()
 		if unix.Gettid() == unix.Getpid() {
-			done <- onOwnThread(do)
+			done <- OnOwnThread(do)
 			runtime.UnlockOSThread()
 			return
 		}
