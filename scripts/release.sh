@@ -68,8 +68,8 @@ trap 'rm -rf "$tmp"' EXIT
 cp -r manifests/chart/kactus "$tmp/kactus"
 sed -i "s#^  repository: kactus\$#  repository: $image#" "$tmp/kactus/values.yaml"
 grep -q "^  repository: $image\$" "$tmp/kactus/values.yaml" || die 'values.yaml: no repository to name'
-CGO_ENABLED=0 go build -C test/cluster/helm -trimpath -buildvcs=false -o "$root/bin/tools/" helm.sh/helm/v4/cmd/helm
-bin/tools/helm package "$tmp/kactus" --version "${version#v}" --app-version "$image_tag" --destination "$dir" >/dev/null
+helm=$(go run ./test/cluster/cmd/cluster build --only helm)
+"${helm#helm=}" package "$tmp/kactus" --version "${version#v}" --app-version "$image_tag" --destination "$dir" >/dev/null
 
 (cd "$dir" && sha256sum -- * >"$tmp/SHA256SUMS")
 cp "$tmp/SHA256SUMS" "$dir/"

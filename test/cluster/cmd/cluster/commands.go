@@ -13,9 +13,12 @@ import (
 
 func build(ctx context.Context, s settings, stdout, stderr io.Writer) error {
 	builder := cluster.Builder{Progress: stderr}
-	parts := cluster.ClusterParts(s.runtimes...)
-	if s.controlPlane {
+	var parts []cluster.Part
+	switch {
+	case s.controlPlane:
 		parts = cluster.Parts()
+	case !s.only:
+		parts = cluster.ClusterParts(s.runtimes...)
 	}
 	for _, name := range s.rest {
 		parts = append(parts, cluster.Part(name))
@@ -24,7 +27,7 @@ func build(ctx context.Context, s settings, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if !s.controlPlane {
+	if !s.controlPlane && !s.only {
 		if _, err := builder.BuildPlugins(ctx); err != nil {
 			return err
 		}

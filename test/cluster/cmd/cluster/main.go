@@ -22,10 +22,10 @@ const usage = `cluster builds and runs Kubernetes for tests and demonstrations.
 
 Usage:
 
-  cluster build [--runtimes LIST | --control-plane] [PART...]
+  cluster build [--runtimes LIST | --control-plane | --only] [PART...]
                            build all parts of a cluster whose nodes have these runtimes, or only
-                           those of a control plane, and other parts, such as helm; print NAME=PATH
-                           for each
+                           those of a control plane, or none of both, and other parts, such as helm;
+                           print NAME=PATH for each
   cluster up   --dir DIR [--listen IP]
                            start only a control plane (etcd and kube-apiserver, on loopback) in
                            the background; the administrator's kubeconfig is DIR/kubeconfig,
@@ -115,7 +115,8 @@ type settings struct {
 	cni      string
 	rest     []string
 
-	controlPlane bool
+	// controlPlane and only are of the command build.
+	controlPlane, only bool
 }
 
 func parse(command string, args []string) (settings, error) {
@@ -127,6 +128,7 @@ func parse(command string, args []string) (settings, error) {
 	}
 	if command == "build" {
 		flags.BoolVar(&s.controlPlane, "control-plane", false, "")
+		flags.BoolVar(&s.only, "only", false, "")
 	}
 	if command == "build" || command == "up" {
 		flags.Func("runtimes", "", s.setRuntimes)
@@ -167,8 +169,10 @@ func (s settings) wrong(command string) string {
 		return fmt.Sprintf("unexpected argument %q", s.rest[0])
 	case command == "image" && len(s.rest) < 2:
 		return "NAME:TAG and a file are required"
-	case s.controlPlane && len(s.runtimes) > 0:
-		return "--control-plane and --runtimes exclude each other"
+	case s.controlPlane && len(s.runtimes) > 0, s.only && (s.controlPlane || len(s.runtimes) > 0):
+		return "--control-plane, --only and --runtimes exclude each other"
+	case s.only && len(s.rest) == 0:
+		return "--only needs the name of a part"
 	case command != "build" && s.dir == "":
 		return "--dir is required"
 	case s.nodes < 0:
