@@ -65,6 +65,22 @@ func TestDocuments_FilesThatTheyNameExist(t *testing.T) {
 	}
 }
 
+// What a script or a workflow names, and no test runs, might be gone.
+func TestScripts_FilesThatTheyNameExist(t *testing.T) {
+	for _, name := range pages.Files(t) {
+		if ext := filepath.Ext(name); ext != ".sh" && ext != ".yml" && !strings.HasPrefix(name, ".ci/") {
+			continue
+		}
+		source, err := os.ReadFile(filepath.Join(pages.Root(), name))
+		must(t, err)
+		for _, match := range inTree.FindAllStringSubmatch(string(source), -1) {
+			if path := strings.TrimSuffix(match[1], "/..."); !inSource(path) {
+				t.Errorf("%s: %s: no such file", name, path)
+			}
+		}
+	}
+}
+
 // examples are files of which CONTRIBUTING.md tells how one would write them.
 var examples = []string{
 	"pkg/metaplugin/freeze.go", "pkg/metaplugin/freeze_test.go", "test/faults/freeze_test.go",
