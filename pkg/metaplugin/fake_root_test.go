@@ -38,6 +38,8 @@ type fakeAPI struct {
 	pooled map[kube.PooledDevice]kube.NetworkDevice
 	// err, unless nil, is every answer.
 	err error
+	// hold has functions by namespace and name of Networks, which are called before the answer.
+	hold map[string]func(context.Context)
 
 	// pods and networksRead count the requests.
 	pods, networksRead atomic.Int32
@@ -73,8 +75,11 @@ func (a *fakeAPI) Pod(_ context.Context, namespace, name string) (kube.Pod, erro
 	return kube.Pod{Namespace: namespace, Name: name, UID: a.uid, Annotations: annotations}, nil
 }
 
-func (a *fakeAPI) Network(_ context.Context, namespace, name string) (network.Network, error) {
+func (a *fakeAPI) Network(ctx context.Context, namespace, name string) (network.Network, error) {
 	a.networksRead.Add(1)
+	if hold := a.hold[namespace+"/"+name]; hold != nil {
+		hold(ctx)
+	}
 	config, ok := a.networks[namespace+"/"+name]
 	switch {
 	case a.err != nil:

@@ -1,12 +1,12 @@
 package metaplugin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"strings"
-
-	"golang.org/x/sync/errgroup"
+	"sync"
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/kube"
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/ledger"
@@ -101,7 +101,8 @@ func checkIdentity(id podargs.Pod, pod kube.Pod) error {
 }
 
 // findNetworks reads the Network of each selection, all at once, once the namespaces of all are
-// allowed.
+// allowed. Of several errors it returns that of the first selection: the runtime tries again, and
+// the same trouble must look the same.
 func (p *Plugin) findNetworks(
 	ctx context.Context, api API, req Request, selections []network.Selection,
 ) ([]plan.SelectedNetwork, error) {
@@ -112,19 +113,31 @@ func (p *Plugin) findNetworks(
 			return nil, err
 		}
 	}
-	selected := make([]plan.SelectedNetwork, len(selections))
-	group, ctx := errgroup.WithContext(ctx)
+	selected, errs := make([]plan.SelectedNetwork, len(selections)), make([]error, len(selections))
+	var running sync.WaitGroup
 	for i, s := range selections {
-		group.Go(func() error {
-			n, err := findNetwork(ctx, api, namespaces[i], s)
-			if err == nil && n.NPWG && n.Config == "" {
-				n, err = p.withConfigOnDisk(req.Conf, n)
+		own := ctx
+		later, cancel := context.WithCancel(ctx)
+		defer cancel()
+		ctx = later
+		running.Go(func() {
+			if selected[i], errs[i] = p.findSelected(own, api, req.Conf, namespaces[i], s); errs[i] != nil {
+				cancel() // what comes after this does not matter anymore
 			}
-			selected[i] = plan.SelectedNetwork{Selection: s, Network: n}
-			return err
 		})
 	}
-	return selected, group.Wait()
+	running.Wait()
+	return selected, cmp.Or(errs...)
+}
+
+func (p *Plugin) findSelected(
+	ctx context.Context, api API, conf netconf.Conf, namespaces []string, s network.Selection,
+) (plan.SelectedNetwork, error) {
+	n, err := findNetwork(ctx, api, namespaces, s)
+	if err == nil && n.NPWG && n.Config == "" {
+		n, err = p.withConfigOnDisk(conf, n)
+	}
+	return plan.SelectedNetwork{Selection: s, Network: n}, err
 }
 
 // findNetwork reads the Network of a selection from the first of the namespaces that has it.

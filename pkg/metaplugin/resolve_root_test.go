@@ -3,6 +3,7 @@
 package metaplugin
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"os"
@@ -12,6 +13,30 @@ import (
 
 	"github.com/kaloom/kubernetes-kactus-cni-plugin/pkg/kube"
 )
+
+// The runtime tries again, and the same trouble must not look like another one each time.
+func TestAdd_ReportsTheFirstSelectionThatFails(t *testing.T) {
+	n := newTestNode(t)
+	n.recorder("master")
+	n.selectNetworks("green", "blue", "red")
+	// The apiserver answers for blue first, and for green when nobody waits for red anymore.
+	ended := make(chan struct{})
+	n.api.hold = map[string]func(context.Context){
+		"default/red": func(ctx context.Context) {
+			<-ctx.Done()
+			close(ended)
+		},
+		"tenant/green": func(ctx context.Context) {
+			select {
+			case <-ended:
+			case <-ctx.Done():
+			}
+		},
+	}
+	n.addFails(n.request(n.conf(`{"type": "master"}`)), types.ErrTryAgainLater, "there is no Network green")
+	n.expectCalls()
+	n.expectNothingLeft()
+}
 
 func TestAdd_ErrorsBeforeAnythingIsMade(t *testing.T) {
 	const podPath = "/api/v1/namespaces/tenant/pods/app"
