@@ -447,6 +447,9 @@ remove_all() {
 	if [ "$(note networks)" = yes ]; then
 		try delete deployment app --ignore-not-found || failed=yes
 		try wait --for=delete pod -l app=app --timeout=120s || failed=yes
+		for node in "${nodes[@]}"; do
+			await_detached "$node" || failed=yes
+		done
 		try delete networks.kaloom.com --all || failed=yes
 	fi
 	[ "$(note installed)" != yes ] || uninstall || failed=yes
@@ -458,6 +461,23 @@ remove_all() {
 	[ -z "$failed" ] || return 1
 	kube delete namespace "$namespace" --ignore-not-found || return 1
 	say 'nothing is left but the images, which the nodes remove when they need room'
+}
+
+# await_detached waits until nothing of the Pods is attached on a node. Their objects may be gone
+# before that, and without kactus nothing could be detached.
+await_detached() {
+	local bin attached said=''
+	bin=$(directory bin-dir)
+	on "$1" test -e "/node${bin:=/opt/cni/bin}/kactus" || return 0
+	for _ in $(seq 240); do
+		attached=$(on "$1" chroot /node "$bin/kactus" list | grep "$namespace/" || true)
+		[ -n "$attached" ] || return 0
+		[ -n "$said" ] || printf 'waiting until this is detached on %s:\n%s\n' "$1" "$attached"
+		said=yes
+		sleep 0.25
+	done
+	printf 'try: still attached on %s after 60 s or more\n' "$1" >&2
+	return 1
 }
 
 # remove_networks_of removes what plugins leave when the last Pod of a network is gone.

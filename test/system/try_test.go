@@ -94,17 +94,25 @@ func (c *testCluster) expectShown(t *testing.T, out string) {
 	}
 }
 
+// startTry starts the script, and waits until its output has words.
+func (c *testCluster) startTry(
+	t *testing.T, words string, args ...string,
+) (cmd *exec.Cmd, out *watched, ended <-chan error) {
+	t.Helper()
+	cmd, out = c.try(t, args...), new(watched)
+	cmd.Stdout, cmd.Stderr = out, out
+	must(t, cmd.Start())
+	end := make(chan error, 1)
+	go func() { end <- cmd.Wait() }()
+	await(t, "the script says "+words, func() (string, bool) {
+		return out.String(), strings.Contains(out.String(), words)
+	})
+	return cmd, out, end
+}
+
 // tryInterrupted interrupts the script once its Pod has its networks.
 func (c *testCluster) tryInterrupted(t *testing.T) {
-	cmd := c.try(t, "--yes", "--image", "kactus:latest")
-	var out watched
-	cmd.Stdout, cmd.Stderr = &out, &out
-	must(t, cmd.Start())
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	await(t, "the script adds a network", func() (string, bool) {
-		return out.String(), strings.Contains(out.String(), "adding the network data")
-	})
+	cmd, out, ended := c.startTry(t, "adding the network data", "--yes", "--image", "kactus:latest")
 	must(t, cmd.Process.Signal(syscall.SIGTERM))
 	err := <-ended
 	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != 143 {
@@ -123,10 +131,37 @@ func (c *testCluster) tryKept(t *testing.T) {
 		!strings.Contains(string(out), "--remove") {
 		t.Errorf("the script ran a second time: %v\n%s", err, out)
 	}
-	if out, err = c.try(t, "--remove").CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
+	// As if the runtime had not torn down yet what the Pod had.
+	left := c.copyRecord(t, "still-there")
+	_, shown, ended := c.startTry(t, "waiting until this is detached", "--remove")
+	if _, err := os.Stat(filepath.Join(filepath.Dir(left), "../../../../opt/cni/bin/kactus")); err != nil {
+		t.Errorf("kactus is removed while something is attached: %v", err)
+	}
+	must(t, os.Remove(left))
+	if err := <-ended; err != nil {
+		t.Errorf("%v\n%s", err, shown)
 	}
 	c.nothingTried(t)
+}
+
+// copyRecord copies the ledger's record of the Pod to that of another container, and returns the
+// path of the copy.
+func (c *testCluster) copyRecord(t *testing.T, containerID string) string {
+	t.Helper()
+	for _, node := range c.Nodes() {
+		records, err := filepath.Glob(node.Path("/var/lib/cni/kactus/*.json"))
+		must(t, err)
+		for _, record := range records {
+			content, err := os.ReadFile(record)
+			must(t, err)
+			id := strings.TrimSuffix(filepath.Base(record), ".json")
+			path := filepath.Join(filepath.Dir(record), containerID+".json")
+			must(t, os.WriteFile(path, bytes.ReplaceAll(content, []byte(id), []byte(containerID)), 0o600))
+			return path
+		}
+	}
+	t.Fatal("no node has a record")
+	return ""
 }
 
 func (c *testCluster) tryInstalled(t *testing.T) {
