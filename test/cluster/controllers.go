@@ -45,8 +45,13 @@ func (c *controllers) stop() error {
 
 const schedulerPort = "10259" // kube-scheduler's default
 
+// managerArgs leaves out a check that makes the controller of DaemonSets forget to look again when
+// a Pod will have been ready for minReadySeconds: it tries again what the check refuses, and of two
+// appointments for the same object the earlier one replaces the later one. A rollout with maxSurge
+// then stops for minutes.
 func (c *Cluster) managerArgs() []string {
 	return append(c.controllerArgs(ControllerManager),
+		"--feature-gates=StaleControllerConsistencyDaemonSet=false",
 		"--use-service-account-credentials",
 		"--service-account-private-key-file="+c.path(fileSigningKey),
 		"--root-ca-file="+c.path(fileCA),
