@@ -39,16 +39,31 @@ func (c *Cluster) startControllers(ctx context.Context) error {
 	return c.controllers.scheduler.await(ctx, c.schedulerListens)
 }
 
+// RestartControllers starts kube-controller-manager and kube-scheduler again, and returns once they
+// work. After an outage of the apiserver that is longer than a few seconds, those of a real cluster
+// do so by themselves, because they have lost their leases; here they have none, and would go on
+// with watches that may lag behind for minutes.
+func (c *Cluster) RestartControllers(ctx context.Context) error {
+	err := c.controllers.stop()
+	if err == nil {
+		err = c.startControllers(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("starting the controllers again: %w", err)
+	}
+	return nil
+}
+
 func (c *controllers) stop() error {
 	return errors.Join(c.manager.stop(), c.scheduler.stop())
 }
 
 const schedulerPort = "10259" // kube-scheduler's default
 
-// managerArgs leaves out a check that makes the controller of DaemonSets forget to look again when
-// a Pod will have been ready for minReadySeconds: it tries again what the check refuses, and of two
-// appointments for the same object the earlier one replaces the later one. A rollout with maxSurge
-// then stops for minutes.
+// managerArgs leaves out a check by which the controller of DaemonSets can forget to look again
+// when a Pod will have been ready for minReadySeconds: it tries again what the check refuses, and
+// of two appointments for the same object the earlier one replaces the later one. A rollout with
+// maxSurge then stops for minutes.
 func (c *Cluster) managerArgs() []string {
 	return append(c.controllerArgs(ControllerManager),
 		"--feature-gates=StaleControllerConsistencyDaemonSet=false",

@@ -306,9 +306,8 @@ func (c *testCluster) apiserverAway(t *testing.T) {
 			}
 		}
 	}
-	if err := c.StartAPIServer(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	must(t, c.StartAPIServer(t.Context()))
+	must(t, c.RestartControllers(t.Context()))
 	for _, node := range c.Nodes() {
 		c.annotate(t, "shared-"+node.Name(), `[{"name": "green"}]`)
 	}
