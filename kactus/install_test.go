@@ -250,7 +250,7 @@ func TestInstall_DryRunShowsTheNetconf(t *testing.T) {
 	}
 	t.Run("of another default network", func(t *testing.T) {
 		got := run(nil, "", append(args, "-default-network", "blue")...)
-		expectAll(t, "stderr", got.stderr, []string{"no network blue", "but plain (ptp) of "})
+		expectAll(t, "stderr", got.stderr, []string{"no network blue", "; it has plain (ptp) of "})
 	})
 	t.Run("and from what, if there is nothing to do", func(t *testing.T) {
 		if got := run(nil, "", append(args[:len(args)-1:len(args)-1], "-once")...); got.code != 0 {

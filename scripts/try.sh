@@ -470,7 +470,7 @@ await_detached() {
 	bin=$(directory bin-dir)
 	on "$1" test -e "/node${bin:=/opt/cni/bin}/kactus" || return 0
 	for _ in $(seq 240); do
-		attached=$(on "$1" chroot /node "$bin/kactus" list | grep "$namespace/" || true)
+		attached=$(on "$1" chroot /node "$bin/kactus" list | grep -E "(^|[[:space:]])$namespace/" || true)
 		[ -n "$attached" ] || return 0
 		[ -n "$said" ] || printf 'waiting until this is detached on %s:\n%s\n' "$1" "$attached"
 		said=yes

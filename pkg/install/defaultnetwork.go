@@ -109,11 +109,15 @@ func (i *Installer) findNamed(name string) (confdir.Configuration, error) {
 			return c, nil
 		}
 	}
-	others := ""
+	err := fmt.Errorf("%s has no network %s", i.ConfDir, name)
+	var others []string
 	for _, c := range all {
-		others += ", but " + c.Describe()
+		others = append(others, c.Describe())
 	}
-	return confdir.Configuration{}, fmt.Errorf("%s has no network %s%s%s", i.ConfDir, name, others, remarks(passedOver))
+	if len(others) > 0 {
+		err = fmt.Errorf("%w; it has %s", err, strings.Join(others, ", "))
+	}
+	return confdir.Configuration{}, fmt.Errorf("%w%s", err, remarks(passedOver))
 }
 
 // findFirst returns the default network that a runtime would use without kactus, with one

@@ -241,7 +241,7 @@ func TestInstall_ANamedDefaultNetwork(t *testing.T) {
 		want   []string
 	}{
 		"a network that is not there": {"pod-network",
-			[]string{"no network pod-network", "but cbr0 (flannel, portmap) of ", "but plain (ptp) of "}},
+			[]string{"no network pod-network", "; it has cbr0 (flannel, portmap) of ", ", plain (ptp) of "}},
 		"a file that is not there": {"30-x.conf", []string{"30-x.conf", "no such file"}},
 		"that of Multus":           {"00-multus.conf", []string{"that of Multus"}},
 		"kactus itself":            {"00-kactus.conf", []string{"kactus itself"}},

@@ -122,7 +122,7 @@ func (p *Plugin) findNetworks(
 		ctx = later
 		running.Go(func() {
 			if selected[i], errs[i] = p.findSelected(own, api, req.Conf, namespaces[i], s); errs[i] != nil {
-				cancel() // what comes after this does not matter anymore
+				cancel() // the errors of later selections do not matter anymore
 			}
 		})
 	}

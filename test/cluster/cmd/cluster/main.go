@@ -24,8 +24,8 @@ Usage:
 
   cluster build [--runtimes LIST | --control-plane | --only] [PART...]
                            build all parts of a cluster whose nodes have these runtimes, or only
-                           those of a control plane, or none of both, and other parts, such as helm;
-                           print NAME=PATH for each
+                           those of a control plane, and other parts, such as helm; with --only,
+                           build just the parts that are named; print NAME=PATH for each
   cluster up   --dir DIR [--listen IP]
                            start only a control plane (etcd and kube-apiserver, on loopback) in
                            the background; the administrator's kubeconfig is DIR/kubeconfig,
